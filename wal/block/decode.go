@@ -1,0 +1,278 @@
+package block
+
+import (
+	"encoding/binary"
+
+	"github.com/klauspost/compress/s2"
+)
+
+// Decode checks the body value of the block with header h and returns the
+// block. It keeps nothing of value. What it allocates is bounded by the limits
+// of the format, whatever value claims. Errors are *CorruptError or *VersionError.
+func Decode(h *Header, value []byte) (*Block, error) {
+	if len(value) != h.BodyLen {
+		return nil, badBody(h.Base, "%d bytes, %d expected", len(value), h.BodyLen)
+	}
+	if got := checksum(value); got != h.BodyCRC {
+		return nil, badBody(h.Base, "CRC32C is %08x, the header says %08x", got, h.BodyCRC)
+	}
+	return openBody(h, value)
+}
+
+// openBody is Decode behind the checksum.
+func openBody(h *Header, value []byte) (*Block, error) {
+	if len(value) < bodyFixed || string(value[:4]) != bodyMagic {
+		return nil, badBody(h.Base, "does not begin with %q", bodyMagic)
+	}
+	if value[4] > Version {
+		return nil, &VersionError{Part: "body", Got: int(value[4])}
+	}
+	if value[4] != Version {
+		return nil, badBody(h.Base, "version %d", value[4])
+	}
+	n := int(value[5])
+	at := bodyFixed + n*sectionDir
+	if at > len(value) {
+		return nil, badBody(h.Base, "%d sections in %d bytes", n, len(value))
+	}
+	var columns, payload []byte
+	for i := range n {
+		d := value[bodyFixed+i*sectionDir:]
+		raw, stored := uint64(binary.LittleEndian.Uint32(d[4:])), uint64(binary.LittleEndian.Uint32(d[8:]))
+		if stored > uint64(len(value)-at) {
+			return nil, badBody(h.Base, "section %d claims %d bytes of %d", d[0], stored, len(value)-at)
+		}
+		src := value[at : at+int(stored)]
+		at += int(stored)
+		var err error
+		switch d[0] {
+		case sectionColumns:
+			columns, err = open(h, d[1], src, raw, RecordsMax*64)
+		case sectionPayloads:
+			most := uint64(PayloadBytesMax)
+			if h.Count == 1 {
+				most = RecordBytesMax
+			}
+			payload, err = open(h, d[1], src, raw, most)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	b := &Block{base: h.Base, payload: payload, classes: h.Classes, kinds: h.Kinds, rows: make([]row, h.Count)}
+	var err error
+	if b.ranges, err = h.Ranges(nil); err != nil {
+		return nil, err
+	}
+	if err = b.open(h, columns); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func open(h *Header, codec byte, src []byte, raw, most uint64) ([]byte, error) {
+	if raw > most {
+		return nil, badBody(h.Base, "section of %d bytes, at most %d allowed", raw, most)
+	}
+	switch codec {
+	case codecNone:
+		if uint64(len(src)) != raw {
+			return nil, badBody(h.Base, "section of %d bytes, %d expected", len(src), raw)
+		}
+		return append([]byte(nil), src...), nil
+	case codecS2:
+		n, err := s2.DecodedLen(src)
+		if err != nil || uint64(n) != raw {
+			return nil, badBody(h.Base, "S2 announces %d bytes, %d expected", n, raw)
+		}
+		dst, err := s2.Decode(make([]byte, n), src)
+		if err != nil {
+			return nil, badBody(h.Base, "S2: %v", err)
+		}
+		return dst, nil
+	}
+	return nil, badBody(h.Base, "codec %d is not known", codec)
+}
+
+// column is one column being read. The first failure sticks in bad.
+type column struct {
+	enc  byte
+	data []byte
+	bad  bool
+}
+
+func (c *column) uvarint() uint64 {
+	v, k := binary.Uvarint(c.data)
+	if k <= 0 {
+		c.bad = true
+		return 0
+	}
+	c.data = c.data[k:]
+	return v
+}
+
+// runs calls fn for each of the n rows.
+func (c *column) runs(n int, fn func(i int, v uint64)) {
+	for i := 0; i < n && !c.bad; {
+		run, v := c.uvarint(), c.uvarint()
+		if c.bad || run == 0 || run > uint64(n-i) {
+			c.bad = true
+			return
+		}
+		for end := i + int(run); i < end; i++ {
+			fn(i, v)
+		}
+	}
+	if len(c.data) != 0 {
+		c.bad = true
+	}
+}
+
+func (c *column) bytes(n int, fn func(i int, v byte)) {
+	switch {
+	case c.enc == encConst && len(c.data) == 1:
+		for i := range n {
+			fn(i, c.data[0])
+		}
+	case c.enc == encBytes && len(c.data) == n:
+		for i := range n {
+			fn(i, c.data[i])
+		}
+	default:
+		c.bad = true
+	}
+}
+
+func (c *column) indexes(n int, table []uint32, fn func(i int, v uint32)) {
+	width := 1
+	if c.enc == encIndex2 {
+		width = 2
+	} else if c.enc != encIndex1 {
+		c.bad = true
+		return
+	}
+	if len(c.data) != n*width {
+		c.bad = true
+		return
+	}
+	for i := range n {
+		x := int(c.data[i*width])
+		if width == 2 {
+			x |= int(c.data[i*2+1]) << 8
+		}
+		if x >= len(table) {
+			c.bad = true
+			return
+		}
+		fn(i, table[x])
+	}
+}
+
+func (c *column) keys(n int, fn func(i int, v uint32)) {
+	switch c.enc {
+	case encConst:
+		c.bad = len(c.data) != 0
+	case encFixed4:
+		if len(c.data) != 4*n {
+			c.bad = true
+			return
+		}
+		for i := range n {
+			fn(i, binary.LittleEndian.Uint32(c.data[4*i:]))
+		}
+	default:
+		distinct := c.uvarint()
+		if c.bad || distinct > RecordsMax || uint64(len(c.data)) < 4*distinct {
+			c.bad = true
+			return
+		}
+		table := make([]uint32, distinct)
+		for i := range table {
+			table[i] = binary.LittleEndian.Uint32(c.data[4*i:])
+		}
+		c.data = c.data[4*distinct:]
+		c.indexes(n, table, fn)
+	}
+}
+
+// open fills the rows from the columns.
+func (b *Block) open(h *Header, raw []byte) error {
+	cols, err := directory(h, raw)
+	if err != nil {
+		return err
+	}
+	rows, n := b.rows, len(b.rows)
+	agents, ok := appendSet(make([]uint32, 0, min(RecordsMax, len(h.agents))), h.agents, 1<<32)
+	if !ok {
+		return badBody(h.Base, "the header's set of agents is damaged")
+	}
+	cols[columnKind].bytes(n, func(i int, v byte) { rows[i].kind = Kind(v) })
+	cols[columnClass].bytes(n, func(i int, v byte) { rows[i].class = v })
+	cols[columnFlags].bytes(n, func(i int, v byte) { rows[i].flags = v })
+	cols[columnProducer].runs(n, func(i int, v uint64) { rows[i].producer = uint32(v) })
+	prev := ^uint64(0)
+	cols[columnSeq].runs(n, func(i int, v uint64) {
+		prev += 1 + uint64(unzigzag(v))
+		rows[i].seq = prev
+	})
+	cols[columnAgent].indexes(n, agents, func(i int, v uint32) { rows[i].agent = v })
+	cols[columnKey].keys(n, func(i int, v uint32) { rows[i].key = v })
+	recv := h.RecvMin
+	cols[columnRecv].runs(n, func(i int, v uint64) {
+		recv += unzigzag(v)
+		rows[i].recv = recv
+	})
+	length, end := &cols[columnLength], uint64(0)
+	for i := range rows {
+		v := length.uvarint()
+		if v > uint64(len(b.payload))-end {
+			length.bad = true
+			break
+		}
+		end += v
+		rows[i].end = uint32(end)
+	}
+	if len(length.data) != 0 || end != uint64(len(b.payload)) {
+		length.bad = true
+	}
+	for id := columnKind; id < columnEnd; id++ {
+		if cols[id].bad {
+			return badBody(h.Base, "column %d is damaged", id)
+		}
+	}
+	return nil
+}
+
+func directory(h *Header, raw []byte) (cols [columnEnd]column, err error) {
+	for i := range cols {
+		cols[i].bad = true // until found
+	}
+	dir := column{data: raw}
+	n := dir.uvarint()
+	type entry struct {
+		id, enc byte
+		length  uint64
+	}
+	var entries [64]entry
+	if n > uint64(len(entries)) {
+		return cols, badBody(h.Base, "%d columns", n)
+	}
+	for i := range entries[:n] {
+		if len(dir.data) < 3 {
+			return cols, badBody(h.Base, "the directory of columns is cut off")
+		}
+		entries[i].id, entries[i].enc = dir.data[0], dir.data[1]
+		dir.data = dir.data[2:]
+		entries[i].length = dir.uvarint()
+	}
+	for _, e := range entries[:n] {
+		if dir.bad || e.length > uint64(len(dir.data)) {
+			return cols, badBody(h.Base, "column %d claims %d bytes of %d", e.id, e.length, len(dir.data))
+		}
+		if e.id >= columnKind && e.id < columnEnd {
+			cols[e.id] = column{enc: e.enc, data: dir.data[:e.length]}
+		}
+		dir.data = dir.data[e.length:]
+	}
+	return cols, nil
+}
