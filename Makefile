@@ -1,0 +1,75 @@
+# eyrie: `make` prints this help. Every target can be run on a clean clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X eyrie/appliance/obs.Version=$(VERSION) -X eyrie/appliance/obs.Commit=$(COMMIT)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+ARGS ?=
+
+UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
+UI_STAMP := ui/dist/.built
+MODULES_STAMP := ui/node_modules/.installed
+
+.PHONY: help run demo build test test-go test-race test-ui test-browser bench fmt lint ui clean deps
+
+help: ## print this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build and serve on the embedded defaults (data in ./eyrie-data)
+	./bin/eyrie serve $(ARGS)
+
+demo: build ## the same, and recorded real runs are replayed live
+	./bin/eyrie serve --demo $(ARGS)
+
+build: bin/eyrie ## build bin/eyrie, one static file
+
+.PHONY: bin/eyrie
+bin/eyrie: $(UI_STAMP)
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/eyrie ./appliance
+
+ui: $(UI_STAMP) ## build the front end into ui/dist
+
+$(MODULES_STAMP): ui/package-lock.json ui/package.json
+	cd ui && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(UI_STAMP): $(MODULES_STAMP) $(UI_SOURCES)
+	cd ui && npm run --silent build
+	@touch $@
+
+deps: ## install what the tests need (as root), or say what to install
+	@.ci/deps
+
+test: deps lint build test-go test-race test-ui test-browser ## install what is missing, then run everything
+
+test-go: $(UI_STAMP) ## Go unit tests
+	go test ./...
+
+test-race: $(UI_STAMP) ## Go tests under the race detector
+	go test -race -short ./...
+
+test-ui: $(MODULES_STAMP) ## unit tests of the front end
+	cd ui && npm run --silent test
+
+test-browser: build ## the appliance in a real browser
+	cd ui && npm run --silent test:browser
+
+bench: build ## measure what this machine can bear
+	./bin/eyrie bench $(ARGS)
+
+fmt: ## format the Go code
+	gofmt -w $$(git ls-files '*.go')
+
+lint: $(MODULES_STAMP) ## vet, staticcheck, gofmt, TypeScript strict, oxlint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo "not gofmt'ed:"; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	go vet ./...
+	GOOS=darwin go vet ./appliance ./engine/client ./engine/wire ./appliance/sources/...
+	go run $(STATICCHECK) ./...
+	cd ui && npm run --silent typecheck && npm run --silent lint
+
+clean: ## remove what was built (not the data)
+	rm -rf bin ui/dist/assets ui/dist/index.html $(UI_STAMP) ui/node_modules
