@@ -104,7 +104,8 @@ func (r *Ring) Largest(critical bool) int {
 	if !critical {
 		room -= r.headroom
 	}
-	return max(0, room/2&^(align-1)-headerBytes)
+	// The pad in front of a record is at least one align shorter than it.
+	return max(0, (room+align)/2&^(align-1)-headerBytes)
 }
 
 func header(b []byte, at uint64) uint32       { return binary.LittleEndian.Uint32(b[at:]) }

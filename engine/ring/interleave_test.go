@@ -1,0 +1,215 @@
+package ring
+
+import (
+	"bytes"
+	"fmt"
+	"testing"
+)
+
+// TestEveryInterleaving explores every reachable state of a small ring under
+// every order of calls by the two sides, on the real code.
+//
+// A call makes at most one access to the other side's position (Reserve loads
+// released, Publish stores published, Next loads published, Release stores
+// released) and otherwise touches only its own fields and bytes it owns. So
+// any concurrent run has the outcome of some order of whole calls, provided
+// nobody touches bytes he does not own, and that is checked here: every byte
+// has an owner, filling is a step of its own, and each record is compared when
+// it is taken and again, poisoned meanwhile by nobody, when it is given back.
+func TestEveryInterleaving(t *testing.T) {
+	for _, headroom := range []int{0, 24} {
+		t.Run(fmt.Sprintf("headroom=%d", headroom), func(t *testing.T) {
+			m := newModel(64, headroom)
+			seen := map[string]bool{m.key(): true}
+			todo := []*model{m}
+			wraps, full := 0, 0
+			for len(todo) > 0 {
+				m := todo[len(todo)-1]
+				todo = todo[:len(todo)-1]
+				for _, a := range actions {
+					n := m.clone()
+					if err := a.do(n); err != nil {
+						t.Fatalf("%s after %s: %v", a.name, m.trail(), err)
+					}
+					if k := n.key(); !seen[k] {
+						seen[k] = true
+						n.from, n.by = m, a.name
+						todo = append(todo, n)
+						wraps += n.wrapped
+						full += n.refused
+					}
+				}
+			}
+			if wraps == 0 || full == 0 {
+				t.Fatalf("%d states, %d pads, %d refusals: the model misses what it is for", len(seen), wraps, full)
+			}
+			t.Logf("%d states, %d with a pad, %d with a refusal", len(seen), wraps, full)
+		})
+	}
+}
+
+// model is a ring with the queue it should be. Records are told apart by what
+// they are filled with: a tag that never repeats among the live ones.
+type model struct {
+	r                     *Ring
+	pending, queue, taken []mrec
+	tag                   byte
+	wrapped, refused      int
+
+	from *model
+	by   string
+}
+
+type mrec struct {
+	at, n  int // payload
+	tag    byte
+	filled bool
+}
+
+func newModel(size, headroom int) *model { return &model{r: New(size, headroom)} }
+
+func (m *model) clone() *model {
+	r := New(len(m.r.buf), m.r.headroom)
+	copy(r.buf, m.r.buf)
+	r.published.Store(m.r.published.Load())
+	r.released.Store(m.r.released.Load())
+	r.reserved, r.freeSeen = m.r.reserved, m.r.freeSeen
+	r.cursor, r.pubSeen = m.r.cursor, m.r.pubSeen
+	cp := func(s []mrec) []mrec { return append([]mrec(nil), s...) }
+	return &model{r: r, pending: cp(m.pending), queue: cp(m.queue), taken: cp(m.taken), tag: m.tag}
+}
+
+// key names the state up to what cannot matter: how often the ring went round
+// and which tags the records carry.
+func (m *model) key() string {
+	r := m.r
+	base := r.released.Load() &^ r.mask
+	k := make([]byte, 0, 64)
+	for _, p := range []uint64{r.released.Load(), r.cursor, r.pubSeen, r.published.Load(), r.reserved, r.freeSeen} {
+		k = append(k, byte(int8(p-base)/align)) // all multiples of align, within ±128 of base
+	}
+	for _, s := range [][]mrec{m.taken, m.queue, m.pending} {
+		k = append(k, 255)
+		for _, x := range s {
+			k = append(k, byte(x.at), byte(x.n))
+			if x.filled {
+				k = append(k, 254)
+			}
+		}
+	}
+	return string(k)
+}
+
+func (m *model) trail() string {
+	if m.from == nil {
+		return "New"
+	}
+	return m.from.trail() + " " + m.by
+}
+
+func (m *model) reserve(n int, critical bool) error {
+	before := m.r.reserved
+	b, ok := m.r.Reserve(n, critical)
+	live := len(m.pending) + len(m.queue) + len(m.taken)
+	if !ok {
+		m.refused++
+		if live == 0 && n <= m.r.Largest(critical) {
+			return fmt.Errorf("%d bytes refused by an empty ring", n)
+		}
+		if m.r.reserved != before {
+			return fmt.Errorf("a refusal moved reserved")
+		}
+		return nil
+	}
+	if m.r.reserved-before != uint64(Cost(n)) {
+		m.wrapped++
+	}
+	if u := m.r.reserved - m.r.released.Load(); !critical && u > m.r.limit {
+		return fmt.Errorf("%d bytes in use, headroom entered", u)
+	}
+	at := 0
+	if n > 0 {
+		for &m.r.buf[at] != &b[0] {
+			at++
+		}
+	} else {
+		at = int((m.r.reserved - 1) & m.r.mask)
+	}
+	for _, s := range [][]mrec{m.pending, m.queue, m.taken} {
+		for _, x := range s {
+			if at < x.at+x.n && x.at < at+n {
+				return fmt.Errorf("bytes %d..%d belong to a live record at %d", at, at+n, x.at)
+			}
+		}
+	}
+	m.pending = append(m.pending, mrec{at: at, n: n})
+	return nil
+}
+
+func (m *model) intact(x mrec, b []byte) error {
+	if !bytes.Equal(b, bytes.Repeat([]byte{x.tag}, x.n)) {
+		return fmt.Errorf("record at %d holds % x, want %d × %02x", x.at, b, x.n, x.tag)
+	}
+	return nil
+}
+
+var actions = []struct {
+	name string
+	do   func(m *model) error
+}{
+	{"reserve5", func(m *model) error { return m.reserve(5, false) }},
+	{"reserve9", func(m *model) error { return m.reserve(9, false) }},
+	{"reserve9!", func(m *model) error { return m.reserve(9, true) }},
+	{"reserve21!", func(m *model) error { return m.reserve(21, true) }},
+	{"fill", func(m *model) error {
+		for i := range m.pending {
+			x := &m.pending[i]
+			if !x.filled {
+				m.tag++
+				x.tag, x.filled = m.tag, true
+				for j := range x.n {
+					m.r.buf[x.at+j] = x.tag
+				}
+				break
+			}
+		}
+		return nil
+	}},
+	{"publish", func(m *model) error {
+		for _, x := range m.pending {
+			if !x.filled {
+				return nil // the producer writes before it publishes
+			}
+		}
+		m.r.Publish()
+		m.queue, m.pending = append(m.queue, m.pending...), nil
+		return nil
+	}},
+	{"abort", func(m *model) error {
+		m.r.Abort()
+		m.pending = nil
+		return nil
+	}},
+	{"next", func(m *model) error {
+		b, ok := m.r.Next()
+		if ok != (len(m.queue) > 0) {
+			return fmt.Errorf("next says %v with %d queued", ok, len(m.queue))
+		}
+		if !ok {
+			return nil
+		}
+		x := m.queue[0]
+		m.queue, m.taken = m.queue[1:], append(m.taken, x)
+		return m.intact(x, b)
+	}},
+	{"release", func(m *model) error {
+		for _, x := range m.taken {
+			if err := m.intact(x, m.r.buf[x.at:x.at+x.n]); err != nil {
+				return err
+			}
+		}
+		m.r.Release()
+		m.taken = nil
+		return nil
+	}},
+}
