@@ -1,0 +1,220 @@
+package tsdb
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Options of a DB; the zero value serves.
+type Options struct {
+	SeriesMax int          // series kept; more are refused and counted. 0: 4,000,000
+	Metrics   *metrics.Set // where the DB's own figures go; nil: nowhere
+}
+
+const seriesMaxDefault = 4_000_000
+
+// shardCount spreads lock and arenas; a power of two.
+const shardCount = 16
+
+// DB is a set of series. See the package doc for what may run concurrently.
+type DB struct {
+	store  *pebble.DB
+	prefix byte
+	o      Options
+
+	mu    sync.RWMutex // guards ix
+	ix    index
+	saved int // series whose definition is stored or in a batch: refs 1..saved
+
+	shards  [shardCount]shard
+	parts   partRange
+	lateSeq atomic.Uint32 // last number given to a late chunk
+	// stored counts the times that pending chunks were dropped because they
+	// are in the store: a reader whose view of the store is older takes a new
+	// one.
+	stored  atomic.Uint64
+	refused atomic.Uint64
+}
+
+// Open makes an empty DB over the keys below prefix in store; Load fills it.
+// It does not close the store.
+func Open(store *pebble.DB, prefix byte, o Options) (*DB, error) {
+	if o.SeriesMax == 0 {
+		o.SeriesMax = seriesMaxDefault
+	}
+	if o.SeriesMax < 0 || o.SeriesMax > 1<<28 {
+		return nil, fmt.Errorf("tsdb: SeriesMax %d, want 1..%d", o.SeriesMax, 1<<28)
+	}
+	db := &DB{store: store, prefix: prefix, o: o}
+	db.Reset()
+	if o.Metrics != nil {
+		db.register(o.Metrics)
+	}
+	return db, nil
+}
+
+// Reset forgets all that is in memory. The stored rows are the caller's to
+// delete (all keys below the prefix) before the next Save, unless Load follows.
+func (db *DB) Reset() {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	db.ix, db.saved = newIndex(), 0
+	db.parts.clear()
+	db.lateSeq.Store(0)
+	for i := range db.shards {
+		s := &db.shards[i]
+		s.mu.Lock()
+		s.runs, s.arena, s.dirty = nil, arena{}, nil
+		s.closed, s.saving, s.late = map[uint32][]pending{}, nil, map[uint32]*late{}
+		s.mu.Unlock()
+	}
+	db.stored.Add(1)
+}
+
+func locate(ref uint32) (shard, slot uint32) {
+	return (ref - 1) % shardCount, (ref - 1) / shardCount
+}
+
+// Series returns the ref of the series with these labels, making it on first
+// sight; 0 when it would be one series, or one label, too many. Refs are never
+// reused and outlive a reopening.
+func (db *DB) Series(ls Labels) uint64 {
+	ls = ls.normal()
+	if len(ls) > labelsMax || len(ls) == 0 {
+		db.refused.Add(1)
+		return 0
+	}
+	db.mu.RLock()
+	ref, ok := db.ix.find(ls)
+	full := db.ix.len() >= db.o.SeriesMax
+	db.mu.RUnlock()
+	if ok {
+		return uint64(ref)
+	}
+	if full {
+		db.refused.Add(1)
+		return 0
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	return uint64(db.addLocked(ls))
+}
+
+func (db *DB) addLocked(ls Labels) uint32 {
+	ref, fresh := db.ix.add(ls)
+	if fresh {
+		i, slot := locate(ref)
+		s := &db.shards[i]
+		s.mu.Lock()
+		s.grow(slot)
+		s.mu.Unlock()
+	}
+	return ref
+}
+
+// Append adds the sample (t, v), t in Unix ms, to a series. A sample at a time
+// that the series has replaces it; one that is out of order is sorted in. What
+// lies outside MinTime..MaxTime is dropped and counted. ref must come from
+// Series since the last Reset.
+func (db *DB) Append(ref uint64, t int64, v float64) {
+	i, slot := locate(uint32(ref))
+	s := &db.shards[i]
+	s.mu.Lock()
+	if t < MinTime || t > MaxTime {
+		s.dropped++
+	} else {
+		s.append(db, uint32(ref), s.run(slot), t, v)
+	}
+	s.mu.Unlock()
+}
+
+// Add makes the series cumulative: it appends the newest value plus delta at
+// t, or at the newest sample's time when that is later. The sum survives a
+// reopening with the series.
+func (db *DB) Add(ref uint64, t int64, delta float64) {
+	i, slot := locate(uint32(ref))
+	s := &db.shards[i]
+	s.mu.Lock()
+	if t < MinTime || t > MaxTime {
+		s.dropped++
+	} else {
+		r := s.run(slot)
+		v := delta
+		if r.s.N > 0 {
+			t = max(t, r.s.LastT)
+			v += r.s.Value()
+		}
+		s.append(db, uint32(ref), r, t, v)
+	}
+	s.mu.Unlock()
+}
+
+// Last returns a series' newest sample and how many it ever kept; ok is false
+// when it has none.
+func (db *DB) Last(ref uint64) (t int64, v float64, samples uint64, ok bool) {
+	i, slot := locate(uint32(ref))
+	s := &db.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.run(slot)
+	return r.s.LastT, r.s.Value(), r.total, r.s.N > 0
+}
+
+// Labels returns the labels of a series.
+func (db *DB) Labels(ref uint64) Labels {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.ix.labels(uint32(ref), nil)
+}
+
+// Refs returns the series that suit all matchers, in order of first sight.
+func (db *DB) Refs(ms []Matcher) []uint64 {
+	db.mu.RLock()
+	refs := db.ix.match(ms)
+	db.mu.RUnlock()
+	out := make([]uint64, len(refs))
+	for i, r := range refs {
+		out[i] = uint64(r)
+	}
+	return out
+}
+
+// Names returns the label names in use, sorted.
+func (db *DB) Names() []string {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	var out []string
+	for n := range db.ix.values {
+		out = append(out, db.ix.syms.names[n])
+	}
+	return sorted(out)
+}
+
+// Values returns the values in use of one label, sorted.
+func (db *DB) Values(name string) []string {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	var out []string
+	if n, ok := db.ix.syms.ids[name]; ok {
+		for _, v := range db.ix.values[n] {
+			out = append(out, db.ix.syms.names[v])
+		}
+	}
+	return sorted(out)
+}
+
+// Symbol returns the DB's own copy of s if it is in use as a label's name or
+// value, else a fresh one: callers that cache names share their bytes so.
+func (db *DB) Symbol(s []byte) string {
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	if id, ok := db.ix.syms.ids[string(s)]; ok {
+		return db.ix.syms.names[id]
+	}
+	return strings.Clone(string(s))
+}

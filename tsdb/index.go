@@ -1,0 +1,225 @@
+package tsdb
+
+import (
+	"cmp"
+	"encoding/binary"
+	"slices"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// index maps labels to series numbers (refs, dense from 1) and back. It holds
+// no pointers per series: labels are pairs of symbols in pages, the way from
+// labels to ref is a map of hashes. Guarded by DB.mu.
+type index struct {
+	syms     symbols
+	byHash   map[uint64]uint32 // hash of the pairs (probed by +1) → ref
+	pages    [][]pair          // label pairs, a series' pairs adjoining in one page
+	at       []uint32          // ref-1 → page<<16 | first pair
+	count    []uint8           // ref-1 → pairs
+	postings map[pair][]uint32 // refs having the pair, ascending
+	values   map[uint32][]uint32
+}
+
+// pair is a label: the symbols of its name and value.
+type pair struct{ name, value uint32 }
+
+const (
+	pagePairs = 1 << 12
+	labelsMax = 64
+)
+
+func newIndex() index {
+	return index{syms: newSymbols(), byHash: map[uint64]uint32{}, postings: map[pair][]uint32{}, values: map[uint32][]uint32{}}
+}
+
+func (x *index) len() int { return len(x.at) }
+
+func hashPairs(ps []pair) uint64 {
+	var b [8 * labelsMax]byte
+	for i, p := range ps {
+		binary.LittleEndian.PutUint32(b[8*i:], p.name)
+		binary.LittleEndian.PutUint32(b[8*i+4:], p.value)
+	}
+	return xxhash.Sum64(b[:8*len(ps)])
+}
+
+// pairs returns the labels of ref as symbols, aliasing the index.
+func (x *index) pairs(ref uint32) []pair {
+	at := x.at[ref-1]
+	p := x.pages[at>>16][at&0xffff:]
+	return p[:x.count[ref-1]]
+}
+
+// labels appends the labels of ref to dst.
+func (x *index) labels(ref uint32, dst Labels) Labels {
+	for _, p := range x.pairs(ref) {
+		dst = append(dst, Label{x.syms.names[p.name], x.syms.names[p.value]})
+	}
+	return dst
+}
+
+// find looks ls up; ok is false when a symbol or the series is unknown.
+func (x *index) find(ls Labels) (ref uint32, ok bool) {
+	var buf [labelsMax]pair
+	ps := buf[:0]
+	for _, l := range ls {
+		n, ok1 := x.syms.ids[l.Name]
+		v, ok2 := x.syms.ids[l.Value]
+		if !ok1 || !ok2 {
+			return 0, false
+		}
+		ps = append(ps, pair{n, v})
+	}
+	ref, _ = x.probe(ps)
+	return ref, ref != 0
+}
+
+// probe finds the ref of ps, or 0 and the free hash for it.
+func (x *index) probe(ps []pair) (uint32, uint64) {
+	for h := hashPairs(ps); ; h++ {
+		ref, ok := x.byHash[h]
+		if !ok {
+			return 0, h
+		}
+		if slices.Equal(x.pairs(ref), ps) {
+			return ref, h
+		}
+	}
+}
+
+// add returns the ref of ls, giving it the next one on first sight. ls has at
+// most labelsMax labels.
+func (x *index) add(ls Labels) (ref uint32, fresh bool) {
+	var buf [labelsMax]pair
+	ps := buf[:0]
+	for _, l := range ls {
+		ps = append(ps, pair{x.syms.add(l.Name), x.syms.add(l.Value)})
+	}
+	ref, h := x.probe(ps)
+	if ref != 0 {
+		return ref, false
+	}
+	n := len(x.pages)
+	if n == 0 || len(x.pages[n-1])+len(ps) > pagePairs {
+		x.pages = append(x.pages, make([]pair, 0, pagePairs))
+		n++
+	}
+	page := &x.pages[n-1]
+	x.at = append(x.at, uint32(n-1)<<16|uint32(len(*page)))
+	x.count = append(x.count, uint8(len(ps)))
+	*page = append(*page, ps...)
+	ref = uint32(len(x.at))
+	x.byHash[h] = ref
+	for _, p := range ps {
+		list := x.postings[p]
+		if list == nil {
+			x.values[p.name] = append(x.values[p.name], p.value)
+		}
+		x.postings[p] = append(list, ref)
+	}
+	return ref, true
+}
+
+// match returns the refs that suit all matchers, ascending, in fresh memory.
+func (x *index) match(ms []Matcher) []uint32 {
+	var lists [][]uint32
+	var filters []*Matcher
+	for i := range ms {
+		m := &ms[i]
+		if m.Matches("") || m.Type == NotEqual || m.Type == NotRegexp {
+			// Suits series without the label, or most of those with it.
+			filters = append(filters, m)
+			continue
+		}
+		name, ok := x.syms.ids[m.Name]
+		if !ok {
+			return nil
+		}
+		if m.Type == Equal {
+			value, ok := x.syms.ids[m.Value]
+			if !ok {
+				return nil
+			}
+			lists = append(lists, x.postings[pair{name, value}])
+			continue
+		}
+		var union []uint32
+		for _, v := range x.values[name] {
+			if m.Matches(x.syms.names[v]) {
+				union = append(union, x.postings[pair{name, v}]...)
+			}
+		}
+		slices.Sort(union) // a series has one value of a label: no duplicates
+		lists = append(lists, union)
+	}
+	var refs []uint32
+	if len(lists) == 0 {
+		refs = make([]uint32, x.len())
+		for i := range refs {
+			refs[i] = uint32(i + 1)
+		}
+	} else {
+		slices.SortFunc(lists, func(a, b []uint32) int { return cmp.Compare(len(a), len(b)) })
+		refs = slices.Clone(lists[0])
+		for _, l := range lists[1:] {
+			refs = intersect(refs, l)
+		}
+	}
+	for _, m := range filters {
+		refs = x.filter(refs, m)
+	}
+	return refs
+}
+
+// intersect keeps what is also in l, in place; both ascend, refs is shorter.
+func intersect(refs, l []uint32) []uint32 {
+	out := refs[:0]
+	for _, r := range refs {
+		i, ok := gallop(l, r)
+		if ok {
+			out = append(out, r)
+		}
+		l = l[i:]
+	}
+	return out
+}
+
+// gallop finds r in l by doubling steps: near hits are cheap.
+func gallop(l []uint32, r uint32) (int, bool) {
+	hi := 1
+	for hi < len(l) && l[hi-1] < r {
+		hi *= 2
+	}
+	lo := hi / 2
+	i, ok := slices.BinarySearch(l[min(lo, len(l)):min(hi, len(l))], r)
+	return min(lo, len(l)) + i, ok
+}
+
+// filter keeps the refs whose label suits m, in place.
+func (x *index) filter(refs []uint32, m *Matcher) []uint32 {
+	name, known := x.syms.ids[m.Name]
+	absent := m.Matches("")
+	verdicts := map[uint32]bool{}
+	out := refs[:0]
+	for _, r := range refs {
+		ok := absent
+		if known {
+			for _, p := range x.pairs(r) {
+				if p.name != name {
+					continue
+				}
+				var seen bool
+				if ok, seen = verdicts[p.value]; !seen {
+					ok = m.Matches(x.syms.names[p.value])
+					verdicts[p.value] = ok
+				}
+				break
+			}
+		}
+		if ok {
+			out = append(out, r)
+		}
+	}
+	return out
+}

@@ -1,0 +1,93 @@
+package tsdb
+
+import "encoding/binary"
+
+// Keys, below the caller's one-byte prefix; numbers big-endian, so that order
+// of bytes is order of numbers, signed ones with the sign bit flipped:
+//
+//	m                                       meta row (save.go)
+//	s ref u64                               definition of a series
+//	h ref u64                               its open run of samples (head row)
+//	c res u8 part s32 ref u64 start s64 seq u32   closed chunk
+//
+// The head row is rewritten under the same key as the run grows, so opening
+// reads one row a series however long its history.
+//
+// A chunk lies within one partition of time: all of a partition's chunks are
+// neighbours, and retention drops a partition by excising one key range. res
+// names the resolution: zero is raw samples, whose partitions are days; the
+// numbers above belong to rollups (1: 1m, 2: 5m, 3: 1h), whose partitions
+// are longer and whose keys read the same. Within a partition a series' chunks
+// are neighbours in order of their first sample.
+//
+// seq is zero for a chunk in order; a chunk of late samples has a number of
+// its own, higher ones being newer and winning over lower ones.
+const (
+	kindMeta   = 'm'
+	kindSeries = 's'
+	kindHead   = 'h'
+	kindChunk  = 'c'
+)
+
+const resRaw = 0
+
+// partMs is the length of a raw partition.
+const partMs = 24 * 3600 * 1000
+
+// spanMs bounds last-first of a raw chunk: who looks for samples from t on
+// need not look at chunks that start before t-spanMs.
+const spanMs = 6 * 3600 * 1000
+
+// MinTime and MaxTime bound the timestamps, Unix ms, that a DB keeps.
+const (
+	MinTime = -partMs << 30
+	MaxTime = partMs<<30 - 1
+)
+
+const chunkKeyBytes = 1 + 1 + 1 + 4 + 8 + 8 + 4
+
+// partOf numbers the partition of t: days since 1970, rounded down.
+func partOf(t int64) int32 {
+	p := t / partMs
+	if t%partMs < 0 {
+		p--
+	}
+	return int32(p)
+}
+
+func appendRefKey(dst []byte, prefix, kind byte, ref uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, prefix, kind), ref)
+}
+
+func appendPart(dst []byte, prefix, res byte, part int32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, prefix, kindChunk, res), uint32(part)^1<<31)
+}
+
+func appendStart(dst []byte, prefix, res byte, part int32, ref uint64, start int64) []byte {
+	dst = binary.BigEndian.AppendUint64(appendPart(dst, prefix, res, part), ref)
+	return binary.BigEndian.AppendUint64(dst, uint64(start)^1<<63)
+}
+
+// chunkKey is a chunk's key taken apart.
+type chunkKey struct {
+	part  int32
+	ref   uint64
+	start int64
+	seq   uint32
+}
+
+func (k chunkKey) append(dst []byte, prefix, res byte) []byte {
+	return binary.BigEndian.AppendUint32(appendStart(dst, prefix, res, k.part, k.ref, k.start), k.seq)
+}
+
+func parseChunkKey(b []byte) (k chunkKey, ok bool) {
+	if len(b) != chunkKeyBytes {
+		return k, false
+	}
+	b = b[3:]
+	k.part = int32(binary.BigEndian.Uint32(b) ^ 1<<31)
+	k.ref = binary.BigEndian.Uint64(b[4:])
+	k.start = int64(binary.BigEndian.Uint64(b[12:]) ^ 1<<63)
+	k.seq = binary.BigEndian.Uint32(b[20:])
+	return k, true
+}

@@ -1,0 +1,75 @@
+package tsdb
+
+import (
+	"math"
+	"slices"
+	"sync"
+)
+
+// partRange bounds the partitions that hold chunks, so that a query over all
+// of time does not probe every day since 1970.
+type partRange struct {
+	mu       sync.Mutex
+	min, max int32
+}
+
+func (p *partRange) clear() {
+	p.mu.Lock()
+	p.min, p.max = math.MaxInt32, math.MinInt32
+	p.mu.Unlock()
+}
+
+func (p *partRange) widen(part int32) {
+	p.mu.Lock()
+	p.min, p.max = min(p.min, part), max(p.max, part)
+	p.mu.Unlock()
+}
+
+func (p *partRange) bounds() (lo, hi int32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.min, p.max
+}
+
+func sorted(ss []string) []string {
+	slices.Sort(ss)
+	return ss
+}
+
+// sortLastWins sorts samples by time, in place where it can; of several at one
+// time the one that came last stays.
+func sortLastWins(ts []int64, vs []float64) ([]int64, []float64) {
+	for i := 1; ; i++ {
+		if i >= len(ts) {
+			return ts, vs
+		}
+		if ts[i] <= ts[i-1] {
+			break
+		}
+	}
+	type sample struct {
+		t int64
+		v float64
+	}
+	all := make([]sample, len(ts))
+	for i := range ts {
+		all[i] = sample{ts[i], vs[i]}
+	}
+	slices.SortStableFunc(all, func(a, b sample) int {
+		if a.t < b.t {
+			return -1
+		}
+		if a.t > b.t {
+			return 1
+		}
+		return 0
+	})
+	ts, vs = ts[:0], vs[:0]
+	for i, x := range all {
+		if i+1 < len(all) && all[i+1].t == x.t {
+			continue
+		}
+		ts, vs = append(ts, x.t), append(vs, x.v)
+	}
+	return ts, vs
+}

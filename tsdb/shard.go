@@ -1,0 +1,283 @@
+package tsdb
+
+import (
+	"math"
+	"slices"
+	"sync"
+
+	"eyrie/tsdb/chunk"
+)
+
+// run is one series' open run of samples. It holds no pointer: its bytes are
+// slot buf of class class in the shard's arena, blen of them used.
+type run struct {
+	s       chunk.Stream
+	first   int64  // first timestamp of the run, while s.N > 0
+	closedT int64  // last timestamp of the closed chunks in order; noTime: none
+	total   uint64 // samples ever kept
+	buf     uint32 // 0: no slot
+	blen    uint16
+	class   uint8
+	dirty   bool
+}
+
+const noTime = math.MinInt64
+
+// A run closes at the first of these bounds; the number of samples is spread
+// over the series, so that series which began together do not all close at one
+// moment.
+const (
+	runSamplesMin = 384
+	runSpread     = 128
+)
+
+func samplesMax(ref uint32) uint16 {
+	return uint16(runSamplesMin + ref*2654435761>>25%runSpread)
+}
+
+// pending is a chunk that is not yet known to be in the store.
+type pending struct {
+	first, last int64
+	seq         uint32 // as in its key
+	data        []byte
+}
+
+// late holds samples older than a series' closed chunks until the next Save.
+type late struct {
+	ts []int64
+	vs []float64
+}
+
+const lateSamplesMax = 512
+
+const shardRuns = 256
+
+// shard holds every n-th series. All fields are guarded by mu.
+type shard struct {
+	mu     sync.Mutex
+	runs   [][]run
+	arena  arena
+	dirty  []uint32             // refs whose run differs from its head row
+	closed map[uint32][]pending // since the last Save
+	saving map[uint32][]pending // in the batch of the last Save
+	late   map[uint32]*late
+	ts     []int64 // scratch
+	vs     []float64
+	out    []byte
+
+	samples, lateSamples, replaced, dropped, chunks, chunkBytes uint64
+}
+
+func (s *shard) run(slot uint32) *run { return &s.runs[slot/shardRuns][slot%shardRuns] }
+
+// grow makes room for slot.
+func (s *shard) grow(slot uint32) {
+	for int(slot/shardRuns) >= len(s.runs) {
+		page := make([]run, shardRuns)
+		for i := range page {
+			page[i].closedT = noTime
+		}
+		s.runs = append(s.runs, page)
+	}
+}
+
+// bytes returns the bytes of r, with room up to the size of its slot.
+func (s *shard) bytes(r *run) []byte {
+	if r.buf == 0 {
+		return nil
+	}
+	return s.arena.get(r.class, r.buf)[:r.blen]
+}
+
+// keep makes b, at most runBytesMax bytes that may alias r's own, r's bytes.
+func (s *shard) keep(r *run, b []byte) {
+	if len(b) > 0 && (r.buf == 0 || len(b) > slotSizes[r.class]) {
+		c := classFor(len(b))
+		n := s.arena.take(c)
+		copy(s.arena.get(c, n), b)
+		s.drop(r)
+		r.buf, r.class = n, c
+	} else if len(b) > 0 {
+		copy(s.arena.get(r.class, r.buf), b)
+	}
+	r.blen = uint16(len(b))
+}
+
+func (s *shard) drop(r *run) {
+	if r.buf != 0 {
+		s.arena.give(r.class, r.buf)
+	}
+	r.buf, r.blen, r.class = 0, 0, 0
+}
+
+func (s *shard) mark(ref uint32, r *run) {
+	if !r.dirty {
+		r.dirty = true
+		s.dirty = append(s.dirty, ref)
+	}
+}
+
+// append folds one sample in; t is within MinTime..MaxTime.
+func (s *shard) append(db *DB, ref uint32, r *run, t int64, v float64) {
+	switch {
+	case r.s.N == 0 && t > r.closedT:
+		r.s.Start(t, v)
+		r.first = t
+		r.total++
+	case r.s.N > 0 && t > r.s.LastT:
+		if !r.fits(ref, t) {
+			s.close(db, ref, r)
+			r.s.Start(t, v)
+			r.first = t
+		} else {
+			s.push(r, t, v)
+		}
+		r.total++
+	case r.s.N > 0 && t == r.s.LastT:
+		r.s.LastV = math.Float64bits(v)
+		s.replaced++
+		s.mark(ref, r)
+		return
+	case r.s.N > 0 && t > r.closedT && partOf(t) == partOf(r.s.LastT) && r.s.LastT-t <= spanMs:
+		if s.insert(db, ref, r, t, v) {
+			r.total++
+		} else {
+			s.replaced++
+		}
+	default:
+		s.keepLate(db, ref, t, v)
+		r.total++
+		s.lateSamples++
+	}
+	s.samples++
+	s.mark(ref, r)
+}
+
+// fits tells whether a sample at t may follow in the same run.
+func (r *run) fits(ref uint32, t int64) bool {
+	return r.s.N < samplesMax(ref) && int(r.blen)+chunk.MaxStreamSample <= runBytesMax &&
+		t-r.first <= spanMs && partOf(t) == partOf(r.first)
+}
+
+// push appends behind the newest sample, moving the bytes only when their
+// slot is too small.
+func (s *shard) push(r *run, t int64, v float64) {
+	if r.buf != 0 && int(r.blen)+chunk.MaxStreamSample <= slotSizes[r.class] {
+		r.blen = uint16(len(r.s.Push(s.bytes(r), t, v)))
+		return
+	}
+	var tmp [runBytesMax + chunk.MaxStreamSample]byte
+	b := append(tmp[:0], s.bytes(r)...)
+	s.keep(r, r.s.Push(b, t, v))
+}
+
+// decode returns the samples of r in the shard's scratch.
+func (s *shard) decode(r *run) ([]int64, []float64) {
+	ts, vs, err := r.s.AppendSamples(s.bytes(r), s.ts[:0], s.vs[:0])
+	if err != nil {
+		panic(err) // the bytes are ours and in memory: a bug, not input
+	}
+	s.ts, s.vs = ts, vs
+	return ts, vs
+}
+
+// close turns the run into a pending chunk and leaves it empty, its slot kept.
+func (s *shard) close(db *DB, ref uint32, r *run) {
+	ts, vs := s.decode(r)
+	s.pend(db, ref, ts, vs, 0)
+	r.closedT = r.s.LastT
+	r.s = chunk.Stream{}
+	r.blen = 0
+}
+
+// pend encodes a chunk and keeps it until it is stored.
+func (s *shard) pend(db *DB, ref uint32, ts []int64, vs []float64, seq uint32) {
+	s.out = chunk.AppendChunk(s.out[:0], ts, vs)
+	p := pending{first: ts[0], last: ts[len(ts)-1], seq: seq, data: slices.Clone(s.out)}
+	s.closed[ref] = append(s.closed[ref], p)
+	s.chunks++
+	s.chunkBytes += uint64(len(p.data))
+	db.parts.widen(partOf(p.first))
+}
+
+// insert puts a sample among those of the run; it tells whether it is one more
+// or replaced one at the same time.
+func (s *shard) insert(db *DB, ref uint32, r *run, t int64, v float64) (added bool) {
+	ts, vs := s.decode(r)
+	i, found := slices.BinarySearch(ts, t)
+	if found {
+		vs[i] = v
+	} else {
+		ts, vs = slices.Insert(ts, i, t), slices.Insert(vs, i, v)
+	}
+	s.ts, s.vs = ts, vs
+	var st chunk.Stream
+	var tmp [runBytesMax + chunk.MaxStreamSample]byte
+	b := tmp[:0]
+	st.Start(ts[0], vs[0])
+	for k := 1; k < len(ts); k++ {
+		if b = st.Push(b, ts[k], vs[k]); len(b) > runBytesMax {
+			// Too long as a run: all but the newest become a chunk.
+			n := len(ts) - 1
+			s.pend(db, ref, ts[:n], vs[:n], 0)
+			r.closedT, r.first, r.blen = ts[n-1], ts[n], 0
+			r.s.Start(ts[n], vs[n])
+			return !found
+		}
+	}
+	r.s, r.first = st, ts[0]
+	s.keep(r, b)
+	return !found
+}
+
+// keepLate buffers a sample older than what is closed.
+func (s *shard) keepLate(db *DB, ref uint32, t int64, v float64) {
+	l := s.late[ref]
+	if l == nil {
+		l = new(late)
+		s.late[ref] = l
+	}
+	l.ts, l.vs = append(l.ts, t), append(l.vs, v)
+	if len(l.ts) >= lateSamplesMax {
+		s.flushLate(db, ref, l)
+		delete(s.late, ref)
+	}
+}
+
+// flushLate turns late samples into chunks of their own.
+func (s *shard) flushLate(db *DB, ref uint32, l *late) {
+	ts, vs := sortLastWins(l.ts, l.vs)
+	for len(ts) > 0 {
+		n := 1
+		for n < len(ts) && ts[n]-ts[0] <= spanMs && partOf(ts[n]) == partOf(ts[0]) {
+			n++
+		}
+		s.pend(db, ref, ts[:n], vs[:n], db.lateSeq.Add(1))
+		ts, vs = ts[n:], vs[n:]
+	}
+}
+
+// memory appends what memory holds of ref within from..to: chunks by
+// reference, in order and late ones apart, and the samples of run and late
+// buffer.
+func (s *shard) memory(ref uint32, r *run, from, to int64, m *memory) {
+	for _, set := range []map[uint32][]pending{s.saving, s.closed} {
+		for _, p := range set[ref] {
+			if p.last < from || p.first > to {
+				continue
+			}
+			if p.seq == 0 {
+				m.chunks = append(m.chunks, p.data)
+			} else {
+				m.lateChunks = append(m.lateChunks, p.data)
+			}
+		}
+	}
+	if r.s.N > 0 && r.first <= to && r.s.LastT >= from {
+		ts, vs := s.decode(r)
+		m.ts, m.vs = append(m.ts, ts...), append(m.vs, vs...)
+	}
+	if l := s.late[ref]; l != nil {
+		m.lateT, m.lateV = append(m.lateT, l.ts...), append(m.lateV, l.vs...)
+	}
+}
