@@ -1,0 +1,349 @@
+package fleet
+
+import (
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+
+	"github.com/cespare/xxhash/v2"
+)
+
+// skew is how far ahead of the log's clock a stated instant may lie.
+const skew = 5 * minute
+
+func (v *View) fold(r *block.Record, w *wire.View) {
+	v.offset = r.Offset
+	v.clock = max(v.clock, r.Recv)
+	switch r.Kind {
+	case block.KindEvent:
+		v.event(r, w)
+	case block.KindTick:
+		v.tick()
+	case block.KindLink:
+		v.link(r)
+	case block.KindLost:
+		v.lost(r)
+	case block.KindShed:
+		v.shed(r)
+	}
+}
+
+// agent returns the agent of that number, known from its first record on.
+func (v *View) agent(num uint32) *agent {
+	if num == 0 {
+		return nil
+	}
+	if a := v.get(num); a != nil {
+		return a
+	}
+	space, id, ok := v.names.Agent(num)
+	if !ok {
+		return nil
+	}
+	a := &agent{num: num, space: v.intern([]byte(space)), id: id}
+	v.install(a)
+	key := string(v.keyOf(a.space, a.id))
+	if w := v.awaited[key]; w != nil {
+		delete(v.awaited, key)
+		v.gone[key] = true
+		for _, n := range w.workers {
+			if v.get(n) != nil {
+				a.workers++
+			}
+		}
+		if w.manager != "" {
+			v.manage(a, w.manager, false)
+		}
+		for _, s := range w.tasks {
+			v.hold(a, s)
+		}
+	}
+	v.touch(a)
+	return a
+}
+
+func (v *View) install(a *agent) {
+	for int(a.num) >= len(v.agents) {
+		v.agents = append(v.agents, nil)
+		v.due = append(v.due, never)
+	}
+	v.agents[a.num] = a
+	v.due[a.num] = 0
+	v.byID[string(v.keyOf(a.space, a.id))] = a.num
+}
+
+// keyOf builds the key of byID in a scratch buffer.
+func (v *View) keyOf(space, id string) []byte {
+	v.key = append(append(append(v.key[:0], space...), 0), id...)
+	return v.key
+}
+
+func (v *View) await(key string) *awaited {
+	w := v.awaited[key]
+	if w == nil {
+		if len(v.awaited) >= awaitedMax {
+			return &awaited{} // named agents beyond the bound leave no trace until seen
+		}
+		w = &awaited{}
+		v.awaited[key] = w
+		delete(v.gone, key)
+	}
+	w.dirty = true
+	return w
+}
+
+// spanHash identifies a span within its space.
+func spanHash(space string, id []byte) uint64 {
+	if len(id) == 0 {
+		return 0
+	}
+	h := xxhash.Sum64String(space)*0x9e3779b97f4a7c15 ^ xxhash.Sum64(id)
+	if h == 0 {
+		h = 1
+	}
+	return h
+}
+
+// when returns the event's own instant, kept within the clock's reach.
+func (v *View) when(w *wire.View) int64 {
+	ts := w.TS()
+	if ts <= 0 {
+		return v.clock
+	}
+	return min(ts, v.clock+skew)
+}
+
+func (v *View) event(r *block.Record, w *wire.View) {
+	a := v.agent(r.Agent)
+	if a == nil {
+		return
+	}
+	v.touch(a)
+	ts := v.when(w)
+	if a.first == 0 || ts < a.first {
+		a.first = ts
+	}
+	a.last, a.recv, a.lastOff = max(a.last, ts), v.clock, r.Offset
+	v.speaks(a, r.Producer)
+	a.counts[cEvents]++
+	v.count(a, ts)
+	if s := w.Str(wire.FSession); len(s) > 0 && string(s) != a.session {
+		a.session = string(s)
+	}
+	typ := wire.Type(r.Class)
+	failed := wire.Severity(r.Flags>>2&7) >= wire.SeverityError
+	switch {
+	case typ.SpanLike():
+		failed = v.span(a, typ, wire.Phase(r.Flags&3), ts, r.Offset, w) || failed
+		v.clearGap(a)
+	case typ == wire.TypeAgent:
+		v.declare(a, ts, w)
+	case typ == wire.TypeState:
+		v.stated(a, ts, r.Offset, w)
+		v.clearGap(a)
+	case typ == wire.TypeMessage:
+		a.counts[cMessages]++
+		v.stir(a, ts)
+	default:
+		v.stir(a, ts)
+	}
+	if failed {
+		a.counts[cErrors]++
+	}
+	if len(a.verdicts) > 0 {
+		v.heard(a)
+	}
+	v.schedule(a)
+}
+
+// speaks notes that the producer is the one that now speaks for the agent.
+func (v *View) speaks(a *agent, p uint32) {
+	if p == a.producer || p == 0 {
+		return
+	}
+	v.silence(a)
+	a.producer = p
+	q := v.prods[p]
+	if q == nil {
+		q = &producer{}
+		v.prods[p] = q
+	}
+	a.place = len(q.agents)
+	q.agents = append(q.agents, a.num)
+}
+
+func (v *View) silence(a *agent) {
+	q := v.prods[a.producer]
+	if q == nil {
+		return
+	}
+	last := v.agents[q.agents[len(q.agents)-1]]
+	q.agents[a.place] = last.num
+	last.place = a.place
+	q.agents = q.agents[:len(q.agents)-1]
+	if len(q.agents) == 0 {
+		delete(v.prods, a.producer)
+	}
+}
+
+// declare takes an agent event: what is given replaces what was said before.
+func (v *View) declare(a *agent, ts int64, w *wire.View) {
+	for _, f := range [...]struct {
+		to *string
+		f  wire.Field
+	}{{&a.name, wire.FName}, {&a.role, wire.FRole}, {&a.host, wire.FHost}, {&a.version, wire.FVersion}, {&a.model, wire.FModel}, {&a.kind, wire.FKind}} {
+		if s := w.Str(f.f); len(s) > 0 {
+			*f.to = v.intern(s)
+		}
+	}
+	if m := w.Str(wire.FManager); len(m) > 0 {
+		v.manage(a, string(m), true)
+	}
+	if hb, ok := w.Int(wire.FHeartbeatMs); ok && hb >= 0 {
+		a.heartbeat = min(hb, 1<<40) * 1e6
+	}
+	if w.Has(wire.FLabels) {
+		a.labels = a.labels[:0:0]
+		w.Strings(wire.FLabels, func(k, val []byte) {
+			if string(k) == "budget_nanousd" {
+				a.budget = digits(val)
+			}
+			if len(a.labels) < labelMax {
+				a.labels = append(a.labels, label{v.intern(k), v.intern(val)})
+			}
+		})
+	}
+	if w.Has(wire.FAttrs) {
+		w.Numbers(wire.FAttrs, func(name []byte, x float64) {
+			if string(name) == "budget_nanousd" && x >= 0 && x < 1<<62 {
+				a.budget = int64(x)
+			}
+		})
+	}
+	v.checkBudget(a, ts)
+	switch {
+	case w.Bool(wire.FEnded):
+		v.end(a, ts)
+	case w.Has(wire.FEnded):
+		a.ended = 0
+	}
+}
+
+func digits(b []byte) (n int64) {
+	for _, c := range b {
+		if c < '0' || c > '9' || n > 1<<58 {
+			return 0
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n
+}
+
+// manage sets the agent's usual manager. A declared one is not replaced by one
+// inferred from a delegation.
+func (v *View) manage(a *agent, id string, said bool) {
+	if a.managerSaid && !said || id == a.id {
+		return
+	}
+	a.managerSaid = a.managerSaid || said
+	if id == a.manager {
+		return
+	}
+	if a.manager != "" {
+		if m := v.get(v.byID[string(v.keyOf(a.space, a.manager))]); m != nil {
+			m.workers--
+			v.touch(m)
+		} else if w := v.awaited[string(v.keyOf(a.space, a.manager))]; w != nil {
+			w.workers = remove(w.workers, a.num)
+			w.dirty = true
+		}
+	}
+	a.manager = id
+	if m := v.get(v.byID[string(v.keyOf(a.space, id))]); m != nil {
+		m.workers++
+		v.touch(m)
+	} else {
+		w := v.await(string(v.keyOf(a.space, id)))
+		w.workers = append(w.workers, a.num)
+	}
+}
+
+func remove(s []uint32, x uint32) []uint32 {
+	for i := range s {
+		if s[i] == x {
+			return append(s[:i], s[i+1:]...)
+		}
+	}
+	return s
+}
+
+// Link records: the class says what happened to the agent's link.
+const (
+	LinkOpened uint8 = 1
+	LinkClosed uint8 = 2
+)
+
+func (v *View) link(r *block.Record) {
+	a := v.agent(r.Agent)
+	if a == nil {
+		return
+	}
+	v.touch(a)
+	switch r.Class {
+	case LinkOpened:
+		a.links++
+		a.unlinked = 0
+	case LinkClosed:
+		if a.links > 0 {
+			a.links--
+		}
+		if a.links == 0 {
+			a.unlinked, a.linkOff = v.clock, r.Offset
+		}
+	}
+	v.schedule(a)
+}
+
+// lost marks every agent of the producer: what it does now is not known.
+func (v *View) lost(r *block.Record) {
+	mark := func(num uint32) {
+		a := v.get(num)
+		if a == nil || a.ended != 0 {
+			return
+		}
+		v.touch(a)
+		a.gap, a.gapOff = v.clock, r.Offset
+		v.timers(a)
+		v.schedule(a)
+	}
+	if r.Agent != 0 {
+		mark(r.Agent)
+		return
+	}
+	if q := v.prods[r.Producer]; q != nil {
+		for _, n := range q.agents {
+			mark(n)
+		}
+	}
+}
+
+// shed counts numbers given up by admission: to the agent the record names,
+// else to the producer's first agent.
+func (v *View) shed(r *block.Record) {
+	num := r.Agent
+	if q := v.prods[r.Producer]; num == 0 && q != nil {
+		num = lowest(q.agents)
+	}
+	if a := v.agent(num); a != nil && r.To() >= r.Seq {
+		a.counts[cShed] += r.To() - r.Seq + 1
+		v.touch(a)
+	}
+}
+
+// lowest, because the list's order is not saved.
+func lowest(s []uint32) uint32 {
+	n := s[0]
+	for _, x := range s {
+		n = min(n, x)
+	}
+	return n
+}

@@ -1,0 +1,149 @@
+package fleet
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Keys of the snapshot in the views store:
+//
+//	'f' 0x00                 format, clock, offset, totals
+//	'f' 0x01 num(4, BE)      format, agent
+//	'f' 0x02 space NUL id    format, what is known of an agent not seen yet
+//
+// Each value begins with one byte of format; the rest is MessagePack.
+const (
+	prefix     = 'f'
+	keyClock   = 0x00
+	keyAgent   = 0x01
+	keyAwaited = 0x02
+	format     = 1
+)
+
+func agentKey(dst []byte, num uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, prefix, keyAgent), num)
+}
+
+// Save writes what changed since the last Save.
+func (v *View) Save(w *pebble.Batch) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var key, val []byte
+	c := codec{v: v}
+	put := func(k []byte) error {
+		val = append(append(val[:0], format), c.b...)
+		return w.Set(k, val, nil)
+	}
+	for _, a := range v.agents {
+		if a == nil || !a.dirty {
+			continue
+		}
+		c.b = c.b[:0]
+		c.agent(a)
+		key = agentKey(key[:0], a.num)
+		if err := put(key); err != nil {
+			return err
+		}
+		a.dirty = false
+	}
+	for k := range v.gone {
+		if err := w.Delete(append([]byte{prefix, keyAwaited}, k...), nil); err != nil {
+			return err
+		}
+	}
+	clear(v.gone)
+	for k, x := range v.awaited {
+		if !x.dirty {
+			continue
+		}
+		c.b = c.b[:0]
+		c.awaited(x)
+		if err := put(append([]byte{prefix, keyAwaited}, k...)); err != nil {
+			return err
+		}
+		x.dirty = false
+	}
+	c.b = c.b[:0]
+	c.i64(&v.clock)
+	c.u64(&v.offset)
+	c.totals(&v.total)
+	return put([]byte{prefix, keyClock})
+}
+
+// Load replaces the state by the snapshot; an empty store is the zero state.
+func (v *View) Load(r pebble.Reader) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reset()
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+	if err != nil {
+		return err
+	}
+	defer it.Close()
+	for ok := it.First(); ok; ok = it.Next() {
+		if err := v.load(it.Key(), it.Value()); err != nil {
+			v.reset()
+			return err
+		}
+	}
+	if err := it.Error(); err != nil {
+		return err
+	}
+	v.relink()
+	return nil
+}
+
+func (v *View) load(k, val []byte) error {
+	if len(k) < 2 || len(val) < 1 || val[0] != format {
+		return fmt.Errorf("fleet: snapshot key %x has format %x, want %d", k, val[:min(1, len(val))], format)
+	}
+	c := codec{b: val[1:], read: true, v: v}
+	switch k[1] {
+	case keyClock:
+		c.i64(&v.clock)
+		c.u64(&v.offset)
+		c.totals(&v.total)
+	case keyAgent:
+		if len(k) != 6 {
+			return errSnapshot
+		}
+		a := &agent{num: binary.BigEndian.Uint32(k[2:])}
+		c.agent(a)
+		if c.err == nil {
+			v.install(a)
+		}
+	case keyAwaited:
+		w := &awaited{}
+		c.awaited(w)
+		v.awaited[string(k[2:])] = w
+	}
+	if c.err != nil {
+		return fmt.Errorf("fleet: snapshot key %x: %w", k, c.err)
+	}
+	return nil
+}
+
+// relink rebuilds what is derived from agents and not saved.
+func (v *View) relink() {
+	for _, a := range v.agents {
+		if a == nil {
+			continue
+		}
+		for i := range a.open {
+			if a.open[i].from != "" {
+				v.holds[a.open[i].hash] = holder{num: a.num}
+			}
+		}
+		if p := a.producer; p != 0 {
+			a.producer = 0
+			v.speaks(a, p)
+		}
+	}
+	for k, w := range v.awaited {
+		for i := range w.tasks {
+			v.holds[w.tasks[i].hash] = holder{key: k}
+		}
+	}
+}

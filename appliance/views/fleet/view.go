@@ -1,0 +1,163 @@
+package fleet
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+)
+
+// Names tells what the log's dictionary says about a dense agent number: a
+// fact that never changes once it is written.
+type Names interface {
+	Agent(num uint32) (space, id string, ok bool)
+}
+
+// Changed is told after each Apply which agents' rows may look different, and
+// up to which offset. It runs on the goroutine of Apply, outside the lock, and
+// must not block; nums is valid during the call.
+type Changed func(nums []uint32, offset uint64)
+
+// View is the fleet. Make one with New.
+type View struct {
+	names   Names
+	changed atomic.Pointer[Changed]
+
+	mu      sync.RWMutex
+	agents  []*agent          // by dense number; nil where none
+	byID    map[string]uint32 // space NUL id
+	awaited map[string]*awaited
+	holds   map[uint64]holder // open delegated tasks: who has them
+	prods   map[uint32]*producer
+	due     []int64 // by dense number: the clock at which a timer rule may change the agent
+	strings map[string]string
+
+	clock   int64
+	offset  uint64
+	total   totals
+	touched []uint32
+	apply   uint64
+	gone    map[string]bool // awaited entries to delete from the snapshot
+	key     []byte
+	rec     block.Record
+}
+
+// awaited is what the log said about an agent that has not been seen yet.
+type awaited struct {
+	manager string
+	workers []uint32 // who named it as their manager
+	tasks   []span
+	dirty   bool
+}
+
+// holder says who has an open delegated task: an agent, or one still awaited.
+type holder struct {
+	num uint32
+	key string
+}
+
+type producer struct{ agents []uint32 }
+
+// awaitedMax bounds what is kept about agents that were named and never seen.
+const awaitedMax = 1 << 16
+
+// New returns an empty view. Load it before the first Apply.
+func New(names Names) *View {
+	v := &View{names: names}
+	v.reset()
+	return v
+}
+
+// Name is the view's name in cursors and reports.
+func (v *View) Name() string { return "fleet" }
+
+// Version is the version of rules and snapshot: another one means a rebuild.
+func (v *View) Version() uint32 { return 1 }
+
+// OnChanged sets the one listener for changed rows; nil for none.
+func (v *View) OnChanged(fn Changed) {
+	if fn == nil {
+		v.changed.Store(nil)
+		return
+	}
+	v.changed.Store(&fn)
+}
+
+// Reset forgets everything, as before offset 1.
+func (v *View) Reset() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reset()
+}
+
+func (v *View) reset() {
+	v.agents, v.due = nil, nil
+	v.byID, v.awaited = map[string]uint32{}, map[string]*awaited{}
+	v.holds, v.prods = map[uint64]holder{}, map[uint32]*producer{}
+	v.strings, v.gone = map[string]string{}, map[string]bool{}
+	v.clock, v.offset, v.total = 0, 0, totals{}
+	v.touched = v.touched[:0]
+}
+
+// Apply folds the records from index from on. vs[i] is the parsed payload of
+// record i where that is an event.
+func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
+	v.mu.Lock()
+	v.apply++
+	v.touched = v.touched[:0]
+	for i := from; i < b.Len(); i++ {
+		v.rec = b.Record(i)
+		v.fold(&v.rec, &vs[i])
+	}
+	v.mu.Unlock()
+	if fn := v.changed.Load(); fn != nil && len(v.touched) > 0 {
+		(*fn)(v.touched, v.offset)
+	}
+}
+
+// touch marks an agent as changed: to be saved, and to be shown.
+func (v *View) touch(a *agent) {
+	a.dirty = true
+	if a.touched != v.apply {
+		a.touched = v.apply
+		v.touched = append(v.touched, a.num)
+	}
+}
+
+// intern keeps one copy of a text that many agents share.
+func (v *View) intern(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := v.strings[string(b)]; ok {
+		return s
+	}
+	if len(v.strings) >= 1<<16 {
+		clear(v.strings)
+	}
+	s := string(b)
+	v.strings[s] = s
+	return s
+}
+
+func (v *View) get(num uint32) *agent {
+	if int(num) < len(v.agents) {
+		return v.agents[num]
+	}
+	return nil
+}
+
+// Len returns the number of agents ever seen.
+func (v *View) Len() int {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return len(v.byID)
+}
+
+// Offset returns the last offset folded and the log's clock there (Unix ns).
+func (v *View) Offset() (uint64, int64) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.offset, v.clock
+}
