@@ -325,19 +325,21 @@ func outOfTime(at int) fault {
 	return fault{code: CodeRange, at: at, want: "an instant lies between 1970 and 2100"}
 }
 
-// parseDecimal reads digits only; beyond uint64 it saturates.
+// parseDecimal reads digits only; what is beyond uint64 comes back as its largest value.
 func parseDecimal(s []byte) (v uint64, ok bool) {
 	if len(s) == 0 {
 		return 0, false
 	}
+	over := false
 	for _, c := range s {
 		if c -= '0'; c > 9 {
 			return 0, false
 		}
-		if v > (math.MaxUint64-9)/10 {
-			v = math.MaxUint64 / 10
-		}
+		over = over || v > (math.MaxUint64-9)/10
 		v = v*10 + uint64(c)
+	}
+	if over {
+		v = math.MaxUint64
 	}
 	return v, true
 }
