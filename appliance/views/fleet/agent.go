@@ -196,11 +196,8 @@ type agent struct {
 	recv        int64 // clock of the log at the last event
 	ended       int64
 	heartbeat   int64
-	links       int32
-	unlinked    int64 // clock at which the last link closed
 	gap         int64 // clock at which numbers were lost
 	gapOff      uint64
-	linkOff     uint64 // record that closed the last link
 	lastOff     uint64
 	workers     uint32
 

@@ -16,10 +16,13 @@ func (v *View) row(a *agent) Agent {
 		Model: a.model, Manager: a.manager, Kind: a.kind, State: stateNames[a.state], On: onNames[a.on],
 		StateBy: byNames[a.by], StateSince: ms(a.since), StateMsg: a.msg, Show: showNames[a.show()],
 		Session: a.session, First: ms(a.first), Last: ms(a.last), Ended: a.ended != 0, EndedMs: ms(a.ended),
-		HeartbeatMs: ms(a.heartbeat), Links: int(a.links), Workers: int(a.workers),
+		HeartbeatMs: ms(a.heartbeat), Workers: int(a.workers),
 		Counts: Counts{a.counts[cEvents], a.counts[cRuns], a.counts[cTasks], a.counts[cLLM], a.counts[cTools], a.counts[cAsks],
 			a.counts[cMessages], a.counts[cErrors], a.counts[cFailed], a.counts[cDenied], a.counts[cCancelled], a.counts[cShed]},
 		Usage: Usage{a.usage.tok[0], a.usage.tok[1], a.usage.tok[2], a.usage.tok[3], a.usage.tok[4], a.usage.cost, qualityNames[a.usage.quality]},
+	}
+	if p := v.prods[a.producer]; p != nil && p.open {
+		r.Links = 1
 	}
 	if len(a.labels) > 0 {
 		r.Labels = make(map[string]string, len(a.labels))

@@ -53,12 +53,6 @@ func (c *codec) u32(p *uint32) {
 	*p = uint32(x)
 }
 
-func (c *codec) i32(p *int32) {
-	x := int64(*p)
-	c.i64(&x)
-	*p = int32(x)
-}
-
 func (c *codec) u8(p *uint8) {
 	x := uint64(*p)
 	c.u64(&x)
@@ -206,13 +200,12 @@ func (c *codec) agent(a *agent) {
 		c.fail(errSnapshot)
 	}
 	c.flag(&a.said)
-	for _, p := range [...]*int64{&a.since, &a.first, &a.last, &a.recv, &a.ended, &a.heartbeat, &a.unlinked, &a.gap, &a.budget} {
+	for _, p := range [...]*int64{&a.since, &a.first, &a.last, &a.recv, &a.ended, &a.heartbeat, &a.gap, &a.budget} {
 		c.i64(p)
 	}
 	c.str(&a.msg)
-	c.i32(&a.links)
 	c.u32(&a.workers)
-	for _, p := range [...]*uint64{&a.gapOff, &a.linkOff, &a.lastOff, &a.failOff} {
+	for _, p := range [...]*uint64{&a.gapOff, &a.lastOff, &a.failOff} {
 		c.u64(p)
 	}
 	for i := range a.counts {
@@ -249,6 +242,13 @@ func (c *codec) awaited(w *awaited) {
 	c.str(&w.manager)
 	list(c, &w.workers, c.u32)
 	list(c, &w.tasks, c.span)
+}
+
+func (c *codec) producer(p *producer) {
+	c.u64(&p.link)
+	c.flag(&p.open)
+	c.i64(&p.closed)
+	c.u64(&p.off)
 }
 
 func (c *codec) totals(t *totals) {

@@ -24,6 +24,10 @@ func (v *View) fold(r *block.Record, w *wire.View) {
 		v.lost(r)
 	case block.KindShed:
 		v.shed(r)
+	case block.KindSystem:
+		if r.Class == SystemStart {
+			v.started(r)
+		}
 	}
 }
 
@@ -155,36 +159,6 @@ func (v *View) event(r *block.Record, w *wire.View) {
 	v.schedule(a)
 }
 
-// speaks notes that the producer is the one that now speaks for the agent.
-func (v *View) speaks(a *agent, p uint32) {
-	if p == a.producer || p == 0 {
-		return
-	}
-	v.silence(a)
-	a.producer = p
-	q := v.prods[p]
-	if q == nil {
-		q = &producer{}
-		v.prods[p] = q
-	}
-	a.place = len(q.agents)
-	q.agents = append(q.agents, a.num)
-}
-
-func (v *View) silence(a *agent) {
-	q := v.prods[a.producer]
-	if q == nil {
-		return
-	}
-	last := v.agents[q.agents[len(q.agents)-1]]
-	q.agents[a.place] = last.num
-	last.place = a.place
-	q.agents = q.agents[:len(q.agents)-1]
-	if len(q.agents) == 0 {
-		delete(v.prods, a.producer)
-	}
-}
-
 // declare takes an agent event: what is given replaces what was said before.
 func (v *View) declare(a *agent, ts int64, w *wire.View) {
 	for _, f := range [...]struct {
@@ -274,33 +248,6 @@ func remove(s []uint32, x uint32) []uint32 {
 		}
 	}
 	return s
-}
-
-// Link records: the class says what happened to the agent's link.
-const (
-	LinkOpened uint8 = 1
-	LinkClosed uint8 = 2
-)
-
-func (v *View) link(r *block.Record) {
-	a := v.agent(r.Agent)
-	if a == nil {
-		return
-	}
-	v.touch(a)
-	switch r.Class {
-	case LinkOpened:
-		a.links++
-		a.unlinked = 0
-	case LinkClosed:
-		if a.links > 0 {
-			a.links--
-		}
-		if a.links == 0 {
-			a.unlinked, a.linkOff = v.clock, r.Offset
-		}
-	}
-	v.schedule(a)
 }
 
 // lost marks every agent of the producer: what it does now is not known.

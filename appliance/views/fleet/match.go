@@ -86,7 +86,8 @@ func (m *matched) Field(name string) query.Value {
 	case "workers":
 		return query.N(float64(a.workers))
 	case "links":
-		return query.N(float64(a.links))
+		p := m.v.prods[a.producer]
+		return query.B(p != nil && p.open)
 	}
 	if k, ok := strings.CutPrefix(name, "labels."); ok {
 		return query.T(a.label(k))

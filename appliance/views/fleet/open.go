@@ -305,7 +305,7 @@ func (v *View) end(a *agent, ts int64) {
 	}
 	a.verdicts = nil
 	a.repeat, a.failing = streak{}, streak{}
-	a.gap, a.unlinked = 0, 0
+	a.gap = 0
 }
 
 // usageOf replaces what the span has reported so far, so that totals count it once.

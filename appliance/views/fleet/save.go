@@ -12,18 +12,24 @@ import (
 //	'f' 0x00                 format, clock, offset, totals
 //	'f' 0x01 num(4, BE)      format, agent
 //	'f' 0x02 space NUL id    format, what is known of an agent not seen yet
+//	'f' 0x03 producer(4, BE) format, its link
 //
 // Each value begins with one byte of format; the rest is MessagePack.
 const (
-	prefix     = 'f'
-	keyClock   = 0x00
-	keyAgent   = 0x01
-	keyAwaited = 0x02
-	format     = 1
+	prefix      = 'f'
+	keyClock    = 0x00
+	keyAgent    = 0x01
+	keyAwaited  = 0x02
+	keyProducer = 0x03
+	format      = 1
 )
 
 func agentKey(dst []byte, num uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, prefix, keyAgent), num)
+}
+
+func producerKey(dst []byte, num uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, prefix, keyProducer), num)
 }
 
 // Save writes what changed since the last Save.
@@ -64,6 +70,23 @@ func (v *View) Save(w *pebble.Batch) error {
 			return err
 		}
 		x.dirty = false
+	}
+	for p := range v.left {
+		if err := w.Delete(producerKey(nil, p), nil); err != nil {
+			return err
+		}
+	}
+	clear(v.left)
+	for n, p := range v.prods {
+		if !p.dirty {
+			continue
+		}
+		c.b = c.b[:0]
+		c.producer(p)
+		if err := put(producerKey(nil, n)); err != nil {
+			return err
+		}
+		p.dirty = false
 	}
 	c.b = c.b[:0]
 	c.i64(&v.clock)
@@ -114,6 +137,13 @@ func (v *View) load(k, val []byte) error {
 		if c.err == nil {
 			v.install(a)
 		}
+	case keyProducer:
+		if len(k) != 6 {
+			return errSnapshot
+		}
+		p := &producer{}
+		c.producer(p)
+		v.prods[binary.BigEndian.Uint32(k[2:])] = p
 	case keyAwaited:
 		w := &awaited{}
 		c.awaited(w)

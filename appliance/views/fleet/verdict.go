@@ -228,14 +228,22 @@ func (v *View) schedule(a *agent) {
 		if a.heartbeat > 0 && a.recv > 0 && a.judged(vdSilent) < 0 {
 			t = min(t, a.recv+heartbeatMiss*a.heartbeat)
 		}
-		if a.unlinked != 0 && a.links == 0 && a.atWork() && !a.has(rlLink) {
-			t = min(t, max(a.unlinked, a.recv)+unknownAfter)
+		if p := v.unlinked(a); p != nil && a.atWork() && !a.has(rlLink) {
+			t = min(t, max(p.closed, a.recv)+unknownAfter)
 		}
 		if !a.said && a.state == stRunning && len(a.open) == 0 && a.recv > 0 {
 			t = min(t, a.recv+quietAfter)
 		}
 	}
 	v.due[a.num] = t
+}
+
+// unlinked returns the agent's producer where its link has closed.
+func (v *View) unlinked(a *agent) *producer {
+	if p := v.prods[a.producer]; p != nil && !p.open && p.closed != 0 {
+		return p
+	}
+	return nil
 }
 
 func (a *agent) has(rule uint8) bool {
@@ -271,8 +279,8 @@ func (v *View) timers(a *agent) (changed bool) {
 		v.judge(a, vdSilent, rlHeartbeat, a.recv, a.heartbeat, "", []uint64{a.lastOff})
 		changed = true
 	}
-	if a.unlinked != 0 && a.links == 0 && a.atWork() && v.clock-max(a.unlinked, a.recv) > unknownAfter && !a.has(rlLink) {
-		v.judge(a, vdUnknown, rlLink, a.unlinked, 0, "", []uint64{a.linkOff})
+	if p := v.unlinked(a); p != nil && a.atWork() && v.clock-max(p.closed, a.recv) > unknownAfter && !a.has(rlLink) {
+		v.judge(a, vdUnknown, rlLink, p.closed, 0, "", []uint64{p.off})
 		changed = true
 	}
 	if a.gap != 0 && a.atWork() && a.judged(vdUnknown) < 0 {

@@ -39,6 +39,8 @@ type View struct {
 	touched []uint32
 	apply   uint64
 	gone    map[string]bool // awaited entries to delete from the snapshot
+	left    map[uint32]bool // producers to delete from the snapshot
+	inner   wire.View
 	key     []byte
 	rec     block.Record
 }
@@ -57,7 +59,15 @@ type holder struct {
 	key string
 }
 
-type producer struct{ agents []uint32 }
+// producer is a client that speaks for agents, over one link at a time or none.
+type producer struct {
+	agents []uint32 // that it spoke for last; in no order; not saved
+	link   uint64
+	open   bool
+	closed int64  // clock at which its link closed, 0 = never had one or has one
+	off    uint64 // record that closed it
+	dirty  bool
+}
 
 // awaitedMax bounds what is kept about agents that were named and never seen.
 const awaitedMax = 1 << 16
@@ -95,7 +105,7 @@ func (v *View) reset() {
 	v.agents, v.due = nil, nil
 	v.byID, v.awaited = map[string]uint32{}, map[string]*awaited{}
 	v.holds, v.prods = map[uint64]holder{}, map[uint32]*producer{}
-	v.strings, v.gone = map[string]string{}, map[string]bool{}
+	v.strings, v.gone, v.left = map[string]string{}, map[string]bool{}, map[uint32]bool{}
 	v.clock, v.offset, v.total = 0, 0, totals{}
 	v.touched = v.touched[:0]
 }
