@@ -1,0 +1,65 @@
+package views
+
+import (
+	"context"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+)
+
+// Fold is a view: a pure function of the log with a snapshot in the views
+// store. The runner calls its methods from one goroutine at a time; queries of
+// its own are concurrent with them.
+//
+// Apply may panic: the record is found and set aside. So a lock that Apply
+// takes must be released by defer, or Reset would wait for it forever.
+type Fold interface {
+	// Name is the fold's name in cursors, metrics and reports: lasting, unique,
+	// without a NUL.
+	Name() string
+	// Version changes with the rules or the snapshot's format: another one
+	// than that of the snapshot means a rebuild.
+	Version() uint32
+	// Load replaces the state by the snapshot below the fold's prefixes; without
+	// rows that is the zero state. An error means a rebuild.
+	Load(r pebble.Reader) error
+	// Apply folds the records from index from on; vs[i] is the parsed payload
+	// where record i is an event, else zero. b may be kept, vs not.
+	Apply(b *block.Block, from int, vs []wire.View)
+	// Save adds what changed since the last Save to w, which is committed
+	// before the next Save or Load.
+	Save(w *pebble.Batch) error
+	// Reset forgets everything in memory, as before offset 1. Rows in the
+	// store are the runner's to delete.
+	Reset()
+}
+
+// Saver is what a Fold implements to be told that the batch of its last Save
+// has been committed. Saved runs on the committing goroutine.
+type Saver interface{ Saved() }
+
+// Pacer is what a Fold implements to be saved at an interval of its own.
+type Pacer interface{ SaveEvery() time.Duration }
+
+// Mount is a fold and the first bytes of all the keys it writes.
+type Mount struct {
+	Fold     Fold
+	Prefixes string
+}
+
+// Log is what a Runner reads; FromLog makes one of a *wal.Log.
+type Log interface {
+	ID() [16]byte
+	Epoch() uint64
+	Next() uint64 // first offset not yet durable
+	Follow(from uint64) Follower
+}
+
+// Follower hands out durable blocks in order. The first one may begin before
+// the offset asked for.
+type Follower interface {
+	Next(ctx context.Context) (*block.Block, error)
+}

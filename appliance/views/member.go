@@ -1,0 +1,149 @@
+package views
+
+import (
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// member is a fold and what the runner knows of it. Fields that are not atomic
+// belong to the runner's goroutine.
+type member struct {
+	Mount
+	name      string
+	version   uint32
+	every     time.Duration
+	next      uint64            // first offset not applied
+	saved     uint64            // next of the last batch handed to the committer
+	savedAt   time.Time         // when
+	writing   bool              // a batch is with the committer
+	poison    map[uint64]string // offsets set aside
+	halted    atomic.Pointer[error]
+	cursor    atomic.Uint64 // next, for others
+	durable   atomic.Uint64 // next as far as committed
+	poisons   atomic.Uint64
+	applied   *metrics.Counter
+	saves     *metrics.Summary
+	poisoned  *metrics.Counter
+	rebuilds  *metrics.Counter
+	saveBytes *metrics.Counter
+}
+
+func newMember(m Mount, o *Options) (*member, error) {
+	name := m.Fold.Name()
+	for i := range len(m.Prefixes) {
+		if m.Prefixes[i] == keyPrefix || m.Prefixes[i] == 0xff {
+			return nil, fmt.Errorf("views: fold %s: prefix %#x is taken", name, m.Prefixes[i])
+		}
+	}
+	f := &member{Mount: m, name: name, version: m.Fold.Version(), every: o.SaveEvery}
+	if p, ok := m.Fold.(Pacer); ok {
+		f.every = p.SaveEvery()
+	}
+	label := fmt.Sprintf("{view=%q}", name)
+	f.applied = o.Metrics.GetOrCreateCounter("eyrie_view_applied_total" + label)
+	f.saves = o.Metrics.GetOrCreateSummary("eyrie_view_save_seconds" + label)
+	f.saveBytes = o.Metrics.GetOrCreateCounter("eyrie_view_save_bytes_total" + label)
+	f.poisoned = o.Metrics.GetOrCreateCounter("eyrie_view_poisoned_total" + label)
+	f.rebuilds = o.Metrics.GetOrCreateCounter("eyrie_view_rebuilds_total" + label)
+	o.Metrics.GetOrCreateGauge("eyrie_view_lag"+label, func() float64 { return float64(f.lag(o.Log)) })
+	return f, nil
+}
+
+func (f *member) lag(l Log) uint64 {
+	next, at := l.Next(), f.cursor.Load()
+	if at >= next {
+		return 0
+	}
+	return next - at
+}
+
+// open loads the snapshot, or resets for a rebuild when it does not fit the
+// log or the fold.
+func (f *member) open(o *Options) error {
+	reason, err := f.load(o)
+	if err != nil {
+		return err
+	}
+	if reason == "" {
+		return nil
+	}
+	return f.rebuild(o, reason)
+}
+
+// load returns why the snapshot cannot be used, "" when it could.
+func (f *member) load(o *Options) (reason string, err error) {
+	c, ok, err := readCursor(o.Store, f.name)
+	switch {
+	case err != nil:
+		reason = err.Error()
+	case !ok:
+		// No snapshot: a new fold, or one that was never saved.
+		f.Fold.Reset()
+		f.at(1)
+		f.poison, err = readPoison(o.Store, f.name)
+		return "", err
+	case c.version != f.version:
+		reason = fmt.Sprintf("snapshot of version %d, this is %d", c.version, f.version)
+	case c.log != o.Log.ID():
+		reason = fmt.Sprintf("snapshot of log %x, this is %x", c.log, o.Log.ID())
+	case c.epoch != o.Log.Epoch():
+		reason = fmt.Sprintf("snapshot of epoch %d, this is %d", c.epoch, o.Log.Epoch())
+	case c.next > o.Log.Next():
+		reason = fmt.Sprintf("snapshot stands at %d, the log ends at %d", c.next, o.Log.Next())
+	}
+	if reason != "" {
+		return reason, nil
+	}
+	if f.poison, err = readPoison(o.Store, f.name); err != nil {
+		return "", err
+	}
+	f.Fold.Reset()
+	if err := f.Fold.Load(o.Store); err != nil {
+		return err.Error(), nil
+	}
+	f.at(c.next)
+	return "", nil
+}
+
+// rebuild deletes the fold's rows and starts it before offset 1, loudly.
+func (f *member) rebuild(o *Options, reason string) error {
+	f.rebuilds.Inc()
+	if o.Events.Rebuild != nil {
+		o.Events.Rebuild(f.name, reason)
+	}
+	b := o.Store.NewBatch()
+	for i := range len(f.Prefixes) {
+		p := f.Prefixes[i]
+		if err := b.DeleteRange([]byte{p}, []byte{p + 1}, nil); err != nil {
+			return err
+		}
+	}
+	poison := append(append([]byte{keyPrefix, keyPoison}, f.name...), 0)
+	end := append(append([]byte{keyPrefix, keyPoison}, f.name...), 1)
+	if err := b.DeleteRange(poison, end, nil); err != nil {
+		return err
+	}
+	if err := b.Delete(cursorKey(f.name), nil); err != nil {
+		return err
+	}
+	if err := b.Commit(pebble.NoSync); err != nil {
+		return err
+	}
+	f.Fold.Reset()
+	f.poison = map[uint64]string{}
+	f.poisons.Store(0)
+	f.at(1)
+	return nil
+}
+
+// at says where the fold stands after a load: applied and saved.
+func (f *member) at(next uint64) {
+	f.next, f.saved = next, next
+	f.cursor.Store(next)
+	f.durable.Store(next)
+	f.poisons.Store(uint64(len(f.poison)))
+}

@@ -1,0 +1,365 @@
+package views
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+)
+
+// Options of a Runner. Folds, Store and Log must be given.
+type Options struct {
+	Folds []Mount
+	Store *pebble.DB
+	Log   Log
+
+	Metrics *metrics.Set     // nil: a set of its own
+	Now     func() time.Time // nil: time.Now
+
+	SaveEvery   time.Duration // between saves of a fold without a pace of its own; 0: 2 s
+	SaveRecords uint64        // records applied after which a fold is saved earlier; 0: 1,000,000
+	FlushEvery  time.Duration // between flushes of the store; 0: 20 s
+	FlushBytes  int64         // payload bytes of the log between flushes; 0: 256 MiB
+	PoisonMax   int           // records set aside after which a fold is halted; 0: 1,000
+
+	// AfterApply is called with every block once all folds have applied it, on
+	// the runner's goroutine: it must not block.
+	AfterApply func(b *block.Block)
+	Events     Events
+}
+
+// Events are hooks for what a person should hear of; any may be nil. They run
+// on the runner's goroutines and must not block.
+type Events struct {
+	Rebuild   func(fold, reason string)
+	Poison    func(fold string, offset uint64, panicked any, stack []byte)
+	Malformed func(offset uint64, err error) // an event whose payload is no map: folded as an empty one
+	Halted    func(fold string, err error)
+	Failed    func(err error) // the runner has stopped: log or store failed
+}
+
+func (o *Options) defaults() error {
+	if o.Store == nil || o.Log == nil {
+		return errors.New("views: Options need Store and Log")
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.SaveEvery == 0 {
+		o.SaveEvery = 2 * time.Second
+	}
+	if o.SaveRecords == 0 {
+		o.SaveRecords = 1_000_000
+	}
+	if o.FlushEvery == 0 {
+		o.FlushEvery = 20 * time.Second
+	}
+	if o.FlushBytes == 0 {
+		o.FlushBytes = 256 << 20
+	}
+	if o.PoisonMax == 0 {
+		o.PoisonMax = 1000
+	}
+	return nil
+}
+
+// Runner keeps folds up with a log.
+type Runner struct {
+	o       Options
+	folds   []*member
+	views   []wire.View
+	commits chan write
+	done    chan written
+
+	flushedAt time.Time
+	unflushed int64 // payload bytes applied since
+	shown     uint64
+	flushing  bool
+	broken    error // the store failed
+
+	cancel  context.CancelFunc
+	stopped chan struct{}
+
+	mu      sync.Mutex
+	changed chan struct{} // closed and replaced when a cursor moves and someone waits
+	waiting int
+	err     error
+	malform *metrics.Counter
+}
+
+// Open loads every fold, or resets those whose snapshot does not fit, and
+// returns a runner that Start sets going.
+func Open(o Options) (*Runner, error) {
+	if err := o.defaults(); err != nil {
+		return nil, err
+	}
+	r := &Runner{o: o, commits: make(chan write, len(o.Folds)+1), done: make(chan written, len(o.Folds)+1),
+		changed: make(chan struct{}), stopped: make(chan struct{}), shown: 1}
+	r.malform = o.Metrics.GetOrCreateCounter("eyrie_view_malformed_events_total")
+	owner := map[byte]string{}
+	names := map[string]bool{}
+	for _, m := range o.Folds {
+		f, err := newMember(m, &r.o)
+		if err != nil {
+			return nil, err
+		}
+		if names[f.name] {
+			return nil, fmt.Errorf("views: two folds named %s", f.name)
+		}
+		names[f.name] = true
+		for i := range len(m.Prefixes) {
+			if other, taken := owner[m.Prefixes[i]]; taken {
+				return nil, fmt.Errorf("views: folds %s and %s share prefix %q", other, f.name, m.Prefixes[i])
+			}
+			owner[m.Prefixes[i]] = f.name
+		}
+		if err := f.open(&r.o); err != nil {
+			return nil, fmt.Errorf("views: load %s: %w", f.name, err)
+		}
+		r.folds = append(r.folds, f)
+	}
+	return r, nil
+}
+
+// Start begins to follow. It is called once.
+func (r *Runner) Start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r.cancel = cancel
+	now := r.o.Now()
+	r.flushedAt = now
+	for _, f := range r.folds {
+		f.savedAt = now
+	}
+	go r.commit()
+	go func() {
+		defer close(r.stopped)
+		err := r.run(ctx)
+		close(r.commits)
+		for w := range r.done {
+			r.settle(w)
+		}
+		if err != nil {
+			r.fail(err)
+		}
+		r.wake()
+	}()
+}
+
+// Close stops following, saves every fold, flushes the store and returns the
+// error that stopped the runner earlier, if one did. The store stays open.
+func (r *Runner) Close() error {
+	if r.cancel == nil {
+		return nil
+	}
+	r.cancel()
+	<-r.stopped
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// run is the loop; it returns nil after a cancel.
+func (r *Runner) run(ctx context.Context) error {
+	follow := r.o.Log.Follow(r.start())
+	for {
+		b, err := r.next(ctx, follow)
+		if err != nil {
+			if ctx.Err() != nil {
+				return r.finish()
+			}
+			return err
+		}
+		if b != nil {
+			r.parse(b)
+			for _, f := range r.folds {
+				if err := r.apply(ctx, f, b); err != nil {
+					if ctx.Err() != nil {
+						return r.finish()
+					}
+					return err
+				}
+			}
+			r.unflushed += int64(b.PayloadBytes())
+			if b.Next() > r.shown {
+				r.shown = b.Next()
+				if r.o.AfterApply != nil {
+					r.o.AfterApply(b)
+				}
+			}
+			r.wake()
+		}
+		if err := r.saveDue(); err != nil {
+			return err
+		}
+	}
+}
+
+// start returns the first offset that a fold needs.
+func (r *Runner) start() uint64 {
+	from := r.o.Log.Next()
+	for _, f := range r.folds {
+		from = min(from, f.next)
+	}
+	return from
+}
+
+// next waits for a block, or returns nil when something else is due.
+func (r *Runner) next(ctx context.Context, follow Follower) (*block.Block, error) {
+	wait, ok := r.untilDue()
+	if !ok {
+		return follow.Next(ctx)
+	}
+	short, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	b, err := follow.Next(short)
+	if err != nil && ctx.Err() == nil && short.Err() != nil {
+		return nil, nil
+	}
+	return b, err
+}
+
+// parse reads the events of b, once for all folds.
+func (r *Runner) parse(b *block.Block) {
+	if len(r.views) < b.Len() {
+		r.views = make([]wire.View, b.Len())
+	}
+	for i := range b.Len() {
+		rec := b.Record(i)
+		if rec.Kind != block.KindEvent {
+			r.views[i] = wire.View{}
+			continue
+		}
+		if err := r.views[i].Reset(rec.Payload); err != nil {
+			r.malform.Inc()
+			if r.o.Events.Malformed != nil {
+				r.o.Events.Malformed(rec.Offset, err)
+			}
+		}
+	}
+}
+
+// wake tells those who wait that cursors moved.
+func (r *Runner) wake() {
+	r.mu.Lock()
+	if r.waiting > 0 {
+		close(r.changed)
+		r.changed = make(chan struct{})
+	}
+	r.mu.Unlock()
+}
+
+func (r *Runner) fail(err error) {
+	r.mu.Lock()
+	if r.err == nil {
+		r.err = err
+	}
+	r.mu.Unlock()
+	if r.o.Events.Failed != nil {
+		r.o.Events.Failed(err)
+	}
+}
+
+// WaitFor returns once every fold has applied the record at offset.
+func (r *Runner) WaitFor(ctx context.Context, offset uint64) error {
+	for {
+		r.mu.Lock()
+		r.waiting++
+		changed, failed := r.changed, r.err
+		r.mu.Unlock()
+		behind, halted := false, error(nil)
+		for _, f := range r.folds {
+			if f.cursor.Load() > offset {
+				continue
+			}
+			behind = true
+			if h := f.halted.Load(); h != nil {
+				halted = *h
+			}
+		}
+		var err error
+		switch {
+		case !behind:
+		case halted != nil:
+			err = halted
+		case failed != nil:
+			err = failed
+		default:
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				err = ctx.Err()
+			case <-r.stopped:
+				if err = ErrClosed; r.Applied() > offset {
+					err, behind = nil, false
+				}
+			}
+		}
+		r.mu.Lock()
+		r.waiting--
+		r.mu.Unlock()
+		if !behind || err != nil {
+			return err
+		}
+	}
+}
+
+// Applied returns the first offset that not every fold has applied.
+func (r *Runner) Applied() uint64 {
+	at := r.o.Log.Next()
+	for _, f := range r.folds {
+		at = min(at, f.cursor.Load())
+	}
+	return at
+}
+
+// Durable returns the first offset that not every fold has committed to the
+// store; after a crash less the store's last flush counts.
+func (r *Runner) Durable() uint64 {
+	at := r.o.Log.Next()
+	for _, f := range r.folds {
+		at = min(at, f.durable.Load())
+	}
+	return at
+}
+
+// Lag returns how many durable records the slowest fold has not applied.
+func (r *Runner) Lag() uint64 {
+	var lag uint64
+	for _, f := range r.folds {
+		lag = max(lag, f.lag(r.o.Log))
+	}
+	return lag
+}
+
+// FoldStats are figures of one fold.
+type FoldStats struct {
+	Name   string
+	Cursor uint64 // first offset not applied
+	Saved  uint64 // the same of the last committed snapshot
+	Lag    uint64
+	Poison uint64 // records set aside
+	Halted error
+}
+
+// Stats returns the figures of every fold.
+func (r *Runner) Stats() []FoldStats {
+	out := make([]FoldStats, 0, len(r.folds))
+	for _, f := range r.folds {
+		s := FoldStats{Name: f.name, Cursor: f.cursor.Load(), Saved: f.durable.Load(), Lag: f.lag(r.o.Log), Poison: f.poisons.Load()}
+		if h := f.halted.Load(); h != nil {
+			s.Halted = *h
+		}
+		out = append(out, s)
+	}
+	return out
+}

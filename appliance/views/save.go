@@ -1,0 +1,172 @@
+package views
+
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// write is work for the committer: a batch of one fold, or a flush.
+type write struct {
+	f     *member
+	b     *pebble.Batch
+	next  uint64
+	flush bool
+}
+
+// written is its answer.
+type written struct {
+	write
+	err error
+}
+
+// commit is the committer's goroutine: batches go into the store and the store
+// is flushed without holding up the folds. At most one batch a fold and one
+// flush are on their way, so no channel blocks.
+func (r *Runner) commit() {
+	defer close(r.done)
+	for w := range r.commits {
+		var err error
+		if w.flush {
+			err = r.o.Store.Flush()
+		} else {
+			start := time.Now()
+			n := w.b.Len()
+			err = w.b.Commit(pebble.NoSync)
+			if e := w.b.Close(); err == nil {
+				err = e
+			}
+			if err == nil {
+				w.f.saves.UpdateDuration(start)
+				w.f.saveBytes.Add(n)
+				w.f.durable.Store(w.next)
+				if s, ok := w.f.Fold.(Saver); ok {
+					s.Saved()
+				}
+			}
+		}
+		r.done <- written{w, err}
+	}
+}
+
+// settle takes the committer's answer.
+func (r *Runner) settle(w written) {
+	if w.f != nil {
+		w.f.writing = false
+	}
+	if w.flush {
+		r.flushing = false
+	}
+	if w.err != nil {
+		r.broken = w.err
+	}
+}
+
+// drain takes the answers that are there.
+func (r *Runner) drain() error {
+	for {
+		select {
+		case w := <-r.done:
+			r.settle(w)
+		default:
+			return r.broken
+		}
+	}
+}
+
+// await waits until nothing of f (of anything, with nil) is on its way.
+func (r *Runner) await(f *member) error {
+	for {
+		busy := r.flushing && f == nil
+		for _, m := range r.folds {
+			busy = busy || m.writing && (f == nil || f == m)
+		}
+		if !busy {
+			return r.broken
+		}
+		r.settle(<-r.done)
+	}
+}
+
+// save hands a batch with all that f changed and its cursor to the committer.
+func (r *Runner) save(f *member) error {
+	b := r.o.Store.NewBatch()
+	if err := f.Fold.Save(b); err != nil {
+		b.Close()
+		return err
+	}
+	c := cursor{version: f.version, log: r.o.Log.ID(), epoch: r.o.Log.Epoch(), next: f.next}
+	if err := b.Set(cursorKey(f.name), c.append(nil), nil); err != nil {
+		b.Close()
+		return err
+	}
+	f.writing, f.saved, f.savedAt = true, f.next, r.o.Now()
+	r.commits <- write{f: f, b: b, next: f.next}
+	return nil
+}
+
+// untilDue returns how long the loop may wait for a block; false: as long as
+// it takes, nothing is unsaved.
+func (r *Runner) untilDue() (time.Duration, bool) {
+	now := r.o.Now()
+	wait, any := time.Duration(0), false
+	earlier := func(at time.Time) {
+		if d := max(at.Sub(now), time.Millisecond); !any || d < wait {
+			wait, any = d, true
+		}
+	}
+	for _, f := range r.folds {
+		if f.next != f.saved && !f.writing && f.halted.Load() == nil {
+			earlier(f.savedAt.Add(f.every))
+		}
+		if f.writing {
+			// Look again soon: its answer comes without a block.
+			earlier(now.Add(50 * time.Millisecond))
+		}
+	}
+	if r.unflushed > 0 || r.flushing {
+		earlier(r.flushedAt.Add(r.o.FlushEvery))
+	}
+	return wait, any
+}
+
+// saveDue saves the folds whose time has come and flushes the store.
+func (r *Runner) saveDue() error {
+	if err := r.drain(); err != nil {
+		return err
+	}
+	now := r.o.Now()
+	for _, f := range r.folds {
+		if f.writing || f.next == f.saved || f.halted.Load() != nil {
+			continue
+		}
+		if now.Sub(f.savedAt) >= f.every || f.next-f.saved >= r.o.SaveRecords {
+			if err := r.save(f); err != nil {
+				return err
+			}
+		}
+	}
+	if !r.flushing && r.unflushed > 0 && (now.Sub(r.flushedAt) >= r.o.FlushEvery || r.unflushed >= r.o.FlushBytes) {
+		r.flushing, r.flushedAt, r.unflushed = true, now, 0
+		r.commits <- write{flush: true}
+	}
+	return nil
+}
+
+// finish saves every fold and flushes: what Close promises.
+func (r *Runner) finish() error {
+	if err := r.await(nil); err != nil {
+		return err
+	}
+	for _, f := range r.folds {
+		if f.next == f.saved || f.halted.Load() != nil {
+			continue
+		}
+		if err := r.save(f); err != nil {
+			return err
+		}
+	}
+	r.flushing = true
+	r.commits <- write{flush: true}
+	return r.await(nil)
+}

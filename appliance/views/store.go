@@ -1,0 +1,52 @@
+package views
+
+import (
+	"fmt"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// storeFormat pins the store's format; raising it is an explicit act. A test
+// holds it against the newest one of the library.
+const storeFormat = pebble.FormatValueSeparation
+
+// OpenStore opens or makes the views store in dir. It has no write-ahead log:
+// what is not flushed is folded again from the log. Each of opts may change the
+// options before they are used (cache, logger, listeners).
+func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB, error) {
+	o := &pebble.Options{
+		FS:                          fs,
+		FormatMajorVersion:          storeFormat,
+		DisableWAL:                  true,
+		MemTableSize:                64 << 20,
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       100,
+		LBaseMaxBytes:               256 << 20,
+		Logger:                      loudLogger{},
+	}
+	for i := range o.TargetFileSizes {
+		o.TargetFileSizes[i] = 64 << 20
+	}
+	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return false }
+	for _, f := range opts {
+		f(o)
+	}
+	db, err := pebble.Open(dir, o)
+	if err != nil {
+		return nil, fmt.Errorf("views: open store %s: %w", dir, err)
+	}
+	return db, nil
+}
+
+// loudLogger keeps the store quiet until it cannot go on.
+type loudLogger struct{}
+
+func (loudLogger) Infof(string, ...any)  {}
+func (loudLogger) Errorf(string, ...any) {}
+
+// Fatalf must not return: the store would go on with what it knows is wrong.
+func (loudLogger) Fatalf(format string, args ...any) {
+	panic("views store: " + fmt.Sprintf(format, args...))
+}
