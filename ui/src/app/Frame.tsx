@@ -1,0 +1,88 @@
+import { useEffect, useRef, useState } from 'react'
+import type { ReactNode } from 'react'
+import { useStore } from 'zustand'
+import { fleet, link, live } from '../store/app'
+import { Brand, EventsIcon, FleetIcon, RunsIcon, SettingsIcon, SetupIcon } from '../parts/icons'
+import { Shape } from '../parts/State'
+import { Since } from '../parts/Text'
+import { clock } from '../store/clock'
+import { to, usePlace } from './router'
+import { Link } from './Link'
+import { TopBar } from './TopBar'
+
+const pages = [
+  { path: '/', word: 'Fleet', icon: FleetIcon, of: ['fleet', 'agent'] },
+  { path: '/runs', word: 'Runs', icon: RunsIcon, of: ['runs', 'run'] },
+  { path: '/events', word: 'Events', icon: EventsIcon, of: ['events'] },
+  { path: '/setup', word: 'Connect', icon: SetupIcon, of: ['setup'], push: true },
+  { path: '/settings', word: 'Settings', icon: SettingsIcon, of: ['settings'] },
+]
+
+function Rail() {
+  const { route } = usePlace()
+  const attention = useStore(fleet.store, (s) => s.attentionTotal)
+  return (
+    <nav className="rail" aria-label="Pages">
+      <div className="brand"><Brand /><span>eyrie</span></div>
+      {pages.map((p) => (
+        <Link key={p.path} to={to(p.path)} className={p.push ? 'push' : undefined} current={p.of.includes(route.page)} title={p.word}>
+          <p.icon /><span>{p.word}</span>
+          {p.path === '/' && attention > 0 ? <span className="badge" title={`${attention} want attention`}>{attention > 99 ? '99+' : attention}</span> : null}
+        </Link>
+      ))}
+    </nav>
+  )
+}
+
+/** Tells when what is shown is no longer live. A short break says nothing. */
+function Stale() {
+  const { status, heard, retryAt } = useStore(link)
+  const now = useStore(clock, (c) => c.now)
+  if (status === 'live') return null
+  const wait = Math.max(0, Math.ceil((retryAt - Date.now()) / 1000))
+  return (
+    <div className="banner" role="status" data-at={now}>
+      <Shape show="silent" />
+      <span className="grow">
+        {heard > 0 ? <><strong>Offline.</strong> What you see is <Since at={heard} /> old.</> : <strong>No connection to the server yet.</strong>}{' '}
+        <span className="dim">{retryAt > 0 && wait > 0 ? `Trying again in ${wait} s.` : 'Trying now…'}</span>
+      </span>
+      <button type="button" onClick={() => live.retryNow()}>Try now</button>
+    </div>
+  )
+}
+
+const staleAfterMs = 1500
+
+function useStale(): boolean {
+  const status = useStore(link, (l) => l.status)
+  const [stale, setStale] = useState(false)
+  useEffect(() => {
+    if (status === 'live') {
+      setStale(false)
+      return
+    }
+    const id = setTimeout(() => setStale(true), staleAfterMs)
+    return () => clearTimeout(id)
+  }, [status])
+  return stale && status !== 'live'
+}
+
+export function Frame({ children }: { children: ReactNode }) {
+  const stale = useStale()
+  const { path } = usePlace()
+  const main = useRef<HTMLElement>(null)
+  useEffect(() => {
+    main.current?.scrollTo(0, 0)
+  }, [path])
+  return (
+    <div className={stale ? 'frame stale' : 'frame'}>
+      <TopBar />
+      <main className="main" id="main" ref={main} data-scroll tabIndex={-1}>
+        {stale ? <Stale /> : null}
+        {children}
+      </main>
+      <Rail />
+    </div>
+  )
+}

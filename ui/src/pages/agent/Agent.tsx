@@ -1,0 +1,1 @@
+export default function Agent(_: { space: string; id: string }) { return null }

@@ -1,0 +1,1 @@
+export default function Run(_: { space: string; id: string }) { return null }

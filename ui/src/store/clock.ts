@@ -1,0 +1,19 @@
+// The server's time, ticking once a second for everything that reads "12 s ago".
+import { createStore } from 'zustand/vanilla'
+
+export const clock = createStore<{ now: number }>(() => ({ now: Date.now() }))
+
+let skew = 0
+
+/** Server time in ms. */
+export const now = () => Date.now() + skew
+
+export function setSkew(ms: number): void {
+  skew = Math.abs(ms) < 50 ? 0 : ms
+}
+
+/** Starts the tick; returns what stops it. */
+export function startClock(): () => void {
+  const id = setInterval(() => clock.setState({ now: now() }), 1000)
+  return () => clearInterval(id)
+}
