@@ -1,0 +1,54 @@
+package wal
+
+import "context"
+
+// Follower reads the log in order, block by block, and waits at its end. It
+// belongs to one goroutine and holds nothing that must be released.
+type Follower struct {
+	l    *Log
+	next uint64
+}
+
+// Follow returns a follower that begins at offset from (0 is 1): its first
+// block may start before it.
+func (l *Log) Follow(from uint64) *Follower { return &Follower{l: l, next: max(from, 1)} }
+
+// Offset returns the offset that the next block holds or begins with.
+func (f *Follower) Offset() uint64 { return f.next }
+
+// Next returns the next durable block; it waits until there is one. Errors: the
+// context's; ErrClosed; a wrapped ErrFailed once all that was durable has been
+// read; *LostError for offsets that are not there and are not a known hole: Skip
+// goes on behind it. Known holes (Log.Holes) are stepped over.
+func (f *Follower) Next(ctx context.Context) (*Block, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		wake := f.l.cache.waiter()
+		if f.next < f.l.Next() {
+			b, err := f.l.blockFrom(f.next)
+			if err != nil {
+				return nil, err
+			}
+			if b != nil {
+				f.next = b.Next()
+				return b, nil
+			}
+		}
+		if err := f.l.Err(); err != nil {
+			return nil, err
+		}
+		if err := f.l.read(func() error { return nil }); err != nil {
+			return nil, err
+		}
+		select {
+		case <-wake:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// Skip makes the follower go on at offset to.
+func (f *Follower) Skip(to uint64) { f.next = to }

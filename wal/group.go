@@ -1,0 +1,18 @@
+package wal
+
+// group is what one commit makes durable: one batch of the store. The writer
+// fills it, the committer writes it, the marker announces it.
+type group struct {
+	blocks []*Block
+	bytes  int
+	first  uint64 // offset of its first record
+	end    uint64 // offset behind its last record
+	ops    []op   // checkpoint and other keys of the same batch
+	token  any
+	digest uint64 // of all headers up to its end
+	silent bool   // not announced: the log's own
+	err    error
+}
+
+// op is one key set, or deleted if value is nil.
+type op struct{ key, value []byte }

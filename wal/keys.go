@@ -1,0 +1,71 @@
+package wal
+
+import "encoding/binary"
+
+// Everything in the log's store, by first byte of the key. Integers in keys are
+// big-endian, in values little-endian.
+//
+//	'b' base 8         body value of a block (see wal/block)
+//	'c' name           cursor: offset 8
+//	'd' agent 4        agent: space and id, each with a uvarint length
+//	'e' epoch 4        epoch: first offset 8, begun 8 (Unix ns), reason
+//	'g' from 8         hole: to 8, epoch 4, reason
+//	'h' base 8         header value of a block
+//	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
+//	'p' producer 4     producer, see producer.go
+//
+// Reserved: 'i' indexes of sealed stretches, 's' sealed stretches, 'x' blobs,
+// 'r' idempotency keys, 'n' snapshots.
+//
+// Headers and bodies only grow at their ends, and tables of the store never
+// cross a prefix (see store.go): a flush overlaps nothing, so a block is
+// written once to the WAL and once to a table, and then only moved.
+const (
+	prefixBody     = 'b'
+	prefixCursor   = 'c'
+	prefixAgent    = 'd'
+	prefixEpoch    = 'e'
+	prefixHole     = 'g'
+	prefixHeader   = 'h'
+	prefixMeta     = 'm'
+	prefixProducer = 'p'
+)
+
+// logVersion is the version of all of the above.
+const logVersion = 1
+
+const (
+	metaLog        = "mlog"
+	metaCheckpoint = "mcheckpoint"
+)
+
+func key8(prefix byte, v uint64) []byte { return appendKey8(make([]byte, 0, 9), prefix, v) }
+
+func appendKey8(dst []byte, prefix byte, v uint64) []byte {
+	return binary.BigEndian.AppendUint64(append(dst, prefix), v)
+}
+
+func key4(prefix byte, v uint32) []byte {
+	return binary.BigEndian.AppendUint32([]byte{prefix}, v)
+}
+
+func appendString[S string | []byte](dst []byte, s S) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// cutString is the other end of appendString.
+func cutString(p []byte) (s, rest []byte, ok bool) {
+	n, k := binary.Uvarint(p)
+	if k <= 0 || n > uint64(len(p)-k) {
+		return nil, nil, false
+	}
+	return p[k : k+int(n)], p[k+int(n):], true
+}
+
+// baseIn is the other end of key8.
+func baseIn(key []byte) uint64 {
+	if len(key) != 9 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(key[1:])
+}

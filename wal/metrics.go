@@ -1,0 +1,52 @@
+package wal
+
+import "github.com/VictoriaMetrics/metrics"
+
+// meters are the log's own metrics, on the set of Options.Metrics.
+type meters struct {
+	commits, records, payload, stored      *metrics.Counter
+	duplicates, conflicts, gaps, refused   *metrics.Counter
+	marks, checkpoints                     *metrics.Counter
+	background, corrupt, slow, stalls      *metrics.Counter
+	cacheHits, cacheMisses                 *metrics.Counter
+	sync, mark, encode, commitRec, commitB *metrics.Histogram
+}
+
+func newMeters(s *metrics.Set, l *Log) *meters {
+	s.GetOrCreateGauge("eyrie_wal_next_offset", func() float64 { return float64(l.Next()) })
+	s.GetOrCreateGauge("eyrie_wal_failed", func() float64 {
+		if l.Err() != nil {
+			return 1
+		}
+		return 0
+	})
+	s.GetOrCreateGauge("eyrie_wal_wall", func() float64 {
+		if l.Wall() != nil {
+			return 1
+		}
+		return 0
+	})
+	return &meters{
+		commits:     s.GetOrCreateCounter("eyrie_wal_commits_total"),
+		records:     s.GetOrCreateCounter("eyrie_wal_records_total"),
+		payload:     s.GetOrCreateCounter("eyrie_wal_payload_bytes_total"),
+		stored:      s.GetOrCreateCounter("eyrie_wal_stored_bytes_total"),
+		duplicates:  s.GetOrCreateCounter("eyrie_wal_duplicates_total"),
+		conflicts:   s.GetOrCreateCounter("eyrie_wal_conflicts_total"),
+		gaps:        s.GetOrCreateCounter("eyrie_wal_gaps_total"),
+		refused:     s.GetOrCreateCounter("eyrie_wal_wall_refusals_total"),
+		marks:       s.GetOrCreateCounter("eyrie_wal_marks_total"),
+		checkpoints: s.GetOrCreateCounter("eyrie_wal_checkpoints_total"),
+		background:  s.GetOrCreateCounter("eyrie_wal_store_errors_total"),
+		corrupt:     s.GetOrCreateCounter("eyrie_wal_store_corruptions_total"),
+		slow:        s.GetOrCreateCounter("eyrie_wal_disk_slow_total"),
+		stalls:      s.GetOrCreateCounter("eyrie_wal_store_stalls_total"),
+		cacheHits:   s.GetOrCreateCounter("eyrie_wal_cache_hits_total"),
+		cacheMisses: s.GetOrCreateCounter("eyrie_wal_cache_misses_total"),
+		sync:        s.GetOrCreateHistogram("eyrie_wal_sync_seconds"),
+		mark:        s.GetOrCreateHistogram("eyrie_wal_mark_seconds"),
+		encode:      s.GetOrCreateHistogram("eyrie_wal_encode_seconds"),
+		commitRec:   s.GetOrCreateHistogram("eyrie_wal_commit_records"),
+		commitB:     s.GetOrCreateHistogram("eyrie_wal_commit_bytes"),
+	}
+}

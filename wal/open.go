@@ -1,0 +1,370 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"eyrie/wal/block"
+)
+
+// Open opens the log in o.Dir, or creates it. Before it returns, everything
+// that the mark vouches for has been found again. Errors: ErrInUse,
+// *NewerFormatError, *LostError (go on with Options.AcceptLoss), those of the
+// file system and the store.
+func Open(o Options) (*Log, error) {
+	if err := o.defaults(); err != nil {
+		return nil, err
+	}
+	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
+		groups: make(chan *group, 1), synced: make(chan *group, syncedMax), done: make(chan struct{})}
+	l.cache.most = o.CacheBytes
+	l.metrics = newMeters(o.Metrics, l)
+	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
+	if err := l.open(); err != nil {
+		return nil, errors.Join(err, l.abandon())
+	}
+	return l, nil
+}
+
+// abandon closes what a failed open has opened.
+func (l *Log) abandon() (err error) {
+	if l.mark != nil {
+		err = l.mark.close()
+	}
+	if l.db != nil {
+		err = errors.Join(err, l.closeStore())
+	}
+	if l.lock != nil {
+		err = errors.Join(err, l.lock.Close())
+	}
+	return errors.Join(err, l.closeWatch())
+}
+
+func (l *Log) open() error {
+	fs, store := l.o.FS, l.o.FS.PathJoin(l.dir, storeName)
+	if err := makeDirs(fs, l.dir, store, l.o.faults); err != nil {
+		return err
+	}
+	lock, err := pebble.LockDirectory(store, fs)
+	if err != nil {
+		return fmt.Errorf("%w: %s: %w", ErrInUse, l.dir, err)
+	}
+	l.lock = lock
+	m, markErr := readMark(fs, l.dir)
+	var newer *NewerFormatError
+	if errors.As(markErr, &newer) {
+		return newer
+	}
+	if err := checkStoreFormat(fs, store); err != nil {
+		return err
+	}
+	if l.db, err = pebble.Open(store, l.storeOptions(lock)); err != nil {
+		return fmt.Errorf("open the log's store: %w", err)
+	}
+	if err := l.Err(); err != nil {
+		return err
+	}
+	created, err := l.identify()
+	if err != nil {
+		return err
+	}
+	r := recovery{l: l, mark: m}
+	switch {
+	case created && markErr == nil && m.next > 1:
+		if err := r.lost(&LostError{From: 1, To: m.next - 1, Epoch: m.epoch, Reason: "the store is empty, the mark is not"}); err != nil {
+			return err
+		}
+	case created:
+		return l.create(&r)
+	case markErr != nil && !oserror.IsNotExist(markErr) && !errors.Is(markErr, errMarkDamaged):
+		return fmt.Errorf("read the mark: %w", markErr)
+	case markErr != nil:
+		if err := r.lost(&LostError{Reason: "the mark is gone, so nothing vouches for the log's end: " + markErr.Error()}); err != nil {
+			return err
+		}
+		r.mark = mark{}
+	case m.log != l.id:
+		return fmt.Errorf("the mark is that of log %x, the store that of log %x", m.log, l.id)
+	}
+	return l.recover(&r, created, markErr)
+}
+
+// makeDirs creates the folders and makes their names durable.
+func makeDirs(fs vfs.FS, dir, store string, fl *faults) error {
+	var parents []string
+	for p := store; ; {
+		if _, err := fs.Stat(p); err == nil {
+			break
+		} else if !oserror.IsNotExist(err) {
+			return fmt.Errorf("the log's folder: %w", err)
+		}
+		up := fs.PathDir(p)
+		if up == p {
+			break
+		}
+		parents = append(parents, up)
+		p = up
+	}
+	if err := fs.MkdirAll(store, 0o755); err != nil {
+		return fmt.Errorf("create the log's folder: %w", err)
+	}
+	for _, p := range parents {
+		if fl.skipParentDirSync {
+			break
+		}
+		if err := syncDir(fs, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// identify reads the log's id and version; created tells that there is none.
+func (l *Log) identify() (created bool, err error) {
+	err = l.get([]byte(metaLog), func(v []byte) error {
+		if len(v) != 20 {
+			return errors.New("the log's id is damaged")
+		}
+		if got := binary.LittleEndian.Uint32(v); got > logVersion {
+			return &NewerFormatError{What: "log", Got: uint64(got), Most: logVersion}
+		}
+		copy(l.id[:], v[4:])
+		return nil
+	})
+	if errors.Is(err, pebble.ErrNotFound) {
+		return true, nil
+	}
+	return false, err
+}
+
+// create makes a new log: first the mark, then the id, so that an id without a
+// mark tells that the mark was lost.
+func (l *Log) create(r *recovery) (err error) {
+	if err := l.newID(); err != nil {
+		return err
+	}
+	if l.mark, err = createMark(l.o.FS, l.dir, mark{log: l.id, epoch: 1, next: 1}, l.o.faults); err != nil {
+		return err
+	}
+	l.epochs = []EpochStart{{Epoch: 1, First: 1, Begun: l.o.Now().UnixNano(), Reason: "created"}}
+	if err := l.cursors.load(l.db); err != nil {
+		return err
+	}
+	b := l.db.NewBatch()
+	defer b.Close()
+	if err := errors.Join(b.Set([]byte(metaLog), l.idValue(), nil), setEpoch(b, l.epochs[0])); err != nil {
+		return err
+	}
+	if err := l.db.Apply(b, pebble.Sync); err != nil {
+		return err
+	}
+	if err := l.Err(); err != nil {
+		return err
+	}
+	l.start(r, checkpoint{next: 1, free: 1})
+	return nil
+}
+
+func (l *Log) newID() error {
+	_, err := io.ReadFull(l.o.Rand, l.id[:])
+	return err
+}
+
+func (l *Log) idValue() []byte {
+	return append(binary.LittleEndian.AppendUint32(nil, logVersion), l.id[:]...)
+}
+
+// start starts the goroutines behind the writer.
+func (l *Log) start(r *recovery, c checkpoint) {
+	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
+		ckptAgent: int(c.agents), hint: 16 << 10, grp: &group{first: r.next()}}
+	w.cur = block.NewBuilder(w.next, w.hint)
+	for _, pr := range r.producers {
+		w.addProducer(pr)
+		if pr.dirty {
+			w.dirty = append(w.dirty, pr)
+		}
+		l.producers.m[pr.num] = &ProducerState{Num: pr.num, Key: pr.key, Epoch: pr.epoch, Next: pr.next, Recv: pr.recv}
+	}
+	w.expire(l.o.Now().Add(-l.o.ProducerTTL).UnixNano())
+	l.writer = w
+	l.durable.Store(w.next)
+	w.checkDisk()
+	go l.commitLoop(r.digest)
+	go l.markLoop()
+}
+
+// recover finds the log's state again and checks it against the mark.
+func (l *Log) recover(r *recovery, created bool, markErr error) (err error) {
+	if created {
+		if err := l.newID(); err != nil {
+			return err
+		}
+	}
+	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db)); err != nil {
+		return err
+	}
+	if len(l.epochs) == 0 && !created {
+		return errors.New("the log's table of epochs is empty")
+	}
+	var c checkpoint
+	err = l.get([]byte(metaCheckpoint), c.decode)
+	if errors.Is(err, pebble.ErrNotFound) {
+		c, err = checkpoint{next: 1, free: 1}, nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := r.tables(); err != nil {
+		return err
+	}
+	if err := r.walk(c); err != nil {
+		return err
+	}
+	if len(r.losses) == 0 {
+		if l.mark, err = openMark(l.o.FS, l.dir, r.mark, l.o.faults); err != nil {
+			return err
+		}
+		// What lies behind the mark was never acknowledged and is here: keep it.
+		if r.mark.next != r.next() {
+			if err := l.mark.write(mark{log: l.id, epoch: l.Epoch(), next: r.next(), digest: r.digest}); err != nil {
+				return err
+			}
+		}
+		l.start(r, c)
+		return nil
+	}
+	return l.accept(r, c, created, markErr)
+}
+
+// accept starts a new epoch behind the losses found, and records them.
+func (l *Log) accept(r *recovery, c checkpoint, created bool, markErr error) (err error) {
+	now, was := l.o.Now().UnixNano(), r.mark.epoch
+	if n := len(l.epochs); n > 0 {
+		was = max(was, l.epochs[n-1].Epoch)
+	}
+	e := EpochStart{Epoch: was + 1, First: r.next(), Begun: now, Reason: r.losses[0].Error()}
+	l.epochs = append(l.epochs, e)
+	var ops []op
+	if created {
+		ops = append(ops, op{[]byte(metaLog), l.idValue()})
+	}
+	ops = append(ops, op{key4(prefixEpoch, e.Epoch), e.encode()})
+	for _, x := range r.losses {
+		h := Hole{From: x.From, To: x.To, Epoch: x.Epoch, Reason: x.Reason}
+		if h.From > 0 && h.To < r.next() { // else its offsets are given out again
+			ops = append(ops, op{key8(prefixHole, h.From), h.encode()})
+			l.addHole(h)
+		}
+	}
+	switch {
+	case markErr == nil:
+		last := r.mark
+		last.log = l.id
+		l.mark, err = openMark(l.o.FS, l.dir, last, l.o.faults)
+	default:
+		l.mark, err = createMark(l.o.FS, l.dir, mark{log: l.id, epoch: e.Epoch, next: 1}, l.o.faults)
+	}
+	if err != nil {
+		return err
+	}
+	l.start(r, c)
+	w := l.writer
+	for _, x := range r.losses {
+		h := Hole{From: x.From, To: x.To, Epoch: x.Epoch, Reason: x.Reason}
+		w.add(&Record{Kind: KindHole, Seq: h.From, Recv: w.clock(), Payload: h.encode()}, -1)
+	}
+	w.grp.ops, w.grp.silent = ops, true
+	w.hand(nil, true)
+	for l.Next() != w.next && l.Err() == nil {
+		wake := l.cache.waiter()
+		if l.Next() == w.next || l.Err() != nil {
+			break
+		}
+		<-wake
+	}
+	if err := l.Err(); err != nil {
+		close(l.groups)
+		<-l.done
+		return err
+	}
+	return nil
+}
+
+// An epoch's value: first 8, begun 8, reason. A hole's: to 8, epoch 4, reason.
+
+func (e *EpochStart) encode() []byte {
+	p := binary.LittleEndian.AppendUint64(nil, e.First)
+	p = binary.LittleEndian.AppendUint64(p, uint64(e.Begun))
+	return append(p, e.Reason...)
+}
+
+func setEpoch(b *pebble.Batch, e EpochStart) error {
+	return b.Set(key4(prefixEpoch, e.Epoch), e.encode(), nil)
+}
+
+func (l *Log) loadEpochs() error {
+	return scan(l.db, prefixEpoch, func(k, v []byte) error {
+		if len(k) != 5 || len(v) < 16 {
+			return errors.New("the log's table of epochs is damaged")
+		}
+		le := binary.LittleEndian
+		l.epochs = append(l.epochs, EpochStart{Epoch: binary.BigEndian.Uint32(k[1:]), First: le.Uint64(v), Begun: int64(le.Uint64(v[8:])), Reason: string(v[16:])})
+		return nil
+	})
+}
+
+func (h *Hole) encode() []byte {
+	p := binary.LittleEndian.AppendUint64(nil, h.To)
+	p = binary.LittleEndian.AppendUint32(p, h.Epoch)
+	return append(p, h.Reason...)
+}
+
+// DecodeHole reads the hole that a record of kind Hole tells of.
+func DecodeHole(r *Record) (Hole, bool) {
+	if r.Kind != KindHole || len(r.Payload) < 12 {
+		return Hole{}, false
+	}
+	le := binary.LittleEndian
+	return Hole{From: r.Seq, To: le.Uint64(r.Payload), Epoch: le.Uint32(r.Payload[8:]), Reason: string(r.Payload[12:])}, true
+}
+
+func (l *Log) loadHoles() error {
+	return scan(l.db, prefixHole, func(k, v []byte) error {
+		h, ok := DecodeHole(&Record{Kind: KindHole, Seq: baseIn(k), Payload: v})
+		if !ok {
+			return errors.New("the log's table of holes is damaged")
+		}
+		l.addHole(h)
+		return nil
+	})
+}
+
+func (l *Log) addHole(h Hole) {
+	i := len(l.holes)
+	for i > 0 && l.holes[i-1].From > h.From {
+		i--
+	}
+	l.holes = append(l.holes[:i], append([]Hole{h}, l.holes[i:]...)...)
+}
+
+// scan calls fn for each key below the prefix, in order.
+func scan(db *pebble.DB, prefix byte, fn func(k, v []byte) error) error {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefix}, UpperBound: []byte{prefix + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		var v []byte
+		if v, err = it.ValueAndErr(); err == nil {
+			err = fn(it.Key(), v)
+		}
+	}
+	return errors.Join(err, it.Error(), it.Close())
+}

@@ -1,0 +1,125 @@
+package wal
+
+import (
+	"crypto/rand"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options configures a log. Zero values stand for the defaults named.
+type Options struct {
+	FS      vfs.FS           // default: the machine's
+	Dir     string           // created if it does not exist
+	Now     func() time.Time // default: time.Now
+	Rand    io.Reader        // for the log id; default: crypto/rand
+	Metrics *metrics.Set     // default: a set of its own
+
+	// DiskFree tells the bytes that are free for Dir; default: FS.GetDiskUsage.
+	// Below DiskMin bytes (default 1 GiB) the log refuses writes; it asks at
+	// most once a second.
+	DiskFree func(dir string) (uint64, error)
+	DiskMin  uint64
+
+	// CacheBytes bounds the newest blocks kept for followers; default 64 MiB.
+	CacheBytes int
+	// GroupBytes of payload (default 8 MiB) and 64 blocks bound a group.
+	GroupBytes int
+	// CheckpointBytes of payload lie between two checkpoints of the tables;
+	// default 32 MiB. It bounds what Open folds.
+	CheckpointBytes int64
+	// MemtableBytes of the store; default 64 MiB. Tests make it small.
+	MemtableBytes int
+	// StoreCacheBytes of the store; default 16 MiB.
+	StoreCacheBytes int64
+	// ProducerTTL is how long a producer that sends nothing is remembered;
+	// default 90 days.
+	ProducerTTL time.Duration
+
+	// AcceptLoss lets Open go on where it would return *LostError: it starts a
+	// new epoch and records the hole.
+	AcceptLoss bool
+
+	// Committed is called for each group handed to Writer.Commit, in order, on
+	// the log's own goroutine, once its records and its mark are synced; first
+	// and last are its offsets (last = first-1 for an empty group). With err,
+	// nothing of the group may be acknowledged and the log has failed.
+	Committed func(token any, first, last uint64, err error)
+	// Ready is called, on another of the log's goroutines, when Writer.Commit
+	// takes a group again. It must not block.
+	Ready func()
+
+	Events Events
+
+	faults *faults // tests only
+}
+
+// Events are hooks for what happens below; any may be nil. They are called on
+// goroutines that must not be blocked.
+type Events struct {
+	Failed     func(err error)                     // the log has failed: to be reported, then restart
+	DiskSlow   func(path string, d time.Duration)  // an operation on path takes longer than it should
+	Background func(err error)                     // the store's own work failed; it tries again
+	Corrupt    func(path string, err error)        // the store found a damaged file
+	Stall      func(reason string)                 // writes wait for the store
+	Log        func(format string, args ...any)    // the store's own words
+	Wall       func(full bool, free, least uint64) // writes are refused, or taken again
+}
+
+// faults takes durable steps out, to show that tests notice.
+type faults struct {
+	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync, skipDigest bool
+}
+
+func (o *Options) defaults() error {
+	if o.Dir == "" {
+		return errors.New("wal: Options.Dir is empty")
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	if o.DiskFree == nil {
+		fs := o.FS
+		o.DiskFree = func(dir string) (uint64, error) {
+			u, err := fs.GetDiskUsage(dir)
+			return u.AvailBytes, err
+		}
+	}
+	if o.DiskMin == 0 {
+		o.DiskMin = 1 << 30
+	}
+	if o.CacheBytes == 0 {
+		o.CacheBytes = 64 << 20
+	}
+	if o.GroupBytes == 0 {
+		o.GroupBytes = 8 << 20
+	}
+	if o.CheckpointBytes == 0 {
+		o.CheckpointBytes = 32 << 20
+	}
+	if o.MemtableBytes == 0 {
+		o.MemtableBytes = 64 << 20
+	}
+	if o.StoreCacheBytes == 0 {
+		o.StoreCacheBytes = 16 << 20
+	}
+	if o.ProducerTTL == 0 {
+		o.ProducerTTL = 90 * 24 * time.Hour
+	}
+	if o.faults == nil {
+		o.faults = &faults{}
+	}
+	return nil
+}

@@ -1,0 +1,121 @@
+package wal
+
+import (
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/wal/block"
+)
+
+// Read returns the record at the offset. Its payload is valid as long as it is
+// referenced. Errors: ErrNotFound (not durable yet, or in a known hole),
+// *LostError, those of the block format, ErrClosed.
+func (l *Log) Read(off uint64) (Record, error) {
+	if off == 0 || off >= l.Next() {
+		return Record{}, ErrNotFound
+	}
+	b, err := l.blockFrom(off)
+	if err != nil {
+		return Record{}, err
+	}
+	if b == nil || b.Base() > off {
+		return Record{}, ErrNotFound
+	}
+	return b.Record(int(off - b.Base())), nil
+}
+
+// blockFrom returns the durable block that holds off, or the first one behind
+// the known hole that off is in, or nil if there is none.
+func (l *Log) blockFrom(off uint64) (b *Block, err error) {
+	for _, h := range l.holes {
+		if off >= h.From && off <= h.To {
+			off = h.To + 1
+		}
+	}
+	if off >= l.Next() {
+		return nil, nil
+	}
+	if b := l.cache.holding(off); b != nil {
+		l.metrics.cacheHits.Inc()
+		return b, nil
+	}
+	l.metrics.cacheMisses.Inc()
+	err = l.read(func() error {
+		base, err := l.baseOf(off)
+		if err != nil {
+			return err
+		}
+		if b, err = l.load(base); err != nil {
+			return err
+		}
+		if b.Next() <= off {
+			return l.lostFrom(off)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// baseOf returns the base of the last block that begins at or below off.
+func (l *Log) baseOf(off uint64) (base uint64, err error) {
+	if err := l.header(off, func([]byte) error { return nil }); err == nil {
+		return off, nil
+	}
+	it, err := l.headers(0, off+1)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	if !it.Last() {
+		if err := it.Error(); err != nil {
+			return 0, err
+		}
+		return 0, l.lostFrom(off)
+	}
+	return baseIn(it.Key()), nil
+}
+
+// lostFrom names the hole that begins at off.
+func (l *Log) lostFrom(off uint64) error {
+	it, err := l.headers(off+1, 0)
+	if err != nil {
+		return err
+	}
+	to := l.Next() - 1
+	if it.First() {
+		to = min(to, baseIn(it.Key())-1)
+	}
+	lost := &LostError{From: off, To: to, Epoch: l.Epoch(), Reason: "the store does not have them"}
+	if err := errors.Join(it.Error(), it.Close()); err != nil {
+		return err
+	}
+	return lost
+}
+
+// headers iterates over the headers of blocks with from ≤ base < to; 0 is no bound.
+func (l *Log) headers(from, to uint64) (*pebble.Iterator, error) {
+	o := &pebble.IterOptions{LowerBound: key8(prefixHeader, from), UpperBound: []byte{prefixHeader + 1}}
+	if to != 0 {
+		o.UpperBound = key8(prefixHeader, to)
+	}
+	return l.db.NewIter(o)
+}
+
+// headerAt opens the header that it stands on.
+func headerAt(it *pebble.Iterator, h *block.Header) error {
+	v, err := it.ValueAndErr()
+	if err != nil {
+		return err
+	}
+	if err := block.DecodeHeader(v, h); err != nil {
+		return err
+	}
+	if h.Base != baseIn(it.Key()) {
+		return &block.CorruptError{Part: "header", Base: baseIn(it.Key()), Msg: "is that of another block"}
+	}
+	return nil
+}

@@ -1,0 +1,238 @@
+package wal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"eyrie/wal/block"
+)
+
+// recovery walks the newest blocks at open: it finds the log's end, checks that
+// nothing is missing or other than acknowledged, and folds the tables from
+// their checkpoint on.
+type recovery struct {
+	l         *Log
+	mark      mark
+	losses    []*LostError
+	producers map[uint32]*producer
+
+	end    uint64 // offset behind the last block, 0 before the first
+	digest uint64 // of all headers up to end
+	recv   int64
+	seen   bool // the mark's position has been passed
+}
+
+func (r *recovery) next() uint64 { return max(r.end, 1) }
+
+// lost notes a loss, or returns it as an error unless losses are accepted.
+func (r *recovery) lost(e *LostError) error {
+	if !r.l.o.AcceptLoss {
+		return e
+	}
+	r.losses = append(r.losses, e)
+	return nil
+}
+
+// tables loads the tables as the last checkpoint left them.
+func (r *recovery) tables() error {
+	r.producers = map[uint32]*producer{}
+	err := scan(r.l.db, prefixAgent, func(k, v []byte) error {
+		if len(k) != 5 {
+			return errors.New("the log's table of agents is damaged")
+		}
+		return r.l.agents.fold(binary.BigEndian.Uint32(k[1:]), v)
+	})
+	return errors.Join(err, scan(r.l.db, prefixProducer, func(k, v []byte) error {
+		if len(k) != 5 {
+			return errors.New("the log's table of producers is damaged")
+		}
+		n := binary.BigEndian.Uint32(k[1:])
+		p, err := decodeProducer(n, v)
+		r.producers[n] = p
+		return err
+	}))
+}
+
+// checkedBytes is how far back, in bytes of bodies, blocks are checked to hang
+// together: more than the store can have held in memtables, and more than the
+// groups that can lie behind a mark.
+func (r *recovery) checkedBytes() int64 {
+	return int64(max(5*r.l.o.MemtableBytes, 2*syncedMax*r.l.o.GroupBytes))
+}
+
+// walk visits the headers from the beginning of the stretch to be checked to the end.
+func (r *recovery) walk(c checkpoint) (err error) {
+	it, err := r.l.headers(0, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	sum := int64(0)
+	ok := it.Last()
+	for ; ok; ok = it.Prev() {
+		base := baseIn(it.Key())
+		if v, err := it.ValueAndErr(); err == nil && len(v) >= 72 {
+			sum += int64(binary.LittleEndian.Uint32(v[68:]))
+		}
+		if sum > r.checkedBytes() && base < c.next && (r.mark.next == 0 || base < r.mark.next) {
+			break
+		}
+	}
+	if !ok {
+		ok = it.First()
+	}
+	first := true
+	for ; ok; ok = it.Next() {
+		var h block.Header
+		if err := headerAt(it, &h); err != nil {
+			var newer *block.VersionError
+			if errors.As(err, &newer) {
+				return &NewerFormatError{What: "block", Got: uint64(newer.Got), Most: block.Version}
+			}
+			if err := r.damaged(baseIn(it.Key()), err); err != nil {
+				return err
+			}
+			continue
+		}
+		if err := r.block(&h, first, c); err != nil {
+			return err
+		}
+		first = false
+	}
+	if err := it.Error(); err != nil {
+		return fmt.Errorf("read the log's headers: %w", err)
+	}
+	return r.finish(c)
+}
+
+// damaged deals with a header that cannot be read: what it described is lost up
+// to the next block. The hole shows when that one is reached.
+func (r *recovery) damaged(base uint64, cause error) error {
+	return r.lost(&LostError{From: base, To: base, Epoch: r.l.epochs[len(r.l.epochs)-1].Epoch, Reason: cause.Error()})
+}
+
+// block checks one header and folds it.
+func (r *recovery) block(h *block.Header, first bool, c checkpoint) error {
+	l := r.l
+	if h.LogID != l.id {
+		return fmt.Errorf("the block at offset %d is of log %x, this is log %x", h.Base, h.LogID, l.id)
+	}
+	switch {
+	case first && h.Base > 1 && r.end == 0:
+		// The stretch begins here; what is before it was checked earlier. A log
+		// whose first blocks are gone shows at the checkpoint.
+	case h.Base != r.next():
+		if !r.known(r.next(), h.Base-1) {
+			if err := r.lost(&LostError{From: r.next(), To: h.Base - 1, Epoch: h.Epoch, Reason: "blocks are missing before those that follow"}); err != nil {
+				return err
+			}
+		}
+	case h.Chain != r.digest:
+		if err := r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the block does not follow from those before it"}); err != nil {
+			return err
+		}
+	}
+	r.end, r.digest, r.recv = h.Next(), h.Digest(), max(r.recv, h.RecvMax)
+	if r.end == r.mark.next {
+		r.seen = true
+		if r.digest != r.mark.digest && !l.o.faults.skipDigest {
+			if err := r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the digest is not the mark's: an older state of the store"}); err != nil {
+				return err
+			}
+		}
+	}
+	if h.Base < c.next {
+		return nil
+	}
+	return r.fold(h)
+}
+
+func (r *recovery) known(from, to uint64) bool {
+	for _, h := range r.l.holes {
+		if h.From <= from && h.To >= to {
+			return true
+		}
+	}
+	return false
+}
+
+// finish compares the end found with checkpoint and mark.
+func (r *recovery) finish(c checkpoint) error {
+	most, why := c.next, "the checkpoint knows of more than the store has"
+	if r.mark.next > most {
+		most, why = r.mark.next, "the mark vouches for more than the store has"
+	}
+	epoch := r.mark.epoch
+	if r.next() < most {
+		return r.lost(&LostError{From: r.next(), To: most - 1, Epoch: epoch, Reason: why})
+	}
+	if r.mark.next > 1 && !r.seen {
+		return r.lost(&LostError{From: r.mark.next, To: r.next() - 1, Epoch: epoch, Reason: "no block ends where the mark stands"})
+	}
+	return nil
+}
+
+// fold brings the tables up to the end of the block.
+func (r *recovery) fold(h *block.Header) error {
+	b, err := r.l.loadBody(h)
+	if err != nil {
+		return r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: err.Error()})
+	}
+	if len(r.losses) > 0 {
+		if set := h.Agents(nil); len(set) > 0 {
+			defer r.l.agents.pad(set[len(set)-1])
+		}
+	}
+	if h.Kinds&block.StateKinds != 0 {
+		for i := range b.Len() {
+			rec := b.Record(i)
+			if err := r.record(&rec); err != nil {
+				return errFold(rec.Offset, err)
+			}
+		}
+	}
+	for _, g := range b.Ranges() {
+		p := r.producers[g.Producer]
+		if p == nil {
+			if len(r.losses) > 0 {
+				continue // its dictionary record is among what was lost
+			}
+			return errFold(h.Base, fmt.Errorf("producer %d has no name", g.Producer))
+		}
+		if p.lastBase != h.Base {
+			p.prevBase, p.lastBase = g.Prev, h.Base
+		}
+		p.next, p.epoch, p.recv, p.dirty = max(p.next, g.To+1), max(p.epoch, g.Epoch), h.RecvMax, true
+	}
+	return nil
+}
+
+func (r *recovery) record(rec *Record) error {
+	p := r.producers[rec.Producer]
+	switch rec.Kind {
+	case KindAgentDict:
+		if len(r.losses) > 0 && rec.Agent > 0 {
+			r.l.agents.pad(rec.Agent - 1)
+		}
+		return r.l.agents.fold(rec.Agent, rec.Payload)
+	case KindProducerDict:
+		k, ok := decodeProducerKey(rec.Payload)
+		if !ok {
+			return fmt.Errorf("producer %d: its name is damaged", rec.Producer)
+		}
+		if p == nil {
+			r.producers[rec.Producer] = &producer{key: k, num: rec.Producer, next: 1, recv: rec.Recv, dirty: true}
+		}
+	case KindFence:
+		if p == nil || len(rec.Payload) < 8 {
+			break
+		}
+		p.epoch, p.recv, p.dirty = max(p.epoch, binary.LittleEndian.Uint64(rec.Payload)), rec.Recv, true
+	case KindPos:
+		if p != nil {
+			p.pos, p.dirty = append([]byte(nil), rec.Payload...), true
+		}
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package wal
+
+// Stats is a look at the log's state and work.
+type Stats struct {
+	Epoch      uint32
+	Next       uint64 // first offset not yet durable
+	Agents     int
+	Producers  int
+	DiskBytes  uint64 // the store's files, WAL included
+	CacheBytes int    // newest blocks in memory
+	Commits    uint64 // since Open
+	Records    uint64
+	// PayloadBytes and StoredBytes compare what came in with what was written
+	// for it, before the store's own doing.
+	PayloadBytes uint64
+	StoredBytes  uint64
+	Marks        uint64
+	// WriteAmplification of the store: bytes flushed and compacted per byte flushed.
+	WriteAmplification float64
+}
+
+// Stats returns the log's state.
+func (l *Log) Stats() Stats {
+	m := l.metrics
+	s := Stats{Epoch: l.Epoch(), Next: l.Next(), Agents: l.Agents(), Commits: m.commits.Get(), Records: m.records.Get(),
+		PayloadBytes: m.payload.Get(), StoredBytes: m.stored.Get(), Marks: m.marks.Get()}
+	l.producers.mu.RLock()
+	s.Producers = len(l.producers.m)
+	l.producers.mu.RUnlock()
+	l.cache.mu.Lock()
+	s.CacheBytes = l.cache.bytes
+	l.cache.mu.Unlock()
+	l.life.RLock()
+	defer l.life.RUnlock()
+	if !l.closed {
+		pm := l.db.Metrics()
+		s.DiskBytes = pm.DiskSpaceUsage()
+		t := pm.Total()
+		if t.TableBytesFlushed > 0 {
+			s.WriteAmplification = float64(t.TableBytesFlushed+t.TableBytesCompacted) / float64(t.TableBytesFlushed)
+		}
+	}
+	return s
+}

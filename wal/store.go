@@ -1,0 +1,128 @@
+package wal
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/atomicfs"
+)
+
+// storeFormat pins the store's format: FormatNewest of the release it was
+// chosen with. Raising it is an explicit act.
+const storeFormat = pebble.FormatValueSeparation
+
+const storeName = "store"
+
+// storeOptions are the measured ones; our values are compressed already.
+func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
+	o := &pebble.Options{
+		FS:                          l.o.FS,
+		Lock:                        lock,
+		FormatMajorVersion:          storeFormat,
+		CacheSize:                   l.o.StoreCacheBytes,
+		MemTableSize:                uint64(l.o.MemtableBytes),
+		MemTableStopWritesThreshold: 4,
+		L0CompactionThreshold:       4,
+		L0StopWritesThreshold:       100,
+		LBaseMaxBytes:               256 << 20,
+		MaxOpenFiles:                512,
+		Logger:                      storeLogger{l},
+		EventListener:               l.storeEvents(),
+	}
+	for i := range o.Levels {
+		o.TargetFileSizes[i] = 64 << 20
+		o.Levels[i].BlockSize = 32 << 10
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	}
+	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return false }
+	o.Experimental.SpanPolicyFunc = spanPolicy
+	return o
+}
+
+// spanPolicy ends a table where a prefix ends.
+func spanPolicy(start []byte) (pebble.SpanPolicy, []byte, error) {
+	p := pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency}
+	if len(start) == 0 || start[0] == 0xff {
+		return p, nil, nil
+	}
+	return p, []byte{start[0] + 1}, nil
+}
+
+// storeEvents hands the store's events to Options.Events. Every hook is set:
+// the store would log through the others otherwise.
+func (l *Log) storeEvents() *pebble.EventListener {
+	e := &l.o.Events
+	ev := &pebble.EventListener{
+		BackgroundError: func(err error) {
+			l.metrics.background.Inc()
+			if e.Background != nil {
+				e.Background(err)
+			}
+		},
+		DataCorruption: func(i pebble.DataCorruptionInfo) {
+			l.metrics.corrupt.Inc()
+			if e.Corrupt != nil {
+				e.Corrupt(i.Path, i.Details)
+			}
+		},
+		DiskSlow: func(i vfs.DiskSlowInfo) {
+			l.metrics.slow.Inc()
+			if e.DiskSlow != nil {
+				e.DiskSlow(i.Path, i.Duration)
+			}
+		},
+		WriteStallBegin: func(i pebble.WriteStallBeginInfo) {
+			l.metrics.stalls.Inc()
+			if e.Stall != nil {
+				e.Stall(i.Reason)
+			}
+		},
+	}
+	ev.EnsureDefaults(nil)
+	return ev
+}
+
+// storeLogger takes the store's words. Where the store would end the process,
+// the log fails: nothing is acknowledged from then on.
+type storeLogger struct{ l *Log }
+
+func (s storeLogger) Infof(format string, args ...any) {
+	if f := s.l.o.Events.Log; f != nil {
+		f(format, args...)
+	}
+}
+
+func (s storeLogger) Errorf(format string, args ...any) { s.Infof(format, args...) }
+
+func (s storeLogger) Fatalf(format string, args ...any) { s.l.fail(fmt.Errorf(format, args...)) }
+
+// checkStoreFormat refuses a store that a newer release has raised.
+func checkStoreFormat(fs vfs.FS, dir string) error {
+	value, err := atomicfs.ReadMarker(fs, dir, "format-version")
+	if err != nil || value == "" {
+		return nil // none yet; what is wrong otherwise the store will say
+	}
+	var v uint64
+	if _, err := fmt.Sscanf(value, "%d", &v); err != nil {
+		return fmt.Errorf("the store's format is %q, a number expected", value)
+	}
+	if v > uint64(storeFormat) {
+		return &NewerFormatError{What: "store", Got: v, Most: uint64(storeFormat)}
+	}
+	return nil
+}
+
+// diskSlowAfter is when the file system reports a slow operation.
+const diskSlowAfter = 5 * time.Second
+
+// withHealth watches the machine's own file system for slow operations.
+func withHealth(fs vfs.FS, slow func(vfs.DiskSlowInfo)) (vfs.FS, func() error) {
+	if fs != vfs.Default {
+		return fs, func() error { return nil }
+	}
+	h, c := vfs.WithDiskHealthChecks(fs, diskSlowAfter, nil, slow)
+	return h, c.Close
+}
