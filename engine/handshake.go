@@ -1,0 +1,140 @@
+package engine
+
+import (
+	"bytes"
+	"net/http"
+)
+
+// readHead reads a request and upgrades, hands on or refuses it. It returns the
+// bytes of the request if the link now speaks WebSocket; the rest of b is
+// frames then.
+func (l *loop) readHead(lk *link, b []byte) (n int) {
+	n, st, status, why := parseHead(b, &l.hd)
+	if st == parsedMore {
+		return 0
+	}
+	if st == parsedRefused {
+		l.refuse(lk, &Refusal{status, "request", why})
+		return len(b)
+	}
+	if l.hd.isUpgrade() {
+		if string(l.hd.path) == AgentPath {
+			l.upgradeAgent(lk)
+			return n
+		}
+		if s := l.srv.cfg.Sockets[string(l.hd.path)]; s != nil {
+			l.upgradeSocket(lk, s)
+			return n
+		}
+	}
+	l.detach(lk, b)
+	return len(b)
+}
+
+func (l *loop) upgradeAgent(lk *link) {
+	r, ref := l.checked(lk)
+	if ref != nil {
+		l.refuse(lk, ref)
+		return
+	}
+	codec, echo, ref := agentProtocol(r.Protocols)
+	if ref == nil {
+		_, ref = l.admit(lk, r)
+	}
+	if ref != nil {
+		l.refuse(lk, ref)
+		return
+	}
+	lk.codec = codec
+	lk.state = linkHello
+	l.out = appendSwitch(l.out, l.hd.wsKey, echo)
+	l.io.SetTimer(lk.h, l.srv.cfg.HandshakeTimeout)
+}
+
+func (l *loop) upgradeSocket(lk *link, handler SocketHandler) {
+	r, ref := l.checked(lk)
+	if ref != nil {
+		l.refuse(lk, ref)
+		return
+	}
+	echo, ref := socketProtocol(handler, r.Protocols)
+	var g Grant
+	if ref == nil {
+		g, ref = l.admit(lk, r)
+	}
+	if ref != nil {
+		l.refuse(lk, ref)
+		return
+	}
+	lk.state = linkSocket
+	l.m.sockets.Inc()
+	l.out = appendSwitch(l.out, l.hd.wsKey, echo)
+	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
+	s := &socket{l: l, h: lk.h, handler: handler}
+	l.socks[lk.h] = s
+	handler.Open(Socket{s}, g, r)
+}
+
+// checked holds the upgrade in l.hd against RFC 6455 and copies it.
+func (l *loop) checked(lk *link) (*Request, *Refusal) {
+	if ref := checkUpgrade(&l.hd); ref != nil {
+		return nil, ref
+	}
+	return l.hd.request(int(lk.tag), lk.remote()), nil
+}
+
+func (l *loop) admit(lk *link, r *Request) (Grant, *Refusal) {
+	if l.draining {
+		return Grant{}, &Refusal{http.StatusServiceUnavailable, "draining", "the server shuts down"}
+	}
+	g, ref := l.srv.cfg.Gate.Admit(r)
+	if ref == nil {
+		lk.grant = l.grants.hold(g)
+	}
+	return g, ref
+}
+
+// refuse answers a request with a problem and closes.
+func (l *loop) refuse(lk *link, r *Refusal) {
+	l.m.turnedAway(r.Status)
+	l.out = appendProblem(l.out, r)
+	lk.state = linkGone
+	if l.flush(lk) {
+		l.io.CloseAfterFlush(lk.h)
+	}
+}
+
+// detach gives the connection with everything read so far to Config.HTTP.
+func (l *loop) detach(lk *link, b []byte) {
+	srv := l.srv
+	if srv.cfg.HTTP == nil {
+		l.refuse(lk, &Refusal{http.StatusNotFound, "not_found", "nothing is served here but WebSockets"})
+		return
+	}
+	if l.draining || srv.detached.Load() >= int64(srv.cfg.HTTPMax) {
+		l.refuse(lk, &Refusal{http.StatusServiceUnavailable, "busy", "too many requests at once"})
+		return
+	}
+	srv.detached.Add(1)
+	tag, seen := int(lk.tag), bytes.Clone(b)
+	fd, err := l.io.Detach(lk.h)
+	if err != nil {
+		srv.detached.Add(-1)
+		l.abort(lk, err.Error())
+		return
+	}
+	*lk = link{}
+	l.m.detached.Inc()
+	go srv.serveHTTP(fd, tag, seen)
+}
+
+// serveHTTP runs on a goroutine of its own: making a net.Conn takes system
+// calls that a loop should not wait for.
+func (s *Server) serveHTTP(fd, tag int, seen []byte) {
+	c, err := s.adopt(fd, seen)
+	if err != nil {
+		s.detached.Add(-1)
+		return
+	}
+	s.cfg.HTTP(c, tag)
+}

@@ -1,0 +1,316 @@
+package engine
+
+import (
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"eyrie/engine/ring"
+	"eyrie/engine/wire"
+	"eyrie/netpoll"
+
+	"github.com/gobwas/ws"
+)
+
+// transport is what a loop needs of netpoll.Loop, so that a test or a simulator
+// can stand in for it.
+type transport interface {
+	Index() int
+	Write(h netpoll.Handle, p []byte) error
+	Queued(h netpoll.Handle) int
+	Pause(h netpoll.Handle)
+	Resume(h netpoll.Handle)
+	SetTimer(h netpoll.Handle, after time.Duration)
+	CloseAfterFlush(h netpoll.Handle)
+	Abort(h netpoll.Handle)
+	Detach(h netpoll.Handle) (fd int, err error)
+	Wake()
+}
+
+// loop is the engine's half of one netpoll loop: everything about its links.
+// All of it but box and waiting belongs to the loop's thread.
+type loop struct {
+	srv  *Server
+	io   transport
+	ring *ring.Ring
+	box  mailbox
+	// waiting says that a link or a goodbye wants room in the ring. The loop
+	// sets it before its last look at the ring, Freed reads it after the release.
+	waiting atomic.Bool
+
+	links  links
+	joins  joins
+	grants grants
+	names  names
+	socks  map[netpoll.Handle]*socket
+
+	hd     head
+	parser wire.Parser
+	msg    wire.Message
+	event  wire.Head
+	reply  []byte // a reply's payload before its frame header is known
+	out    []byte // frames for the link in hand, sent once by flush
+
+	spare   mail
+	acks    []netpoll.Handle // links that are owed an acknowledgement
+	full    []netpoll.Handle // links paused for the ring, oldest first
+	goodbye []goodbye        // closed links whose ItemClosed found the ring full
+	fresh   bool             // something was published in this turn
+
+	draining bool // nothing new is taken in
+
+	m *meters
+	n struct{ messages, events, refused int } // since the last count
+}
+
+// outHigh is how many unsent bytes make a link stop being read; the pause ends
+// when all of them are gone.
+const outHigh = 64 << 10
+
+// outKept bounds the scratch kept between turns.
+const outKept = 256 << 10
+
+func newLoop(s *Server, io transport) *loop {
+	return &loop{
+		srv:   s,
+		io:    io,
+		ring:  ring.New(s.cfg.RingBytes, s.cfg.RingHeadroom),
+		joins: joins{limit: s.cfg.JoinBytes},
+		socks: make(map[netpoll.Handle]*socket),
+		m:     newMeters(s.cfg.Metrics, io.Index()),
+	}
+}
+
+// Open starts a connection: its request head is awaited.
+func (l *loop) Open(h netpoll.Handle, listener int, remote netip.AddrPort) {
+	lk := l.links.slot(h.Slot())
+	*lk = link{
+		h:      h,
+		state:  linkHead,
+		tag:    uint8(listener),
+		addr:   remote.Addr().As16(),
+		port:   remote.Port(),
+		seen:   l.srv.tenths(),
+		opened: l.srv.tenths() / 10,
+	}
+	l.m.opened.Inc()
+	l.io.SetTimer(h, l.srv.cfg.HandshakeTimeout)
+}
+
+// Read consumes what it can of b.
+func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
+	lk := l.links.at(h)
+	if lk == nil || lk.state == linkGone {
+		return len(b)
+	}
+	lk.seen = l.srv.tenths()
+	lk.flags &^= linkPinged
+	if lk.state == linkHead {
+		n = l.readHead(lk, b)
+	}
+	if lk.state >= linkHello && lk.state < linkGone {
+		n += l.readFrames(lk, b[n:])
+		lk.bytes += uint64(n)
+		l.m.bytes.Add(n)
+	}
+	l.flush(lk)
+	l.count()
+	return n
+}
+
+// count passes on what a turn published and counted.
+func (l *loop) count() {
+	if l.fresh {
+		l.fresh = false
+		if l.srv.cfg.Notify != nil {
+			l.srv.cfg.Notify()
+		}
+	}
+	if l.n.messages > 0 {
+		l.m.messages.Add(l.n.messages)
+		l.m.events.Add(l.n.events)
+		l.m.refused.Add(l.n.refused)
+		l.n.messages, l.n.events, l.n.refused = 0, 0, 0
+	}
+}
+
+// flush sends what was gathered for lk; false means that the connection is
+// beyond use.
+func (l *loop) flush(lk *link) bool {
+	if len(l.out) == 0 {
+		return true
+	}
+	err := l.io.Write(lk.h, l.out)
+	if cap(l.out) > outKept {
+		l.out = nil
+	}
+	l.out = l.out[:0]
+	if err != nil {
+		l.abort(lk, "the peer does not read")
+		return false
+	}
+	if lk.state != linkGone && lk.flags&linkSlow == 0 && l.io.Queued(lk.h) > outHigh {
+		l.m.slow.Inc()
+		l.pause(lk, linkSlow)
+	}
+	return true
+}
+
+// abort ends a connection without a word: it is broken or beyond its bounds.
+func (l *loop) abort(lk *link, reason string) {
+	l.leave(lk, ws.StatusAbnormalClosure, reason)
+	l.io.Abort(lk.h)
+}
+
+// fail sends a close frame behind what was gathered and closes the connection.
+func (l *loop) fail(lk *link, code ws.StatusCode, reason string) {
+	if lk.state == linkGone {
+		return
+	}
+	l.m.close(code)
+	l.out = appendClose(l.out, code, reason)
+	l.goAway(lk, code, reason)
+}
+
+// goAway ends a link once l.out is sent.
+func (l *loop) goAway(lk *link, code ws.StatusCode, reason string) {
+	l.leave(lk, code, reason)
+	if l.flush(lk) {
+		l.io.CloseAfterFlush(lk.h)
+	}
+}
+
+// leave gives back everything the link holds but its slot, and tells whoever
+// must know. The link is linkGone afterwards.
+func (l *loop) leave(lk *link, code ws.StatusCode, reason string) {
+	if lk.cold != 0 {
+		l.joins.drop(lk.cold)
+		lk.cold = 0
+	}
+	switch lk.state {
+	case linkAgent:
+		l.bye(lk.h, code, reason)
+		fallthrough
+	case linkHello:
+		l.names.drop(lk.agent)
+		l.grants.drop(lk.grant)
+	case linkSocket:
+		if s := l.socks[lk.h]; s != nil {
+			delete(l.socks, lk.h)
+			s.closed.Store(true)
+			s.queued.Store(0)
+			s.handler.Close(Socket{s})
+		}
+		l.grants.drop(lk.grant)
+	}
+	lk.state = linkGone
+}
+
+// Close forgets a connection.
+func (l *loop) Close(h netpoll.Handle, err error) {
+	lk := l.links.at(h)
+	if lk == nil {
+		return
+	}
+	if lk.state != linkGone {
+		reason := "the connection ended"
+		if err != nil {
+			reason = err.Error()
+		}
+		l.leave(lk, ws.StatusAbnormalClosure, reason)
+	}
+	*lk = link{}
+	l.m.closed.Inc()
+	l.count()
+}
+
+// Drained ends the pause of a link that did not read.
+func (l *loop) Drained(h netpoll.Handle) {
+	lk := l.links.at(h)
+	if lk == nil || lk.state == linkGone {
+		return
+	}
+	if s := l.socks[h]; s != nil {
+		s.queued.Store(0)
+		if d, ok := s.handler.(SocketDrained); ok {
+			d.Drained(Socket{s})
+		}
+	}
+	if lk.flags&linkAck != 0 {
+		lk.flags &^= linkAck
+		l.ack(lk)
+		l.flush(lk)
+	}
+	l.resume(lk, linkSlow)
+}
+
+// Timeout is the link's one timer: head and hello come in time, a silent peer
+// is asked and then dropped.
+func (l *loop) Timeout(h netpoll.Handle) {
+	lk := l.links.at(h)
+	if lk == nil {
+		return
+	}
+	switch lk.state {
+	case linkHead:
+		l.refuse(lk, &Refusal{408, "timeout", "the request head did not come in time"})
+	case linkHello:
+		l.fail(lk, ws.StatusPolicyViolation, "no hello in time")
+	case linkAgent, linkSocket:
+		l.idle(lk)
+	}
+	l.count()
+}
+
+func (l *loop) idle(lk *link) {
+	if lk.flags&(linkFull|linkQuiet) != 0 {
+		// We do not read it, so its silence is ours. This is also the second
+		// way out of linkFull, should the consumer be late to call Freed.
+		l.retry()
+		after := l.srv.cfg.Ping
+		if lk.flags&linkFull != 0 {
+			after = fullRetry
+		}
+		l.io.SetTimer(lk.h, after)
+		return
+	}
+	silent := time.Duration(l.srv.tenths()-lk.seen) * 100 * time.Millisecond
+	switch {
+	case silent >= l.srv.cfg.Idle && lk.flags&linkSlow != 0:
+		l.abort(lk, "the peer does not read")
+		return
+	case silent >= l.srv.cfg.Idle:
+		l.fail(lk, ws.StatusPolicyViolation, "silent for too long")
+		return
+	case silent >= l.srv.cfg.Ping && lk.flags&linkPinged == 0:
+		lk.flags |= linkPinged
+		l.out = appendFrame(l.out, ws.OpPing, nil)
+		if !l.flush(lk) {
+			return
+		}
+	}
+	next := l.srv.cfg.Ping - silent
+	if lk.flags&linkPinged != 0 {
+		next = l.srv.cfg.Idle - silent
+	}
+	l.io.SetTimer(lk.h, max(next, 100*time.Millisecond))
+}
+
+// pause stops reading for one more reason.
+func (l *loop) pause(lk *link, why linkFlag) {
+	if lk.flags&linkPaused == 0 {
+		l.io.Pause(lk.h)
+	}
+	lk.flags |= why
+}
+
+// resume takes one reason away.
+func (l *loop) resume(lk *link, why linkFlag) {
+	if lk.flags&why == 0 {
+		return
+	}
+	lk.flags &^= why
+	if lk.flags&linkPaused == 0 {
+		l.io.Resume(lk.h)
+	}
+}

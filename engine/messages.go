@@ -1,0 +1,207 @@
+package engine
+
+import (
+	"unicode/utf8"
+
+	"eyrie/engine/wire"
+
+	"github.com/gobwas/ws"
+)
+
+// joinFrom is the payload size from which an unfinished frame is taken into a
+// join instead of being left with netpoll until it is whole.
+const joinFrom = 32 << 10
+
+// readFrames consumes frames from b until it ends, a frame is unfinished, or
+// the link is paused or gone. It returns the bytes consumed; the frame that a
+// pause stopped at is not among them.
+func (l *loop) readFrames(lk *link, b []byte) (n int) {
+	for lk.state < linkGone && lk.flags&linkPaused == 0 {
+		if len(l.out) > outHigh { // a flood of pings: see whether the peer reads
+			l.flush(lk)
+			continue
+		}
+		if lk.cold != 0 {
+			if j := l.joins.at(lk.cold); j.whole {
+				if !l.deliverJoin(lk) {
+					return n
+				}
+				continue
+			} else if j.rest > 0 {
+				if n == len(b) {
+					return n
+				}
+				n += l.fill(lk, j, b[n:])
+				continue
+			}
+		}
+		var hd header
+		switch st, code := parseHeader(b[n:], &hd); st {
+		case parsedMore:
+			return n
+		case parsedRefused:
+			l.fail(lk, code, "not a frame that RFC 6455 allows a client")
+			return len(b)
+		}
+		if code, why := l.judge(lk, &hd); code != 0 {
+			l.fail(lk, code, why)
+			return len(b)
+		}
+		if int64(len(b)-n-hd.size) < hd.length {
+			if hd.op.IsControl() || hd.length < joinFrom && lk.cold == 0 {
+				return n
+			}
+			l.begin(lk, &hd)
+			n += hd.size
+			continue
+		}
+		frame := b[n : n+hd.size+int(hd.length)]
+		switch {
+		case hd.op.IsControl():
+			l.control(lk, hd.op, unmask(frame, &hd))
+		case hd.fin && lk.cold == 0:
+			if !l.deliver(lk, hd.op, unmask(frame, &hd), len(frame)) {
+				return n
+			}
+		default:
+			l.begin(lk, &hd)
+			n += hd.size
+			continue
+		}
+		n += len(frame)
+	}
+	if lk.state == linkGone {
+		return len(b)
+	}
+	return n
+}
+
+// judge holds a header against the link's state, before its payload is awaited.
+func (l *loop) judge(lk *link, hd *header) (ws.StatusCode, string) {
+	if hd.op.IsControl() {
+		return 0, ""
+	}
+	most, had := l.srv.cfg.MaxFrame, 0
+	if lk.state == linkSocket {
+		most = l.srv.cfg.SocketMessage
+	}
+	if lk.cold != 0 {
+		if hd.op != ws.OpContinuation { // 5.4: fragments of two messages do not mix
+			return ws.StatusProtocolError, "a new message inside a fragmented one"
+		}
+		had = len(l.joins.at(lk.cold).buf)
+	} else {
+		switch {
+		case hd.op == ws.OpContinuation:
+			return ws.StatusProtocolError, "a continuation of nothing"
+		case lk.state == linkSocket:
+		case hd.op == ws.OpText && lk.codec != wire.JSON:
+			return ws.StatusUnsupportedData, "text, but " + wire.SubprotocolMsgPack + " was agreed"
+		case hd.op == ws.OpBinary && lk.codec == wire.JSON:
+			return ws.StatusUnsupportedData, "binary, but " + wire.SubprotocolJSON + " was agreed"
+		}
+	}
+	if hd.length > int64(most-had) {
+		return ws.StatusMessageTooBig, "the message is larger than is accepted here"
+	}
+	return 0, ""
+}
+
+// begin takes up a data frame in parts.
+func (l *loop) begin(lk *link, hd *header) {
+	if lk.cold == 0 {
+		lk.cold = l.joins.open(hd.op)
+	}
+	j := l.joins.at(lk.cold)
+	j.rest, j.mask, j.at, j.fin = hd.length, hd.mask, 0, hd.fin
+	if j.rest == 0 {
+		l.endFrame(lk, j)
+	}
+}
+
+// fill takes what b has of the current frame's payload.
+func (l *loop) fill(lk *link, j *join, b []byte) int {
+	take := int(min(j.rest, int64(len(b))))
+	if !l.joins.grow(j, take) {
+		l.fail(lk, statusTryAgain, "too many large messages at once")
+		return take
+	}
+	from := len(j.buf)
+	j.buf = append(j.buf, b[:take]...)
+	xor(j.buf[from:], j.mask, j.at)
+	j.at += take
+	j.rest -= int64(take)
+	l.endFrame(lk, j)
+	return take
+}
+
+// endFrame checks what has arrived and notes whether the message is whole.
+func (l *loop) endFrame(lk *link, j *join) {
+	if j.op == ws.OpText && !j.text() { // 8.1
+		l.fail(lk, ws.StatusInvalidFramePayloadData, "not UTF-8")
+		return
+	}
+	j.whole = j.fin && j.rest == 0
+}
+
+// deliverJoin delivers the message that has become whole; false as for deliver.
+func (l *loop) deliverJoin(lk *link) bool {
+	ref := lk.cold
+	j := l.joins.at(ref)
+	if !l.deliverChecked(lk, j.op, j.buf, len(j.buf)) {
+		return false
+	}
+	if lk.cold == ref { // else the delivery ended the link and has dropped it
+		lk.cold = 0
+		l.joins.drop(ref)
+	}
+	return true
+}
+
+// deliver hands over a message that came in one piece of size bytes. False
+// means that the ring has no room: the link is paused and p must be shown again.
+func (l *loop) deliver(lk *link, op ws.OpCode, p []byte, size int) bool {
+	if op == ws.OpText && !utf8.Valid(p) {
+		l.fail(lk, ws.StatusInvalidFramePayloadData, "not UTF-8")
+		return true
+	}
+	return l.deliverChecked(lk, op, p, size)
+}
+
+func (l *loop) deliverChecked(lk *link, op ws.OpCode, p []byte, size int) bool {
+	if lk.state == linkSocket {
+		l.n.messages++
+		if s := l.socks[lk.h]; s != nil {
+			s.handler.Message(Socket{s}, op, p)
+		}
+		return true
+	}
+	if l.agentMessage(lk, p) {
+		return true
+	}
+	l.wait(lk, size)
+	return false
+}
+
+// control answers pings and closes (5.5).
+func (l *loop) control(lk *link, op ws.OpCode, p []byte) {
+	switch op {
+	case ws.OpPing:
+		l.out = appendFrame(l.out, ws.OpPong, p)
+	case ws.OpClose:
+		answer, got, reason := closeCode(p)
+		switch {
+		case len(p) == 0:
+			l.out = appendHeader(l.out, ws.OpClose, 0)
+		case answer != got:
+			l.m.close(answer)
+			l.out = appendClose(l.out, answer, "a close frame that RFC 6455 does not allow")
+		default:
+			l.out = appendClose(l.out, answer, "")
+		}
+		l.goAway(lk, got, string(reason))
+	}
+}
+
+// statusTryAgain is 1013 of the IANA registry, which gobwas/ws does not name.
+const statusTryAgain = ws.StatusCode(1013)

@@ -1,0 +1,74 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/gobwas/ws"
+)
+
+// meters are one loop's counters. The hot path adds to plain fields of the
+// loop; count moves them here once per readable event.
+type meters struct {
+	set        *metrics.Set
+	loop       int
+	opened     *metrics.Counter
+	agents     *metrics.Counter
+	sockets    *metrics.Counter
+	detached   *metrics.Counter
+	closed     *metrics.Counter
+	bytes      *metrics.Counter
+	messages   *metrics.Counter
+	events     *metrics.Counter
+	refused    *metrics.Counter
+	ringFull   *metrics.Counter
+	slow       *metrics.Counter
+	replies    *metrics.Counter
+	replyStale *metrics.Counter
+	closes     map[ws.StatusCode]*metrics.Counter
+	turned     map[int]*metrics.Counter
+}
+
+func newMeters(set *metrics.Set, loop int) *meters {
+	c := func(name string) *metrics.Counter {
+		return set.GetOrCreateCounter(fmt.Sprintf(`eyrie_engine_%s{loop="%d"}`, name, loop))
+	}
+	return &meters{
+		set: set, loop: loop,
+		opened:     c("connections_total"),
+		closed:     c("connections_closed_total"),
+		agents:     c("agent_links_total"),
+		sockets:    c("socket_links_total"),
+		detached:   c("http_connections_total"),
+		bytes:      c("received_bytes_total"),
+		messages:   c("messages_total"),
+		events:     c("events_total"),
+		refused:    c("events_refused_total"),
+		ringFull:   c("ring_full_pauses_total"),
+		slow:       c("slow_reader_pauses_total"),
+		replies:    c("replies_total"),
+		replyStale: c("replies_stale_total"),
+		closes:     make(map[ws.StatusCode]*metrics.Counter),
+		turned:     make(map[int]*metrics.Counter),
+	}
+}
+
+// close counts a close frame we began, by its code.
+func (m *meters) close(code ws.StatusCode) {
+	c := m.closes[code]
+	if c == nil {
+		c = m.set.GetOrCreateCounter(fmt.Sprintf(`eyrie_engine_closes_total{loop="%d",code="%d"}`, m.loop, code))
+		m.closes[code] = c
+	}
+	c.Inc()
+}
+
+// turnedAway counts an HTTP refusal, by its status.
+func (m *meters) turnedAway(status int) {
+	c := m.turned[status]
+	if c == nil {
+		c = m.set.GetOrCreateCounter(fmt.Sprintf(`eyrie_engine_refused_requests_total{loop="%d",status="%d"}`, m.loop, status))
+		m.turned[status] = c
+	}
+	c.Inc()
+}

@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"slices"
+	"time"
+
+	"eyrie/netpoll"
+
+	"github.com/gobwas/ws"
+)
+
+// fullRetry is how long the first link of a full ring waits for Freed before
+// it looks for itself.
+const fullRetry = 100 * time.Millisecond
+
+// goodbye is an ItemClosed that waits for room.
+type goodbye struct {
+	h      netpoll.Handle
+	code   ws.StatusCode
+	reason string
+}
+
+// wait pauses a link until the ring has room for size bytes more. Who was let
+// go on and failed again stays first.
+func (l *loop) wait(lk *link, size int) {
+	l.m.ringFull.Inc()
+	lk.need = uint32(size)
+	l.pause(lk, linkFull)
+	if lk.flags&linkTurn != 0 {
+		lk.flags &^= linkTurn
+		l.full = slices.Insert(l.full, 0, lk.h)
+	} else {
+		l.full = append(l.full, lk.h)
+	}
+	if l.full[0] == lk.h {
+		l.io.SetTimer(lk.h, fullRetry)
+	}
+}
+
+// retry goes on with what waits for room, oldest first, as far as the room
+// looks sufficient.
+func (l *loop) retry() {
+	for len(l.goodbye) > 0 {
+		if !l.putClosed(&l.goodbye[0]) {
+			return
+		}
+		l.goodbye[0] = goodbye{}
+		l.goodbye = l.goodbye[1:]
+	}
+	l.goodbye = nil
+	room := l.ring.Size() - l.ring.Headroom() - l.ring.Used()
+	for first := true; len(l.full) > 0; first = false {
+		lk := l.links.at(l.full[0])
+		if lk == nil || lk.flags&linkFull == 0 || lk.state == linkGone {
+			l.full = l.full[1:]
+			continue
+		}
+		if !first && room < int(lk.need) {
+			l.io.SetTimer(lk.h, fullRetry)
+			return
+		}
+		room -= int(lk.need)
+		l.full = l.full[1:]
+		l.again(lk)
+		if lk.flags&linkFull != 0 {
+			return
+		}
+	}
+	l.full = nil
+	l.waiting.Store(false)
+}
+
+// again lets one link try once more. A message in parts lies with us, not with
+// netpoll, so nothing but this would deliver it.
+func (l *loop) again(lk *link) {
+	lk.flags = lk.flags&^linkFull | linkTurn
+	if lk.flags&linkPaused != 0 {
+		return
+	}
+	if lk.cold != 0 && l.joins.at(lk.cold).whole {
+		if !l.deliverJoin(lk) {
+			return // it waits again, still paused
+		}
+		l.flush(lk)
+	}
+	if lk.state < linkGone && lk.flags&linkPaused == 0 {
+		l.io.SetTimer(lk.h, l.srv.cfg.Ping)
+		l.io.Resume(lk.h)
+	}
+}
+
+// bye publishes the link's last item, now or as soon as there is room.
+func (l *loop) bye(h netpoll.Handle, code ws.StatusCode, reason string) {
+	g := goodbye{h, code, reason}
+	if len(l.goodbye) == 0 {
+		if l.putClosed(&g) {
+			return
+		}
+		l.waiting.Store(true) // before the second look: Freed reads it after the release
+		if l.putClosed(&g) {
+			return
+		}
+	}
+	l.goodbye = append(l.goodbye, g)
+}
+
+func (l *loop) putClosed(g *goodbye) bool {
+	reason := g.reason[:min(len(g.reason), closeReasonMax)]
+	rec, ok := l.ring.Reserve(itemHead+len(reason), true)
+	if !ok {
+		return false
+	}
+	copy(putItem(rec, ItemClosed, g.h, uint64(g.code), nil), reason)
+	l.ring.Publish()
+	l.fresh = true
+	return true
+}

@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"sync/atomic"
+
+	"eyrie/netpoll"
+
+	"github.com/gobwas/ws"
+)
+
+// Sockets maps a path to the handler of its WebSockets.
+type Sockets map[string]SocketHandler
+
+// SocketHandler serves the generic sockets of one path. Every method is called
+// on the socket's loop and must not block; two loops may call at once.
+type SocketHandler interface {
+	// Open announces an admitted socket. r may be kept.
+	Open(s Socket, g Grant, r *Request)
+	// Message hands over a whole text (valid UTF-8) or binary message. p is
+	// valid until Message returns.
+	Message(s Socket, op ws.OpCode, p []byte)
+	// Close is the last call for s.
+	Close(s Socket)
+}
+
+// SocketProtocols may be added by a SocketHandler to say which subprotocols it
+// speaks, best first; without it the first one offered is taken.
+type SocketProtocols interface{ Protocols() []string }
+
+// SocketDrained may be added by a SocketHandler to be told, on the loop, that
+// everything sent was taken by the kernel after it had been behind.
+type SocketDrained interface{ Drained(s Socket) }
+
+// Socket is one generic WebSocket. It is comparable; the zero Socket is none.
+// Its methods may be called from any goroutine, also after the socket closed.
+type Socket struct{ s *socket }
+
+// socket is the part of a generic socket that others touch.
+type socket struct {
+	l       *loop
+	h       netpoll.Handle
+	handler SocketHandler
+	posted  atomic.Int64 // bytes handed over, not yet written by the loop
+	queued  atomic.Int64 // bytes that the kernel had not taken when the loop last looked
+	closed  atomic.Bool
+}
+
+// Send queues one message, copying it. ErrBacklog says that the peer is more
+// than Config.SocketBacklog bytes behind; the message is not sent, the socket
+// lives on.
+func (s Socket) Send(op ws.OpCode, payload []byte) error {
+	if s.s.closed.Load() {
+		return ErrClosed
+	}
+	n := int64(len(payload) + ws.MaxHeaderSize)
+	if s.s.posted.Add(n)+s.s.queued.Load() > int64(s.s.l.srv.cfg.SocketBacklog) {
+		s.s.posted.Add(-n)
+		return ErrBacklog
+	}
+	frame := make([]byte, 0, len(payload)+ws.MaxHeaderSize)
+	s.s.l.box.send(send{s: s.s, frame: appendFrame(frame, op, payload), cost: n})
+	s.s.l.io.Wake()
+	return nil
+}
+
+// Buffered is the number of bytes sent and not yet taken by the kernel, as of
+// the loop's last turn.
+func (s Socket) Buffered() int { return int(s.s.posted.Load() + s.s.queued.Load()) }
+
+// Close says goodbye behind what was sent before. Later Sends fail.
+func (s Socket) Close(code ws.StatusCode, reason string) {
+	if s.s.closed.Swap(true) {
+		return
+	}
+	s.s.l.box.send(send{s: s.s, code: code, frame: []byte(reason)})
+	s.s.l.io.Wake()
+}
+
+// Remote is the peer's handle, for logs and for Server.Cut.
+func (s Socket) Handle() netpoll.Handle { return s.s.h }
