@@ -105,6 +105,18 @@ func (db *DB) Series(ls Labels) uint64 {
 	return uint64(db.addLocked(ls))
 }
 
+// Find returns the ref of the series with these labels if there is one.
+func (db *DB) Find(ls Labels) (ref uint64, ok bool) {
+	ls = ls.normal()
+	if len(ls) > labelsMax {
+		return 0, false
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	r, ok := db.ix.find(ls)
+	return uint64(r), ok
+}
+
 func (db *DB) addLocked(ls Labels) uint32 {
 	ref, fresh := db.ix.add(ls)
 	if fresh {
@@ -161,11 +173,14 @@ func (db *DB) Last(ref uint64) (t int64, v float64, samples uint64, ok bool) {
 	s := &db.shards[i]
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.has(slot) {
+		return 0, 0, 0, false
+	}
 	r := s.run(slot)
 	return r.s.LastT, r.s.Value(), r.total, r.s.N > 0
 }
 
-// Labels returns the labels of a series.
+// Labels returns the labels of a series, nil of one that a Reset forgot.
 func (db *DB) Labels(ref uint64) Labels {
 	db.mu.RLock()
 	defer db.mu.RUnlock()

@@ -53,6 +53,9 @@ func (x *index) pairs(ref uint32) []pair {
 
 // labels appends the labels of ref to dst.
 func (x *index) labels(ref uint32, dst Labels) Labels {
+	if int(ref) > x.len() {
+		return dst // found before a Reset
+	}
 	for _, p := range x.pairs(ref) {
 		dst = append(dst, Label{x.syms.names[p.name], x.syms.names[p.value]})
 	}

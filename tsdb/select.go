@@ -67,7 +67,9 @@ func (q *query) read(ref uint32, from, to int64, ts []int64, vs []float64) ([]in
 	i, slot := locate(ref)
 	s := &q.db.shards[i]
 	s.mu.Lock()
-	s.memory(ref, s.run(slot), from, to, &q.mem)
+	if s.has(slot) {
+		s.memory(ref, s.run(slot), from, to, &q.mem)
+	}
 	s.mu.Unlock()
 	if err := q.refresh(); err != nil {
 		return ts, vs, err

@@ -70,6 +70,10 @@ type shard struct {
 
 func (s *shard) run(slot uint32) *run { return &s.runs[slot/shardRuns][slot%shardRuns] }
 
+// has tells whether the slot is still there: a query may have found its series
+// before a Reset.
+func (s *shard) has(slot uint32) bool { return int(slot/shardRuns) < len(s.runs) }
+
 // grow makes room for slot.
 func (s *shard) grow(slot uint32) {
 	for int(slot/shardRuns) >= len(s.runs) {

@@ -12,7 +12,7 @@ import (
 // The runner's own rows:
 //
 //	0x01 c name              magic 0xEA | format 1 | fold's version u32 | log id 16 B |
-//	                         epoch u64 | next u64 | crc32c u32, all LE
+//	                         epoch u32 | next u64 | crc32c u32, all LE
 //	0x01 p name NUL offset   the record at offset (u64 BE) is set aside; why, as text
 //
 // next is the first offset that the fold has not applied.
@@ -22,7 +22,7 @@ const (
 	keyPoison   = 'p'
 	cursorMagic = 0xEA
 	cursorForm  = 1
-	cursorBytes = 2 + 4 + 16 + 8 + 8 + 4
+	cursorBytes = 2 + 4 + 16 + 4 + 8 + 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -31,7 +31,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 type cursor struct {
 	version uint32
 	log     [16]byte
-	epoch   uint64
+	epoch   uint32
 	next    uint64
 }
 
@@ -41,7 +41,7 @@ func (c *cursor) append(b []byte) []byte {
 	b = append(b, cursorMagic, cursorForm)
 	b = binary.LittleEndian.AppendUint32(b, c.version)
 	b = append(b, c.log[:]...)
-	b = binary.LittleEndian.AppendUint64(b, c.epoch)
+	b = binary.LittleEndian.AppendUint32(b, c.epoch)
 	b = binary.LittleEndian.AppendUint64(b, c.next)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
@@ -56,8 +56,8 @@ func parseCursor(b []byte) (c cursor, err error) {
 	}
 	c.version = binary.LittleEndian.Uint32(b[2:])
 	copy(c.log[:], b[6:])
-	c.epoch = binary.LittleEndian.Uint64(b[22:])
-	c.next = binary.LittleEndian.Uint64(b[30:])
+	c.epoch = binary.LittleEndian.Uint32(b[22:])
+	c.next = binary.LittleEndian.Uint64(b[26:])
 	return c, nil
 }
 

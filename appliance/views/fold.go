@@ -53,7 +53,7 @@ type Mount struct {
 // Log is what a Runner reads; FromLog makes one of a *wal.Log.
 type Log interface {
 	ID() [16]byte
-	Epoch() uint64
+	Epoch() uint32
 	Next() uint64 // first offset not yet durable
 	Follow(from uint64) Follower
 }

@@ -28,15 +28,13 @@ func try(f *member, b *block.Block, from int, vs []wire.View) (p *panicked) {
 	return nil
 }
 
-// apply brings f to the end of b, whose events are parsed in r.views.
+// apply brings f to the end of b, whose events are parsed in r.views. Where b
+// begins beyond what f needs, the log has a hole that it knows and records.
 func (r *Runner) apply(ctx context.Context, f *member, b *block.Block) error {
 	if f.next >= b.Next() || f.halted.Load() != nil {
 		return nil
 	}
 	from := max(f.next, b.Base())
-	if from > f.next && !f.skips(f.next, from) {
-		return fmt.Errorf("views: %s needs offset %d, the log goes on at %d", f.name, f.next, b.Base())
-	}
 	if r.applyAround(f, b, int(from-b.Base()), r.views) == nil {
 		f.applied.Add(int(b.Next() - from))
 		f.moved(b.Next())
@@ -46,12 +44,6 @@ func (r *Runner) apply(ctx context.Context, f *member, b *block.Block) error {
 	r.parse(b) // the recovery parsed other blocks into the same array
 	return err
 }
-
-// skips reports whether a jump of the log from one offset to a later one is
-// the fold's to bear. The log records its holes, so a jump without one is a
-// defect; only a fold that starts from nothing may begin later, where retention
-// has removed the beginning.
-func (f *member) skips(from, _ uint64) bool { return from == 1 }
 
 func (f *member) moved(next uint64) {
 	f.next = next

@@ -1,0 +1,119 @@
+package series
+
+import (
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+)
+
+// skewNs is how far ahead of the log's clock a stated instant may lie.
+const skewNs = 5 * 60 * 1e9
+
+// event is what the entries of one event share.
+type event struct {
+	src  *source
+	t    int64 // Unix ms
+	unit []byte
+}
+
+// Apply folds the records from index from on; vs[i] is the parsed payload of
+// record i where that is an event.
+func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
+	for i := from; i < b.Len(); i++ {
+		r := b.Record(i)
+		if r.Kind != block.KindEvent || r.Agent == 0 {
+			continue
+		}
+		w := &vs[i]
+		if w.Has(wire.FMetrics) || w.Has(wire.FCounters) || w.Has(wire.FDeltas) {
+			v.numbers(&r, w)
+		}
+		if wire.Type(r.Class) == wire.TypeLLM && w.Has(wire.FUsage) {
+			v.usage(&r, w)
+		}
+	}
+}
+
+// instant is the sample's time in Unix ms: the event's own, the log's where it
+// has none or lies ahead of the log's clock by more than skew.
+func instant(r *block.Record, w *wire.View) int64 {
+	ns := w.TS()
+	if ns <= 0 || ns > r.Recv+skewNs {
+		ns = r.Recv
+	}
+	return ns / 1e6
+}
+
+// numbers folds metrics, counters and deltas. It does not allocate once the
+// series of an event have been seen.
+func (v *View) numbers(r *block.Record, w *wire.View) {
+	a := v.agent(r.Agent)
+	if a == nil {
+		return
+	}
+	v.cur = event{src: v.source(a, w.Raw(wire.FLabels), w.Str(wire.FName)), t: instant(r, w), unit: w.Str(wire.FUnit)}
+	w.Numbers(wire.FMetrics, func(name []byte, x float64) { v.sample(a, w, name, x, false) })
+	w.Numbers(wire.FCounters, func(name []byte, x float64) { v.sample(a, w, name, x, false) })
+	w.Numbers(wire.FDeltas, func(name []byte, x float64) { v.sample(a, w, name, x, true) })
+}
+
+// sample appends x, or adds it to the series' sum.
+func (v *View) sample(a *agent, w *wire.View, name []byte, x float64, add bool) {
+	ref := v.cur.src.find(name)
+	if ref == unknown {
+		ref = v.add(a, v.cur.src, w, name)
+	}
+	if len(v.cur.unit) > 0 {
+		v.units.set(a.space, name, v.cur.unit)
+	}
+	switch {
+	case ref == 0:
+		v.drops++
+	case add:
+		v.db.Add(ref, v.cur.t, x)
+	default:
+		v.db.Append(ref, v.cur.t, x)
+	}
+}
+
+// Names of the series made of usage; the kind of token is the label kind, the
+// model the label model.
+const (
+	TokensMetric = "llm_tokens_total"
+	CostMetric   = "llm_cost_nanousd_total"
+)
+
+// usage adds what a model call used, once: when it ends. Updates before the end
+// carry running totals of the same call and are left out.
+func (v *View) usage(r *block.Record, w *wire.View) {
+	h := wire.HeadFromFlags(r.Flags)
+	if h.Phase != wire.PhaseWhole && h.Phase != wire.PhaseEnd {
+		return
+	}
+	a := v.agent(r.Agent)
+	if a == nil {
+		return
+	}
+	u, ok := w.Usage()
+	if !ok {
+		return
+	}
+	model := u.Model
+	if len(model) == 0 {
+		model = w.Str(wire.FName)
+	}
+	m := v.model(a, model)
+	t := instant(r, w)
+	for i, n := range [...]int64{u.Input, u.Output, u.CacheRead, u.CacheWrite, u.Reasoning, u.CostNanoUSD} {
+		if n <= 0 {
+			continue
+		}
+		if m.refs[i] == unknown {
+			m.refs[i] = v.addUsage(a, string(m.model), i)
+		}
+		if m.refs[i] == 0 {
+			v.drops++
+			continue
+		}
+		v.db.Add(m.refs[i], t, float64(n))
+	}
+}

@@ -1,0 +1,212 @@
+package series
+
+import (
+	"bytes"
+	"math"
+	"slices"
+
+	"eyrie/engine/wire"
+	"eyrie/tsdb"
+)
+
+// A series has the labels __name__, space and agent; set, the event's name
+// where it has one; and the event's own labels, those of a taken name with
+// exported_ before it.
+const (
+	labelSpace = "space"
+	labelAgent = "agent"
+	labelSet   = "set"
+	labelKind  = "kind"
+	labelModel = "model"
+)
+
+// Bounds of what one agent may claim; what lies beyond is dropped and counted.
+const (
+	agentSeriesMax  = 2048
+	agentSourcesMax = 64 // remembered, not kept: the oldest is looked up anew
+	labelBytesMax   = 256
+	labelsMax       = 32
+)
+
+// unknown marks a ref not looked up yet; 0 one that was refused.
+const unknown = math.MaxUint64
+
+// agent is what the fold remembers of one agent to find its series without
+// making their labels each time. It is a cache: DB has the truth.
+type agent struct {
+	space, id string
+	sources   []*source
+	models    []*model
+	series    int // that the DB has of it
+}
+
+// source is a set of labels that an agent's events carry.
+type source struct {
+	labels  []byte // as in the payload
+	set     []byte
+	entries []entry
+	next    int            // where the next name is likely to be
+	more    map[string]int // index of entries once they are many
+}
+
+type entry struct {
+	name string
+	ref  uint64
+}
+
+// model holds an agent's usage series of one model.
+type model struct {
+	model []byte
+	refs  [6]uint64
+}
+
+// usageKinds names the tokens of model.refs; the last is the cost.
+var usageKinds = [...]string{"input", "output", "cache_read", "cache_write", "reasoning"}
+
+func (v *View) agent(num uint32) *agent {
+	if int(num) < len(v.agents) {
+		if a := v.agents[num]; a != nil {
+			return a
+		}
+	}
+	space, id, ok := v.names.Agent(num)
+	if !ok {
+		return nil
+	}
+	for int(num) >= len(v.agents) {
+		v.agents = append(v.agents, nil)
+	}
+	a := &agent{space: space, id: id}
+	a.series = len(v.db.Refs([]tsdb.Matcher{tsdb.Eq(labelAgent, id), tsdb.Eq(labelSpace, space)}))
+	v.agents[num] = a
+	return a
+}
+
+func (v *View) source(a *agent, labels, set []byte) *source {
+	for i, s := range a.sources {
+		if bytes.Equal(s.labels, labels) && bytes.Equal(s.set, set) {
+			if i > 8 {
+				a.sources[i-1], a.sources[i] = s, a.sources[i-1]
+			}
+			s.next = 0
+			return s
+		}
+	}
+	s := &source{labels: bytes.Clone(labels), set: bytes.Clone(set)}
+	if len(a.sources) >= agentSourcesMax {
+		a.sources = a.sources[:agentSourcesMax-1]
+	}
+	a.sources = append(a.sources, s)
+	return s
+}
+
+// find returns the series of a name: agents send the same names in the same
+// order, so the first guess is nearly always right.
+func (s *source) find(name []byte) uint64 {
+	if s.next < len(s.entries) && s.entries[s.next].name == string(name) {
+		s.next++
+		return s.entries[s.next-1].ref
+	}
+	if s.more != nil {
+		if i, ok := s.more[string(name)]; ok {
+			s.next = i + 1
+			return s.entries[i].ref
+		}
+		return unknown
+	}
+	for i := range s.entries {
+		if s.entries[i].name == string(name) {
+			s.next = i + 1
+			return s.entries[i].ref
+		}
+	}
+	return unknown
+}
+
+const scanMax = 32
+
+func (s *source) remember(name string, ref uint64) {
+	s.entries = append(s.entries, entry{name, ref})
+	s.next = len(s.entries)
+	if len(s.entries) == scanMax {
+		s.more = map[string]int{}
+		for i, e := range s.entries {
+			s.more[e.name] = i
+		}
+	} else if s.more != nil {
+		s.more[name] = len(s.entries) - 1
+	}
+}
+
+// add looks the series of a name up, or makes it.
+func (v *View) add(a *agent, s *source, w *wire.View, name []byte) uint64 {
+	if len(name) == 0 || len(name) > labelBytesMax {
+		return 0
+	}
+	ls := tsdb.Labels{{Name: tsdb.MetricName, Value: string(name)}, {Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}}
+	if n := len(s.set); n > 0 && n <= labelBytesMax {
+		ls = append(ls, tsdb.Label{Name: labelSet, Value: string(s.set)})
+	}
+	taken := len(ls)
+	w.Strings(wire.FLabels, func(k, val []byte) {
+		if len(k) == 0 || len(k) > labelBytesMax || len(val) > labelBytesMax || len(ls) >= labelsMax {
+			v.drops++
+			return
+		}
+		n := string(k)
+		if slices.ContainsFunc(ls[:taken], func(l tsdb.Label) bool { return l.Name == n }) {
+			n = "exported_" + n
+		}
+		ls = append(ls, tsdb.Label{Name: n, Value: string(val)})
+	})
+	ref := v.make(a, ls)
+	if len(s.entries) < 2*agentSeriesMax {
+		s.remember(v.db.Symbol(name), ref)
+	}
+	return ref
+}
+
+func (v *View) model(a *agent, name []byte) *model {
+	if len(name) > labelBytesMax {
+		name = name[:0]
+	}
+	for _, m := range a.models {
+		if bytes.Equal(m.model, name) {
+			return m
+		}
+	}
+	m := &model{model: bytes.Clone(name)}
+	for i := range m.refs {
+		m.refs[i] = unknown
+	}
+	if len(a.models) >= agentSourcesMax {
+		a.models = a.models[:agentSourcesMax-1]
+	}
+	a.models = append(a.models, m)
+	return m
+}
+
+func (v *View) addUsage(a *agent, model string, i int) uint64 {
+	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: model}}
+	if i < len(usageKinds) {
+		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: TokensMetric}, tsdb.Label{Name: labelKind, Value: usageKinds[i]})
+	} else {
+		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: CostMetric})
+	}
+	return v.make(a, ls)
+}
+
+// make finds the series of ls, or makes it within the agent's bound.
+func (v *View) make(a *agent, ls tsdb.Labels) uint64 {
+	if ref, ok := v.db.Find(ls); ok {
+		return ref
+	}
+	if a.series >= agentSeriesMax {
+		return 0
+	}
+	ref := v.db.Series(ls)
+	if ref != 0 {
+		a.series++
+	}
+	return ref
+}
