@@ -36,6 +36,12 @@ func producerKey(dst []byte, num uint32) []byte {
 func (v *View) Save(w *pebble.Batch) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.wipe {
+		if err := w.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil); err != nil {
+			return err
+		}
+		v.wipe = false
+	}
 	var key, val []byte
 	c := codec{v: v}
 	put := func(k []byte) error {

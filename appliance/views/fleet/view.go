@@ -41,6 +41,7 @@ type View struct {
 	gone    map[string]bool // awaited entries to delete from the snapshot
 	left    map[uint32]bool // producers to delete from the snapshot
 	inner   wire.View
+	wipe    bool // the next Save deletes what the store holds
 	key     []byte
 	rec     block.Record
 }
@@ -94,14 +95,17 @@ func (v *View) OnChanged(fn Changed) {
 	v.changed.Store(&fn)
 }
 
-// Reset forgets everything, as before offset 1.
+// Reset forgets everything, as before offset 1; the next Save deletes what the
+// store holds.
 func (v *View) Reset() {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.reset()
+	v.wipe = true
 }
 
 func (v *View) reset() {
+	v.wipe = false
 	v.agents, v.due = nil, nil
 	v.byID, v.awaited = map[string]uint32{}, map[string]*awaited{}
 	v.holds, v.prods = map[uint64]holder{}, map[uint32]*producer{}

@@ -1,0 +1,549 @@
+package spans
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"slices"
+	"strings"
+
+	"eyrie/appliance/query"
+	"eyrie/engine/wire"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Query selects spans. The zero value asks for the total of all alone.
+type Query struct {
+	Filter *query.Query
+	Spaces func(space string) bool // nil = any; what the caller may see
+	Space  string
+	Agent  string
+	Type   string // one or several with commas
+	Status string // one or several with commas; open is one
+	Open   bool   // only open ones
+	Run    string
+	Parent string
+	Name   string
+	From   int64 // Unix ns, by start; 0 = no bound
+	To     int64 // exclusive; 0 = no bound
+	Asc    bool  // oldest first; else the newest
+	Limit  int   // 0 = the total alone
+	After  string
+}
+
+// Errors of List: the caller's fault.
+var (
+	ErrCursor = errors.New("spans: the cursor is not one of this list")
+	ErrType   = errors.New("spans: unknown type; want run, task, llm, tool, ask or span")
+	ErrStatus = errors.New("spans: unknown status; want ok, error, denied, cancelled, interrupted, timeout, unknown or open")
+)
+
+// List returns a page of spans by start. Total is exact, whatever the page.
+func (v *View) List(ctx context.Context, q Query) (Page, error) {
+	p := Page{Items: []Span{}}
+	rows, total, next, err := v.list(ctx, &q)
+	p.Total, p.Next = total, next
+	for _, s := range rows {
+		p.Items = append(p.Items, v.row(s))
+	}
+	return p, err
+}
+
+// plan is a query made ready for matching.
+type plan struct {
+	q        *Query
+	v        *View
+	types    uint16
+	statuses uint16
+	agents   []uint32 // nil = any
+	runs     []uint64 // hashes, one a space; nil = any
+	ups      []uint64
+	lo, hi   key // hi exclusive
+	after    key
+	cursor   bool
+}
+
+const allTypes, allStatuses = 1<<typeMax - 1, 1<<statusMax - 1
+
+func (v *View) plan(q *Query) (*plan, error) {
+	p := &plan{q: q, v: v, types: allTypes, statuses: allStatuses, lo: key{start: -1 << 63}, hi: key{start: 1<<63 - 1, off: 1<<64 - 1}}
+	if q.Type != "" {
+		p.types = 0
+		for w := range strings.SplitSeq(q.Type, ",") {
+			t, ok := wire.ParseType(w)
+			if !ok || !t.SpanLike() {
+				return nil, ErrType
+			}
+			p.types |= 1 << t
+		}
+	}
+	if q.Status != "" {
+		p.statuses = 0
+		for w := range strings.SplitSeq(q.Status, ",") {
+			st, ok := wire.ParseStatus(w)
+			if w == "open" {
+				st, ok = stOpen, true
+			}
+			if !ok {
+				return nil, ErrStatus
+			}
+			p.statuses |= 1 << st
+		}
+	}
+	if q.Open {
+		p.statuses &= 1 << stOpen
+	}
+	if q.From > 0 {
+		p.lo.start = q.From
+	}
+	if q.To > 0 {
+		p.hi = key{start: q.To}
+	}
+	if q.After != "" {
+		b, err := base64.RawURLEncoding.DecodeString(q.After)
+		if err != nil || len(b) != tailLen {
+			return nil, ErrCursor
+		}
+		p.after, p.cursor = keyOf(b), true
+	}
+	return p, nil
+}
+
+// resolve turns ids into numbers and hashes for each space in question. It
+// reports whether anything can match. The caller holds the read lock.
+func (p *plan) resolve() bool {
+	spaces := p.v.spaces
+	if p.q.Space != "" {
+		spaces = []string{p.q.Space}
+	}
+	for _, s := range spaces {
+		if p.q.Spaces != nil && !p.q.Spaces(s) {
+			continue
+		}
+		if p.q.Agent != "" {
+			if n, ok := p.v.names.AgentNum(s, p.q.Agent); ok {
+				p.agents = append(p.agents, n)
+			}
+		}
+		seed := seedOf(s)
+		if p.q.Run != "" {
+			p.runs = append(p.runs, hashOf(seed, p.q.Run))
+		}
+		if p.q.Parent != "" {
+			p.ups = append(p.ups, hashOf(seed, p.q.Parent))
+		}
+	}
+	return (p.q.Agent == "" || p.agents != nil) && (p.q.Run == "" || p.runs != nil) && (p.q.Parent == "" || p.ups != nil) && p.types != 0 && p.statuses != 0
+}
+
+// counted tells whether counters alone give the total.
+func (p *plan) counted() bool {
+	q := p.q
+	return q.Filter.Empty() && q.Run == "" && q.Parent == "" && q.Name == "" && q.From == 0 && q.To == 0
+}
+
+// fixed matches what never changes about a row.
+func (p *plan) fixed(s *span) bool {
+	return p.types>>s.typ&1 == 1 &&
+		(p.agents == nil || slices.Contains(p.agents, s.agent)) &&
+		(p.q.Space == "" || s.space == p.q.Space) &&
+		(p.q.Spaces == nil || p.q.Spaces(s.space)) &&
+		!s.key.less(p.lo) && s.key.less(p.hi)
+}
+
+// match decides on a row.
+func (p *plan) match(s *span) bool {
+	return p.fixed(s) && p.statuses>>s.status&1 == 1 &&
+		(p.q.Run == "" || s.runID == p.q.Run) &&
+		(p.q.Parent == "" || s.parent == p.q.Parent) &&
+		(p.q.Name == "" || s.name == p.q.Name) &&
+		(p.q.Filter.Empty() || p.q.Filter.Match(&matched{p.v, s}))
+}
+
+// may rules rows out by what an index says of them.
+func (p *plan) may(m marks) bool {
+	return p.types>>m.typ&1 == 1 && p.statuses>>m.status&1 == 1 &&
+		(p.agents == nil || slices.Contains(p.agents, m.agent)) &&
+		(p.runs == nil || low(p.runs, m.run)) && (p.ups == nil || low(p.ups, m.up))
+}
+
+func low(hs []uint64, x uint32) bool {
+	for _, h := range hs {
+		if uint32(h) == x {
+			return true
+		}
+	}
+	return false
+}
+
+// exact tells whether an index entry that passed may is a match for sure.
+func (p *plan) exact() bool {
+	q := p.q
+	return q.Filter.Empty() && q.Run == "" && q.Parent == "" && q.Name == "" && (q.Space == "" && q.Spaces == nil || p.agents != nil)
+}
+
+// behind tells whether a key lies behind the cursor in the order asked for.
+func (p *plan) behind(k key) bool {
+	if !p.cursor {
+		return true
+	}
+	if p.q.Asc {
+		return p.after.less(k)
+	}
+	return k.less(p.after)
+}
+
+func (p *plan) compare(a, b key) int {
+	switch {
+	case a == b:
+		return 0
+	case a.less(b) == p.q.Asc:
+		return -1
+	}
+	return 1
+}
+
+// list returns the rows of the page, the total and the cursor behind it.
+func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, next string, err error) {
+	p, err := v.plan(q)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	v.mu.RLock()
+	if !p.resolve() {
+		v.mu.RUnlock()
+		return nil, 0, "", nil
+	}
+	counted := p.counted()
+	if counted {
+		total = p.total()
+		if q.Limit == 0 || total == 0 {
+			v.mu.RUnlock()
+			return nil, total, "", nil
+		}
+	}
+	mem, n, shadow := p.memory()
+	its, err := p.iterators(counted)
+	v.mu.RUnlock()
+	defer func() {
+		for _, it := range its {
+			it.close()
+		}
+	}()
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if !counted {
+		total = uint64(n)
+	}
+	page, more, err := p.merge(ctx, its, mem, shadow, &total, counted)
+	if err != nil {
+		return nil, 0, "", err
+	}
+	if more {
+		next = base64.RawURLEncoding.EncodeToString(page[len(page)-1].key.append(nil))
+	}
+	return page, total, next, nil
+}
+
+// total adds up the counters.
+func (p *plan) total() (n uint64) {
+	add := func(c *counts) {
+		for t := range c.n {
+			if p.types>>t&1 == 0 {
+				continue
+			}
+			for st, x := range c.n[t] {
+				if p.statuses>>st&1 == 1 {
+					n += uint64(x)
+				}
+			}
+		}
+	}
+	if p.agents != nil {
+		for _, a := range p.agents {
+			if int(a) < len(p.v.counts) && p.v.counts[a] != nil {
+				add(p.v.counts[a])
+			}
+		}
+		return n
+	}
+	for num, c := range p.v.counts {
+		if c == nil {
+			continue
+		}
+		if p.q.Space != "" || p.q.Spaces != nil {
+			s, _, _ := p.v.names.Agent(uint32(num))
+			if p.q.Space != "" && s != p.q.Space || p.q.Spaces != nil && !p.q.Spaces(s) {
+				continue
+			}
+		}
+		add(c)
+	}
+	return n
+}
+
+// memory matches the rows in memory: copies of those that the page may need,
+// the number of all, and the offsets of rows that the store's version of must
+// not be shown for.
+func (p *plan) memory() (rows []*span, n int, shadow map[uint64]struct{}) {
+	var hits []*span
+	shadow = map[uint64]struct{}{}
+	take := func(s *span) {
+		if !p.fixed(s) || !p.match(s) {
+			return
+		}
+		n++
+		if p.behind(s.key) {
+			hits = append(hits, s)
+		}
+	}
+	for _, s := range p.v.open {
+		take(s)
+	}
+	for _, s := range p.v.fresh.list {
+		if s.flags&flStored != 0 && p.fixed(s) {
+			shadow[s.off] = struct{}{}
+		}
+		take(s)
+	}
+	for _, s := range p.v.saving.list {
+		if p.fixed(s) {
+			shadow[s.off] = struct{}{}
+		}
+		if p.v.fresh.by[s.hash] == nil {
+			take(s)
+		}
+	}
+	slices.SortFunc(hits, func(a, b *span) int { return p.compare(a.key, b.key) })
+	for _, s := range hits[:min(len(hits), p.q.Limit+1)] {
+		c := *s
+		rows = append(rows, &c)
+	}
+	return rows, n, shadow
+}
+
+// stream reads one index, or the rows themselves, in the order asked for.
+type stream struct {
+	it   *pebble.Iterator
+	rows bool
+	asc  bool
+	k    key
+	ok   bool
+}
+
+func (s *stream) close() { s.it.Close() }
+
+func (s *stream) set(ok bool) {
+	if s.ok = ok; ok {
+		s.k = keyOf(s.it.Key())
+	}
+}
+
+func (s *stream) first() {
+	if s.asc {
+		s.set(s.it.First())
+	} else {
+		s.set(s.it.Last())
+	}
+}
+
+func (s *stream) next() {
+	if s.asc {
+		s.set(s.it.Next())
+	} else {
+		s.set(s.it.Prev())
+	}
+}
+
+// source is a prefix of the store with the range of keys to read there.
+type source struct {
+	prefix []byte
+	lo, hi key
+}
+
+// sources names what holds every match in the store.
+func (p *plan) sources() (out []source, rows bool, err error) {
+	all := func(b []byte) source { return source{b, p.lo, p.hi} }
+	switch {
+	case p.ups != nil:
+		for _, h := range p.ups {
+			out = append(out, all(hashed(nil, kParent, h)))
+			parent, err := p.v.peek(h, p.q.Parent)
+			if err != nil {
+				return nil, false, err
+			}
+			if parent != nil && (p.agents == nil || slices.Contains(p.agents, parent.agent)) {
+				s := all(numbered(nil, kAgent, parent.agent))
+				if from := (key{start: parent.start - skewNs}); s.lo.less(from) {
+					s.lo = from
+				}
+				out = append(out, s)
+			}
+		}
+		return out, false, nil
+	case p.agents != nil:
+		for _, a := range p.agents {
+			out = append(out, all(numbered(nil, kAgent, a)))
+		}
+		return out, false, nil
+	case p.runs != nil:
+		for _, h := range p.runs {
+			out = append(out, all(hashed(nil, kRun, h)))
+			t, err := p.v.peekTally(h)
+			if err != nil {
+				return nil, false, err
+			}
+			if t == nil {
+				continue
+			}
+			s := all(numbered(nil, kAgent, t.owner))
+			if from := (key{start: t.first}); s.lo.less(from) {
+				s.lo = from
+			}
+			if to := (key{start: t.last, off: 1<<64 - 1}); to.less(s.hi) {
+				s.hi = to
+			}
+			out = append(out, s)
+		}
+		return out, false, nil
+	case p.statuses == 1<<stOpen:
+		return []source{all(prefixed(nil, kSpilled))}, false, nil
+	case p.types&^rareTypes == 0:
+		for t := range uint8(typeMax) {
+			if p.types>>t&1 == 1 {
+				out = append(out, all(append(prefixed(nil, kType), t)))
+			}
+		}
+		return out, false, nil
+	}
+	return []source{all(prefixed(nil, kRow))}, true, nil
+}
+
+const rareTypes = 1<<wire.TypeRun | 1<<wire.TypeTask | 1<<wire.TypeAsk
+
+// iterators opens the sources; where the total is known they begin behind the cursor.
+func (p *plan) iterators(counted bool) (its []*stream, err error) {
+	if p.v.blind {
+		return nil, nil
+	}
+	sources, rows, err := p.sources()
+	if err != nil {
+		return nil, err
+	}
+	for _, src := range sources {
+		if counted && p.cursor {
+			if p.q.Asc {
+				src.lo = p.after
+			} else {
+				src.hi = p.after
+			}
+		}
+		if !src.lo.less(src.hi) {
+			continue
+		}
+		it, err := p.v.store.NewIter(&pebble.IterOptions{LowerBound: src.lo.append(slices.Clone(src.prefix)), UpperBound: src.hi.append(slices.Clone(src.prefix))})
+		if err != nil {
+			return its, err
+		}
+		s := &stream{it: it, rows: rows, asc: p.q.Asc}
+		s.first()
+		its = append(its, s)
+	}
+	return its, nil
+}
+
+// merge walks memory and store in order. It stops when the page is full and
+// the total is known.
+func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, shadow map[uint64]struct{}, total *uint64, counted bool) (page []*span, more bool, err error) {
+	last, any := key{}, false
+	put := func(s *span) {
+		if len(page) < p.q.Limit {
+			page = append(page, s)
+		} else {
+			more = p.q.Limit > 0
+		}
+	}
+	for n := 0; ; n++ {
+		if n&1023 == 1023 && ctx.Err() != nil {
+			return nil, false, ctx.Err()
+		}
+		if more && counted {
+			return page, more, nil
+		}
+		var best *stream
+		for _, s := range its {
+			if s.ok && (best == nil || p.compare(s.k, best.k) < 0) {
+				best = s
+			}
+		}
+		if best == nil {
+			for _, s := range its {
+				if err := s.it.Error(); err != nil {
+					return nil, false, err
+				}
+			}
+			for _, s := range mem {
+				put(s)
+			}
+			return page, more, nil
+		}
+		for len(mem) > 0 && p.compare(mem[0].key, best.k) < 0 {
+			put(mem[0])
+			mem = mem[1:]
+		}
+		k := best.k
+		_, hidden := shadow[k.off]
+		if !hidden && !(any && k == last) {
+			s, hit, err := p.take(best, counted || len(page) < p.q.Limit && p.behind(k))
+			if err != nil {
+				return nil, false, err
+			}
+			if hit {
+				last, any = k, true
+				if !counted {
+					*total++
+				}
+				if p.behind(k) {
+					put(s)
+				}
+			}
+		}
+		best.next()
+	}
+}
+
+// take decides on the entry a stream stands at; the row is read only where the
+// page wants it or the index cannot tell.
+func (p *plan) take(s *stream, want bool) (*span, bool, error) {
+	val, err := s.it.ValueAndErr()
+	if err != nil {
+		return nil, false, err
+	}
+	if s.rows {
+		row, err := p.v.decode(s.k, val, nil)
+		if err != nil {
+			return nil, false, err
+		}
+		return row, p.match(row), nil
+	}
+	m, ok := readMarks(val)
+	if !ok {
+		return nil, false, errRow
+	}
+	if !p.may(m) {
+		return nil, false, nil
+	}
+	if !want && p.exact() {
+		return nil, true, nil
+	}
+	row, err := p.v.readRow(p.v.store, s.k, nil)
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	return row, p.match(row), nil
+}

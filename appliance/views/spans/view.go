@@ -1,0 +1,182 @@
+package spans
+
+import (
+	"sync"
+
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Names is the log's dictionary of agents: facts that never change once written.
+type Names interface {
+	Agent(num uint32) (space, id string, ok bool)
+	AgentNum(space, id string) (uint32, bool)
+}
+
+// View is the span view. Make one with New.
+type View struct {
+	names Names
+	store pebble.Reader
+
+	mu      sync.RWMutex
+	open    map[uint64]*span // by hash
+	queue   []opened         // open spans, oldest first, with stale entries
+	fresh   generation       // ended or changed since the last Save
+	saving  generation       // in the last Save's batch, which may not be committed yet
+	filter  filter           // hashes of rows that the store may hold
+	runs    map[uint64]*tally
+	counts  []*counts // by agent number
+	dirty   []uint64  // hashes of open spans that changed since the last Save
+	changed []*counts // dirty ones, with their numbers beside them
+	whose   []uint32
+	tallies []*tally
+	free    []*span
+	strings map[string]string
+	spaces  []string
+	uses    uint64
+	offset  uint64
+	rows    uint64 // ever
+	spilled int
+	wipe    bool // the next Save deletes what the store holds
+	blind   bool // the store still holds what Reset forgot: it is not read
+
+	lastAgent uint32 // cache of the dictionary
+	lastSpace string
+	lastSeed  uint64
+	rec       block.Record
+	openMax   int
+	tallyMax  int
+	err       error // of a store read during Apply; told by Save
+}
+
+type opened struct{ hash, off uint64 }
+
+// generation is a set of rows in memory that belong into the store.
+type generation struct {
+	list []*span
+	by   map[uint64]*span
+}
+
+// New returns an empty view that reads rows from store. Load it before the
+// first Apply.
+func New(names Names, store pebble.Reader) *View {
+	v := &View{names: names, store: store, openMax: openMax, tallyMax: tallyMax}
+	v.reset()
+	return v
+}
+
+// Name is the view's name in cursors and reports.
+func (v *View) Name() string { return "spans" }
+
+// Version is the version of rules and rows: another one means a rebuild.
+func (v *View) Version() uint32 { return 1 }
+
+// Reset forgets everything, as before offset 1; the next Save deletes what the
+// store holds.
+func (v *View) Reset() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.reset()
+	v.wipe, v.blind = true, true
+}
+
+func (v *View) reset() {
+	v.open, v.queue = map[uint64]*span{}, nil
+	v.fresh, v.saving = generation{by: map[uint64]*span{}}, generation{by: map[uint64]*span{}}
+	v.filter = filter{}
+	v.runs, v.counts = map[uint64]*tally{}, nil
+	v.dirty, v.changed, v.whose, v.tallies, v.free = nil, nil, nil, nil, nil
+	v.strings, v.spaces = map[string]string{}, nil
+	v.uses, v.offset, v.rows, v.spilled = 0, 0, 0, 0
+	v.lastAgent, v.err = 0, nil
+	v.wipe, v.blind = false, false
+}
+
+// Apply folds the records from index from on. vs[i] is the parsed payload of
+// record i where that is an event.
+func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := from; i < b.Len(); i++ {
+		v.rec = b.Record(i)
+		v.offset = v.rec.Offset
+		if v.rec.Kind == block.KindEvent && wire.Type(v.rec.Class).SpanLike() {
+			v.fold(&v.rec, &vs[i])
+		}
+	}
+}
+
+// seed returns the agent's space and what hashes of its ids begin with.
+func (v *View) seed(agent uint32) (space string, seed uint64, ok bool) {
+	if agent == v.lastAgent && agent != 0 {
+		return v.lastSpace, v.lastSeed, true
+	}
+	space, _, ok = v.names.Agent(agent)
+	if !ok {
+		return "", 0, false
+	}
+	space = v.space(space)
+	v.lastAgent, v.lastSpace, v.lastSeed = agent, space, seedOf(space)
+	return space, v.lastSeed, true
+}
+
+// space keeps one copy of each space's name.
+func (v *View) space(s string) string {
+	for _, x := range v.spaces {
+		if x == s {
+			return x
+		}
+	}
+	v.spaces = append(v.spaces, s)
+	return s
+}
+
+func seedOf(space string) uint64 { return xxhash.Sum64String(space) * 0x9e3779b97f4a7c15 }
+
+// hashOf identifies an id within a space; 0 means none.
+func hashOf[T ~string | ~[]byte](seed uint64, id T) uint64 {
+	if len(id) == 0 {
+		return 0
+	}
+	h := seed ^ xxhash.Sum64String(string(id))
+	if h == 0 {
+		h = 1
+	}
+	return h
+}
+
+// intern keeps one copy of a text that many spans share.
+func (v *View) intern(b []byte) string {
+	if len(b) == 0 {
+		return ""
+	}
+	if s, ok := v.strings[string(b)]; ok {
+		return s
+	}
+	if len(v.strings) >= 1<<15 {
+		clear(v.strings)
+	}
+	s := string(b)
+	v.strings[s] = s
+	return s
+}
+
+func (v *View) countsOf(agent uint32) *counts {
+	for int(agent) >= len(v.counts) {
+		v.counts = append(v.counts, nil)
+	}
+	c := v.counts[agent]
+	if c == nil {
+		c = &counts{}
+		v.counts[agent] = c
+	}
+	if !c.dirty {
+		c.dirty = true
+		v.changed = append(v.changed, c)
+		v.whose = append(v.whose, agent)
+	}
+	return c
+}
