@@ -74,8 +74,16 @@ func (c *Config) fill() {
 	if c.Poll.WriteMax < c.SocketBacklog+replySlack {
 		c.Poll.WriteMax = c.SocketBacklog + replySlack
 	}
+	def(&c.Poll.ReadBuffer, 256<<10)
+	if c.Poll.Now == nil {
+		start := time.Now()
+		c.Poll.Now = func() int64 { return int64(time.Since(start)) }
+	}
 	if c.Metrics == nil {
 		c.Metrics = metrics.NewSet()
+	}
+	if c.Poll.Metrics == nil {
+		c.Poll.Metrics = c.Metrics
 	}
 	if c.Now == nil {
 		c.Now = time.Now

@@ -24,6 +24,7 @@ type transport interface {
 	CloseAfterFlush(h netpoll.Handle)
 	Abort(h netpoll.Handle)
 	Detach(h netpoll.Handle) (fd int, err error)
+	Now() int64
 	Wake()
 }
 
@@ -57,7 +58,9 @@ type loop struct {
 	goodbye []goodbye        // closed links whose ItemClosed found the ring full
 	fresh   bool             // something was published in this turn
 
-	draining bool // nothing new is taken in
+	unsure   []*socket      // whose queued may count what was only put off
+	last     netpoll.Handle // who was written to last in this call
+	draining bool           // nothing new is taken in
 
 	m *meters
 	n struct{ messages, events, refused int } // since the last count
@@ -65,7 +68,22 @@ type loop struct {
 
 // outHigh is how many unsent bytes make a link stop being read; the pause ends
 // when all of them are gone.
+//
+// Within a call of netpoll, Queued counts what we wrote last even if the kernel
+// is going to take it when the call returns: no Drained follows then. So what
+// waits for Drained must know that the link is blocked. It is if bytes are
+// queued before we wrote to it, or more than netpoll puts off.
 const outHigh = 64 << 10
+
+// blocked says whether h has bytes queued that the kernel did not take, so that
+// Drained will follow.
+func (l *loop) blocked(h netpoll.Handle) bool { return h != l.last && l.io.Queued(h) > 0 }
+
+// slow stops reading a link that does not read us.
+func (l *loop) slow(lk *link) {
+	l.m.slow.Inc()
+	l.pause(lk, linkSlow)
+}
 
 // outKept bounds the scratch kept between turns.
 const outKept = 256 << 10
@@ -81,6 +99,11 @@ func newLoop(s *Server, io transport) *loop {
 	}
 }
 
+// tenths is the time since the server began, in tenths of a second: 13 years fit.
+func (l *loop) tenths() uint32 {
+	return uint32((l.io.Now() - l.srv.born) / int64(100*time.Millisecond))
+}
+
 // Open starts a connection: its request head is awaited.
 func (l *loop) Open(h netpoll.Handle, listener int, remote netip.AddrPort) {
 	lk := l.links.slot(h.Slot())
@@ -90,8 +113,8 @@ func (l *loop) Open(h netpoll.Handle, listener int, remote netip.AddrPort) {
 		tag:    uint8(listener),
 		addr:   remote.Addr().As16(),
 		port:   remote.Port(),
-		seen:   l.srv.tenths(),
-		opened: l.srv.tenths() / 10,
+		seen:   l.tenths(),
+		opened: l.tenths() / 10,
 	}
 	l.m.opened.Inc()
 	l.io.SetTimer(h, l.srv.cfg.HandshakeTimeout)
@@ -103,8 +126,13 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 	if lk == nil || lk.state == linkGone {
 		return len(b)
 	}
-	lk.seen = l.srv.tenths()
+	lk.seen = l.tenths()
 	lk.flags &^= linkPinged
+	if l.io.Queued(h) > outHigh {
+		l.slow(lk)
+		return 0
+	}
+	l.last = 0
 	if lk.state == linkHead {
 		n = l.readHead(lk, b)
 	}
@@ -149,9 +177,9 @@ func (l *loop) flush(lk *link) bool {
 		l.abort(lk, "the peer does not read")
 		return false
 	}
-	if lk.state != linkGone && lk.flags&linkSlow == 0 && l.io.Queued(lk.h) > outHigh {
-		l.m.slow.Inc()
-		l.pause(lk, linkSlow)
+	l.last = lk.h
+	if lk.state != linkGone && lk.flags&linkSlow == 0 && l.io.Queued(lk.h) > l.srv.putOff {
+		l.slow(lk)
 	}
 	return true
 }
@@ -230,6 +258,7 @@ func (l *loop) Drained(h netpoll.Handle) {
 	if lk == nil || lk.state == linkGone {
 		return
 	}
+	l.last = 0
 	if s := l.socks[h]; s != nil {
 		s.queued.Store(0)
 		if d, ok := s.handler.(SocketDrained); ok {
@@ -274,7 +303,7 @@ func (l *loop) idle(lk *link) {
 		l.io.SetTimer(lk.h, after)
 		return
 	}
-	silent := time.Duration(l.srv.tenths()-lk.seen) * 100 * time.Millisecond
+	silent := time.Duration(l.tenths()-lk.seen) * 100 * time.Millisecond
 	switch {
 	case silent >= l.srv.cfg.Idle && lk.flags&linkSlow != 0:
 		l.abort(lk, "the peer does not read")
@@ -291,7 +320,7 @@ func (l *loop) idle(lk *link) {
 	}
 	next := l.srv.cfg.Ping - silent
 	if lk.flags&linkPinged != 0 {
-		next = l.srv.cfg.Idle - silent
+		next = min(l.srv.cfg.Ping, l.srv.cfg.Idle-silent)
 	}
 	l.io.SetTimer(lk.h, max(next, 100*time.Millisecond))
 }

@@ -24,11 +24,13 @@ type rig struct {
 	// conns by slot
 	conns []*rigConn
 	woken bool
+	last  *rigConn // who was written to last in this call
 }
 
 type rigConn struct {
 	h       netpoll.Handle
 	out     []byte // taken from the server
+	batch   []byte // put off to the end of the call
 	tail    []byte // shown and not consumed
 	fresh   []byte // arrived, not shown
 	paused  bool
@@ -89,19 +91,35 @@ func (r *rigIO) Write(h netpoll.Handle, p []byte) error {
 	if c == nil || c.ended {
 		return netpoll.ErrClosed
 	}
-	if c.blocked {
-		if len(c.queued)+len(p) > rigWriteMax {
-			return netpoll.ErrWriteFull
-		}
-		c.queued = append(c.queued, p...)
-		return nil
+	if len(c.queued)+len(c.batch)+len(p) > rigWriteMax {
+		return netpoll.ErrWriteFull
 	}
-	c.out = append(c.out, p...)
+	if r.last != nil && r.last != c {
+		(*rig)(r).flushBatch()
+	}
+	r.last = c
+	c.batch = append(c.batch, p...)
 	return nil
 }
+func (r *rigIO) Now() int64 { return r.now }
+
+// flushBatch sends what was put off, as netpoll does when a call returns.
+func (r *rig) flushBatch() {
+	c := r.last
+	if r.last = nil; c == nil {
+		return
+	}
+	if c.blocked {
+		c.queued = append(c.queued, c.batch...)
+	} else {
+		c.out = append(c.out, c.batch...)
+	}
+	c.batch = nil
+}
+
 func (r *rigIO) Queued(h netpoll.Handle) int {
 	if c := r.conn(h); c != nil {
-		return len(c.queued)
+		return len(c.queued) + len(c.batch)
 	}
 	return 0
 }
@@ -153,6 +171,7 @@ func (r *rig) turn(c *rigConn) {
 		b := append(c.tail[:len(c.tail):len(c.tail)], c.fresh...)
 		c.fresh = nil
 		n := r.l.Read(c.h, b)
+		r.flushBatch()
 		if n < 0 || n > len(b) {
 			r.t.Fatalf("Read consumed %d of %d", n, len(b))
 		}
@@ -163,6 +182,7 @@ func (r *rig) turn(c *rigConn) {
 	}
 	if c.ended && !c.gone {
 		r.l.Close(c.h, nil)
+		r.flushBatch()
 		c.gone = true
 	}
 }
@@ -179,9 +199,12 @@ func (r *rig) feed(c *rigConn, p ...[]byte) {
 // wake runs what was posted, and what that resumed.
 func (r *rig) wake() {
 	r.t.Helper()
-	r.woken = false
-	r.l.Wake()
-	r.settle()
+	for r.woken = true; r.woken; {
+		r.woken = false
+		r.l.Wake()
+		r.flushBatch()
+		r.settle()
+	}
 }
 
 func (r *rig) settle() {
@@ -210,6 +233,7 @@ func (r *rig) pass(d time.Duration) {
 		r.now = max(r.now, due.timer)
 		due.timer = 0
 		r.l.Timeout(due.h)
+		r.flushBatch()
 		r.settle()
 	}
 	r.now = end
@@ -222,6 +246,7 @@ func (r *rig) unblock(c *rigConn) {
 	c.out = append(c.out, c.queued...)
 	c.queued = nil
 	r.l.Drained(c.h)
+	r.flushBatch()
 	r.settle()
 }
 

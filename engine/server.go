@@ -19,9 +19,9 @@ type Server struct {
 	cfg      Config
 	poll     *netpoll.Poll
 	loops    []*loop
-	mono     func() int64 // ns
-	born     int64        // of mono
+	born     int64        // of Config.Poll.Now
 	started  time.Time    // wall clock at born
+	putOff   int          // most bytes that netpoll puts off to the end of a call
 	detached atomic.Int64 // connections within Config.HTTP
 	stopped  chan struct{}
 	ending   atomic.Bool
@@ -44,13 +44,13 @@ func New(cfg Config) (*Server, error) {
 // newServer is a server without loops.
 func newServer(cfg Config) *Server {
 	cfg.fill()
-	s := &Server{cfg: cfg, mono: cfg.Poll.Now, stopped: make(chan struct{})}
-	if s.mono == nil {
-		base := time.Now()
-		s.mono = func() int64 { return int64(time.Since(base)) }
+	return &Server{
+		cfg:     cfg,
+		born:    cfg.Poll.Now(),
+		started: cfg.Now(),
+		putOff:  max(cfg.Poll.ReadBuffer, outHigh),
+		stopped: make(chan struct{}),
 	}
-	s.born, s.started = s.mono(), cfg.Now()
-	return s
 }
 
 // addLoop puts the engine on one loop; loops come in the order of their numbers.
@@ -59,9 +59,6 @@ func (s *Server) addLoop(io transport) *loop {
 	s.loops = append(s.loops, l)
 	return l
 }
-
-// tenths is the time since the server began, in tenths of a second: 13 years fit.
-func (s *Server) tenths() uint32 { return uint32((s.mono() - s.born) / int64(100*time.Millisecond)) }
 
 // Listen opens a listener on every loop; tag comes back as Request.Listener and
 // as the argument of Config.HTTP (0 to 255). It returns the bound address.
@@ -193,12 +190,13 @@ func (s *Server) Quiesce(ctx context.Context) {
 }
 
 // Shutdown says 1001 to every link behind what was replied before, waits until
-// they are gone or ctx is done, and stops the loops. Connections handed to
-// Config.HTTP are not its business any more. Rings may be read afterwards.
-func (s *Server) Shutdown(ctx context.Context) {
+// they are gone or ctx is done, and stops the loops; then ctx's error is
+// returned. Connections handed to Config.HTTP are not its business any more.
+// Rings may be read afterwards. A second call waits for the first.
+func (s *Server) Shutdown(ctx context.Context) error {
 	if s.ending.Swap(true) {
 		<-s.stopped
-		return
+		return nil
 	}
 	s.Quiesce(ctx)
 	for ctx.Err() == nil {
@@ -212,6 +210,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 		case <-time.After(drainPoll):
 		}
 	}
-	s.poll.Shutdown(ctx)
+	err := s.poll.Shutdown(ctx)
 	close(s.stopped)
+	return err
 }

@@ -229,11 +229,11 @@ func TestBadMessages(t *testing.T) {
 		told  []string
 		items []string
 	}{
-		{"not a map", []byte{0x93, 1, 2, 3}, []string{"nack 0..0 syntax "}, nil},
+		{"not a map", []byte{0x93, 1, 2, 3}, []string{"nack 0..0 type "}, nil},
 		{"no seq", pack("op", "events", "events", []any{}), []string{"nack 0..0 missing seq"}, nil},
 		{"seq 0", pack("op", "events", "seq", 0, "events", []any{}), []string{"nack 0..0 range seq"}, nil},
 		{"a map of four billion", []byte{0xdf, 0xff, 0xff, 0xff, 0xff}, []string{"nack 0..0 syntax "}, nil},
-		{"an array of four billion", append(pack("op", "events", "seq", 4, "events", wire.Raw{0xc0})[:17], 0xdd, 0xff, 0xff, 0xff, 0xff), nil, nil},
+		{"an array of four billion", append(pack("op", "events", "seq", 4, "events", wire.Raw{0xc0})[:23], 0xdd, 0xff, 0xff, 0xff, 0xff), nil, nil},
 		{"pos too large", pack("op", "events", "seq", 4, "events", []any{wire.Raw(event()), wire.Raw(event())}, "pos", make([]byte, 65537)), nil,
 			[]string{"refused 4 size pos", "refused 5 size pos", "frame_end 5"}},
 		{"a broken event", append(wire.AppendEvents(nil, wire.MsgPack, 8, nil, event(), event(), event())[:40], 0xc1), nil, nil},

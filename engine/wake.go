@@ -10,6 +10,11 @@ import (
 
 // Wake takes what others posted: replies, sends, calls, room in the ring.
 func (l *loop) Wake() {
+	l.last = 0
+	for _, s := range l.unsure {
+		s.queued.Store(int64(l.io.Queued(s.h)))
+	}
+	l.unsure = emptied(l.unsure)
 	m := l.box.take(l.spare)
 	for i := range m.calls {
 		m.calls[i]()
@@ -53,7 +58,7 @@ func (l *loop) answer(rs []Reply) {
 	}
 	for _, h := range l.acks {
 		lk := l.links.at(h)
-		if lk == nil || lk.state != linkAgent || lk.flags&linkAck == 0 || l.io.Queued(h) > 0 {
+		if lk == nil || lk.state != linkAgent || lk.flags&linkAck == 0 || l.blocked(h) {
 			continue // a blocked link is told by Drained
 		}
 		lk.flags &^= linkAck
@@ -173,8 +178,14 @@ func (l *loop) sent(lk *link, s *socket) {
 		return
 	}
 	l.flush(lk)
-	if lk.state == linkSocket {
-		s.queued.Store(int64(l.io.Queued(lk.h)))
+	if lk.state != linkSocket {
+		return
+	}
+	n := l.io.Queued(lk.h)
+	s.queued.Store(int64(n))
+	if n > 0 { // or put off: the next call knows
+		l.unsure = append(l.unsure, s)
+		l.io.Wake()
 	}
 }
 
