@@ -139,7 +139,7 @@ func (l *Log) settle(gs []*group) {
 			newest = g
 		}
 	}
-	if newest != nil && newest.end != l.mark.last.next {
+	if last := l.mark.last; newest != nil && (newest.end != last.next || newest.digest != last.digest) {
 		begin := time.Now()
 		m := mark{log: l.id, epoch: l.Epoch(), next: newest.end, digest: newest.digest}
 		if l.o.faults.skipDigest {

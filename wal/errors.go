@@ -37,7 +37,8 @@ func (e *NewerFormatError) Error() string {
 
 // LostError is returned by Open when records that the mark vouches for are not
 // in the log, and by readers that come upon such a hole. Offsets From..To were
-// acknowledged and are gone or not what was acknowledged.
+// acknowledged and are gone or not what was acknowledged; From is 0 where the
+// range cannot be known.
 type LostError struct {
 	From, To uint64
 	Epoch    uint32
@@ -46,5 +47,8 @@ type LostError struct {
 
 // Error names the range.
 func (e *LostError) Error() string {
+	if e.From == 0 {
+		return "the log may have lost acknowledged records: " + e.Reason
+	}
 	return fmt.Sprintf("the log lost acknowledged records: offsets %d to %d of epoch %d: %s", e.From, e.To, e.Epoch, e.Reason)
 }

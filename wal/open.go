@@ -74,10 +74,18 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
+	empty, err := l.empty()
+	if err != nil {
+		return err
+	}
 	r := recovery{l: l, mark: m}
 	switch {
-	case created && markErr == nil && m.next > 1:
-		if err := r.lost(&LostError{From: 1, To: m.next - 1, Epoch: m.epoch, Reason: "the store is empty, the mark is not"}); err != nil {
+	case created && (!empty || markErr == nil && m.next > 1):
+		lost := &LostError{Epoch: m.epoch, Reason: "the store has forgotten which log it is, so it has lost its first writes"}
+		if m.next > 1 {
+			lost.From, lost.To = 1, m.next-1
+		}
+		if err := r.lost(lost); err != nil {
 			return err
 		}
 	case created:
@@ -143,6 +151,16 @@ func (l *Log) identify() (created bool, err error) {
 	return false, err
 }
 
+// empty tells that no block is there.
+func (l *Log) empty() (bool, error) {
+	it, err := l.headers(0, 0)
+	if err != nil {
+		return false, err
+	}
+	none := !it.First()
+	return none, errors.Join(it.Error(), it.Close())
+}
+
 // create makes a new log: first the mark, then the id, so that an id without a
 // mark tells that the mark was lost.
 func (l *Log) create(r *recovery) (err error) {
@@ -203,8 +221,11 @@ func (l *Log) start(r *recovery, c checkpoint) {
 // recover finds the log's state again and checks it against the mark.
 func (l *Log) recover(r *recovery, created bool, markErr error) (err error) {
 	if created {
-		if err := l.newID(); err != nil {
-			return err
+		l.id = r.mark.log
+		if markErr != nil {
+			if err := l.newID(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db)); err != nil {

@@ -21,6 +21,7 @@ type recovery struct {
 	digest uint64 // of all headers up to end
 	recv   int64
 	seen   bool // the mark's position has been passed
+	whole  bool // the stretch is the whole log
 }
 
 func (r *recovery) next() uint64 { return max(r.end, 1) }
@@ -80,7 +81,7 @@ func (r *recovery) walk(c checkpoint) (err error) {
 		}
 	}
 	if !ok {
-		ok = it.First()
+		r.whole, ok = true, it.First()
 	}
 	first := true
 	for ; ok; ok = it.Next() {
@@ -119,9 +120,8 @@ func (r *recovery) block(h *block.Header, first bool, c checkpoint) error {
 		return fmt.Errorf("the block at offset %d is of log %x, this is log %x", h.Base, h.LogID, l.id)
 	}
 	switch {
-	case first && h.Base > 1 && r.end == 0:
-		// The stretch begins here; what is before it was checked earlier. A log
-		// whose first blocks are gone shows at the checkpoint.
+	case first && !r.whole:
+		// The stretch begins here; what is before it was checked earlier.
 	case h.Base != r.next():
 		if !r.known(r.next(), h.Base-1) {
 			if err := r.lost(&LostError{From: r.next(), To: h.Base - 1, Epoch: h.Epoch, Reason: "blocks are missing before those that follow"}); err != nil {

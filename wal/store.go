@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -19,7 +21,7 @@ const storeName = "store"
 // storeOptions are the measured ones; our values are compressed already.
 func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          l.o.FS,
+		FS:                          orderedFS{l.o.FS},
 		Lock:                        lock,
 		FormatMajorVersion:          storeFormat,
 		CacheSize:                   l.o.StoreCacheBytes,
@@ -114,6 +116,24 @@ func checkStoreFormat(fs vfs.FS, dir string) error {
 	}
 	return nil
 }
+
+// orderedFS makes the name of a MANIFEST durable before the store's marker can
+// name it. The store syncs its folder once for both; after a power cut a file
+// system may hold the marker without the file, and the store does not open.
+type orderedFS struct{ vfs.FS }
+
+func (o orderedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
+	f, err := o.FS.Create(name, c)
+	if err == nil && strings.HasPrefix(o.PathBase(name), "MANIFEST-") {
+		if err = syncDir(o.FS, o.PathDir(name)); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return f, err
+}
+
+// Unwrap returns the file system below.
+func (o orderedFS) Unwrap() vfs.FS { return o.FS }
 
 // diskSlowAfter is when the file system reports a slow operation.
 const diskSlowAfter = 5 * time.Second

@@ -1,0 +1,380 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+// The power cut test runs a log on a file system that keeps synced bytes only,
+// and a random part of the others. Before the k-th operation that writes, the
+// plug is pulled: what was acknowledged by then must be in what is left. The
+// next trial goes on from there.
+
+// cut pulls the plug.
+type cut struct {
+	fs    *vfs.MemFS
+	at    int64 // operation
+	n     atomic.Int64
+	mu    sync.Mutex
+	rng   *rand.Rand
+	led   *ledger
+	clone *vfs.MemFS
+	acked uint64
+}
+
+func (c *cut) String() string { return "cut" }
+
+func (c *cut) MaybeError(op errorfs.Op) error {
+	if op.Kind.ReadOrWrite() == errorfs.OpIsWrite && c.n.Add(1) == c.at {
+		c.pull()
+	}
+	return nil
+}
+
+func (c *cut) pull() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.clone == nil {
+		c.acked = c.led.acked.Load()
+		c.clone = c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.rng.IntN(101), RNG: c.rng})
+	}
+}
+
+func (c *cut) pulled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.clone != nil
+}
+
+// ledger is what a client that never forgets knows.
+type ledger struct {
+	recs  []Record // by offset-1; kind 0: the log's own record
+	acked atomic.Uint64
+}
+
+// append notes the records up to next, the last of which is r.
+func (g *ledger) append(next uint64, r Record) {
+	for uint64(len(g.recs))+2 < next {
+		g.recs = append(g.recs, Record{})
+	}
+	g.recs = append(g.recs, r)
+}
+
+// check compares the log with the ledger: nothing acknowledged is lost, nothing
+// is there twice or changed. What was not acknowledged may be missing, from
+// some offset on.
+func (g *ledger) check(l *rig, acked uint64) error {
+	got, err := l.readAll()
+	if err != nil {
+		return err
+	}
+	if err := sound(got); err != nil {
+		return err
+	}
+	if uint64(len(got)) < acked {
+		return fmt.Errorf("%d records are left, %d were acknowledged", len(got), acked)
+	}
+	next := map[uint32]uint64{}
+	for i := range got {
+		r := &got[i]
+		if i < len(g.recs) && g.recs[i].Kind != 0 {
+			w := &g.recs[i]
+			if w.Kind != r.Kind || w.Seq != r.Seq || w.Producer != r.Producer || w.Agent != r.Agent || !bytes.Equal(w.Payload, r.Payload) {
+				return fmt.Errorf("offset %d is %v, appended was %v", i+1, r, w)
+			}
+		}
+		if r.Kind == KindEvent {
+			if want := next[r.Producer] + 1; r.Seq != want {
+				return fmt.Errorf("offset %d: number %d of producer %d, %d expected", i+1, r.Seq, r.Producer, want)
+			}
+			next[r.Producer] = r.Seq
+		}
+	}
+	g.recs = g.recs[:min(len(g.recs), len(got))]
+	g.acked.Store(uint64(len(got)))
+	for p, n := range next {
+		if l.w.NextSeq(p) != n+1 {
+			return fmt.Errorf("producer %d goes on at %d, stored are %d", p, l.w.NextSeq(p), n)
+		}
+	}
+	return nil
+}
+
+func (g *ledger) restart() {
+	g.recs = g.recs[:0]
+	g.acked.Store(0)
+}
+
+// trial is one life of the log, from a file system to what a cut leaves of it.
+type trial struct {
+	rng *rand.Rand
+	led *ledger
+	fl  *faults
+	buf [700]byte
+}
+
+func (t *trial) options(fs vfs.FS) Options {
+	o := small(fs)
+	o.MemtableBytes, o.CheckpointBytes, o.CacheBytes, o.faults = 64<<10, 8<<10, 32<<10, t.fl
+	o.Dir = "var/log"
+	return o
+}
+
+// run opens the log on fs, checks it, works until the plug is pulled, and
+// returns what is left. An error is a broken promise.
+func (t *trial) run(fs *vfs.MemFS, acked uint64) (*vfs.MemFS, uint64, error) {
+	c := &cut{fs: fs, at: 1 + t.rng.Int64N(1<<(2+t.rng.IntN(8))), rng: rand.New(rand.NewPCG(t.rng.Uint64(), 1)), led: t.led}
+	t.led.acked.Store(acked) // of the life before, until this one is checked
+	o := t.options(errorfs.Wrap(fs, c))
+	o.Now = time.Now
+	var announced atomic.Int64
+	o.Committed = func(_ any, _, last uint64, err error) {
+		if err == nil {
+			t.led.acked.Store(last)
+			announced.Add(1)
+		}
+	}
+	l, err := Open(o)
+	if err != nil {
+		return nil, 0, err
+	}
+	r := &rig{Log: l, w: l.Writer()}
+	if err := t.led.check(r, acked); err != nil {
+		return nil, 0, errors.Join(err, l.Close())
+	}
+	err = t.work(r, c)
+	err = errors.Join(err, l.Close())
+	c.pull() // if the life was too short for it
+	return c.clone, c.acked, err
+}
+
+func (t *trial) work(r *rig, c *cut) error {
+	w := r.w
+	for i := range t.buf {
+		t.buf[i] = byte(t.rng.Uint32())
+	}
+	var ps [3]uint32
+	for i := range ps {
+		p, wel, err := w.Fence(key(byte(i)), uint64(1+len(t.led.recs)), 0)
+		if err != nil {
+			return err
+		}
+		if wel.GapTo != 0 {
+			return fmt.Errorf("welcome %+v", wel)
+		}
+		ps[i] = p
+	}
+	for n := 0; n < 40 && !c.pulled(); n++ {
+		p := ps[t.rng.IntN(len(ps))]
+		for range 1 + t.rng.IntN(30) {
+			a := w.Agent([]byte("main"), []byte{'a', byte(t.rng.IntN(40))})
+			seq, at := w.NextSeq(p), t.rng.IntN(300)
+			text := t.buf[at : at+t.rng.IntN(len(t.buf)-at)]
+			if v := w.Append(p, seq, 1, 0, a, 0, time.Now().UnixNano(), text); v != Stored {
+				return fmt.Errorf("append: %v", v)
+			}
+			t.led.append(w.Next(), Record{Kind: KindEvent, Producer: p, Seq: seq, Agent: a, Payload: bytes.Clone(text)})
+		}
+		if !w.Commit(nil) && t.rng.IntN(2) == 0 {
+			for !w.Commit(nil) {
+				time.Sleep(20 * time.Microsecond)
+			}
+		}
+	}
+	return nil
+}
+
+// newestLog returns the path of the store's newest WAL, or "".
+func newest(fs vfs.FS, dir, suffix string) string {
+	names, err := fs.List(dir)
+	if err != nil {
+		return ""
+	}
+	best := ""
+	for _, n := range names {
+		if (suffix != "" && strings.HasSuffix(n, suffix) || suffix == "" && strings.HasPrefix(n, "MANIFEST")) && n > best {
+			best = n
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fs.PathJoin(dir, best)
+}
+
+// damage cuts the newest WAL short or flips a bit of it or of the MANIFEST, as
+// a disk may that has said it synced. It reports whether anything was changed.
+func damage(fs vfs.FS, dir string, rng *rand.Rand) (bool, error) {
+	name := newest(fs, dir, ".log")
+	if rng.IntN(4) == 0 {
+		name = newest(fs, dir, "")
+	}
+	if name == "" {
+		return false, nil
+	}
+	f, err := fs.Open(name)
+	if err != nil {
+		return false, err
+	}
+	st, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	b := make([]byte, st.Size())
+	if _, err := f.ReadAt(b, 0); err != nil && len(b) > 0 {
+		return false, err
+	}
+	if err := f.Close(); err != nil {
+		return false, err
+	}
+	used := len(bytes.TrimRight(b, "\x00"))
+	if used == 0 {
+		return false, nil
+	}
+	at := used - 1 - rng.IntN(min(used, 1+rng.IntN(8<<10)))
+	if rng.IntN(2) == 0 {
+		b = b[:at]
+	} else {
+		b[at] ^= 1 << rng.IntN(8)
+	}
+	w, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return false, err
+	}
+	if _, err = w.Write(b); err == nil {
+		err = w.Sync()
+	}
+	return true, errors.Join(err, w.Close())
+}
+
+// cutPower runs n trials; the first broken promise ends it. noticed counts the
+// damages that the log saw, harmless those that touched nothing acknowledged.
+func cutPower(seed uint64, n int, fl *faults) (noticed, harmless int, err error) {
+	t := &trial{rng: rand.New(rand.NewPCG(seed, 0)), led: &ledger{}, fl: fl}
+	fs, acked := vfs.NewCrashableMem(), uint64(0)
+	for i := range n {
+		if i%12 == 0 {
+			fs, acked = vfs.NewCrashableMem(), 0
+			t.led.restart()
+		}
+		if fs, acked, err = t.run(fs, acked); err != nil {
+			return noticed, harmless, fmt.Errorf("seed %d, trial %d: %w", seed, i, err)
+		}
+		if t.rng.IntN(3) != 0 {
+			continue
+		}
+		// What is left is damaged as well: the loss must be noticed.
+		hurt := fs.CrashClone(vfs.CrashCloneCfg{})
+		changed, err := damage(hurt, "var/log/store", t.rng)
+		if err != nil {
+			return noticed, harmless, err
+		}
+		if !changed {
+			continue
+		}
+		saw, err := t.notice(hurt, acked)
+		if err != nil {
+			return noticed, harmless, fmt.Errorf("seed %d, trial %d, damaged: %w", seed, i, err)
+		}
+		if saw {
+			noticed++
+		} else {
+			harmless++
+		}
+	}
+	return noticed, harmless, nil
+}
+
+// notice opens a damaged log: it must refuse or hold everything acknowledged.
+// Where it refuses for a loss, accepting that must give a sound log.
+func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
+	led := &ledger{recs: t.led.recs}
+	r, err := open(t.options(fs))
+	if err == nil {
+		return false, errors.Join(led.check(r, acked), r.Close())
+	}
+	var lost *LostError
+	if !errors.As(err, &lost) {
+		return true, nil // the store itself refuses
+	}
+	if lost.To < lost.From && lost.To != 0 {
+		return true, fmt.Errorf("a loss without a range: %w", lost)
+	}
+	o := t.options(fs)
+	o.AcceptLoss = true
+	if r, err = open(o); err != nil {
+		return true, fmt.Errorf("accepted, but: %w", err)
+	}
+	if r.Epoch() != 2 {
+		return true, errors.Join(fmt.Errorf("epoch %d after a loss", r.Epoch()), r.Close())
+	}
+	rs, err := r.readAll()
+	if err == nil && (len(rs) == 0 || rs[len(rs)-1].Kind != KindHole) {
+		err = errors.New("no record tells of the loss")
+	}
+	if err = errors.Join(err, r.Close()); err != nil {
+		return true, err
+	}
+	if r, err = open(t.options(fs)); err != nil {
+		return true, fmt.Errorf("after an accepted loss: %w", err)
+	}
+	return true, r.Close()
+}
+
+// TestPowerCuts runs EYRIE_CUTS trials, 400 unless told.
+func TestPowerCuts(t *testing.T) {
+	n := 400
+	if s := os.Getenv("EYRIE_CUTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal("EYRIE_CUTS: ", err)
+		}
+	}
+	const lanes = 4
+	for lane := range lanes {
+		t.Run(fmt.Sprintf("lane=%d", lane), func(t *testing.T) {
+			t.Parallel()
+			noticed, harmless, err := cutPower(uint64(100+lane), n/lanes, &faults{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("%d cuts; of the damages %d were noticed, %d touched nothing acknowledged", n/lanes, noticed, harmless)
+			if noticed == 0 {
+				t.Error("no damage was noticed: the damages are too small")
+			}
+		})
+	}
+}
+
+// TestPowerCutsSeeEachSync takes out each sync in turn: the trials must go red.
+func TestPowerCutsSeeEachSync(t *testing.T) {
+	for name, fl := range map[string]faults{
+		"store sync":         {skipStoreSync: true},
+		"mark sync":          {skipMarkSync: true},
+		"mark's folder sync": {skipMarkDirSync: true},
+		"parents' sync":      {skipParentDirSync: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(40) {
+				if _, _, err := cutPower(seed, 24, &fl); err != nil {
+					t.Log("red: ", err)
+					return
+				}
+			}
+			t.Fatal("without this sync the test stays green")
+		})
+	}
+}
