@@ -74,6 +74,11 @@ export function money(nanousd: number, quality: Quality = 'exact'): string {
   return mark[quality] + (d < 0 ? '−$' : '$') + text
 }
 
+/** $0.53/h, $14.20/h: cents are enough for a rate. */
+export function hourly(nanousd: number): string {
+  return (nanousd > 0 && nanousd < 5e6 ? `<${nb}$0.01` : `$${(nanousd / 1e9).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`) + '/h'
+}
+
 export function bounded(text: string, quality: Quality): string {
   return mark[quality] + text
 }

@@ -2,7 +2,7 @@ import { useState } from 'react'
 import { useStore } from 'zustand'
 import { agentPath, runPath, to } from '../../app/router'
 import { Link } from '../../app/Link'
-import { money } from '../../model/format'
+import { hourly } from '../../model/format'
 import type { AttentionView, Show } from '../../model/view'
 import { Shape } from '../../parts/State'
 import { Id, Line, Since } from '../../parts/Text'
@@ -24,12 +24,12 @@ function Item({ item }: { item: AttentionView }) {
       <Shape show={kindShow[item.kind] ?? 'unknown'} />
       <Link to={openPath} className="who cut"><Line text={a.title} max={60} /></Link>
       <span className="what">
-        <span className="dim">{kindWord[item.kind] ?? item.kind}: </span>
+        {item.title.startsWith(kindWord[item.kind] ?? item.kind) ? null : <span className="dim">{kindWord[item.kind] ?? item.kind}: </span>}
         <Line text={item.title} max={200} className="" />
         {item.detail ? <span className="dim"> <Line text={item.detail} max={200} className="" /></span> : null}
       </span>
       <span className="since nowrap dim">{sinceWord[item.kind] ?? ''} <Since at={item.since} />{item.kind === 'failed' ? ' ago' : ''}</span>
-      <span className="burn num nowrap">{item.burn > 0 ? `${money(item.burn)}/h` : ''}</span>
+      <span className="burn num nowrap">{item.burn > 0 ? hourly(item.burn) : ''}</span>
       <span className="meta dim small cut">
         {rule ? <span>{rule}</span> : null}
         {a.manager ? <span className="sep">of <Id id={a.manager} /></span> : null}
@@ -53,7 +53,7 @@ export function Attention() {
         <h2>Attention</h2>
         <span className={total > 0 ? 'large' : 'large dim'}>{total}</span>
         <span className="grow" />
-        {summary ? <span><strong>{money(summary.burn)}</strong><span className="dim">/h now</span></span> : null}
+        {summary ? <span><strong>{hourly(summary.burn)}</strong><span className="dim"> now</span></span> : null}
       </header>
       {rows.length === 0 ? (
         <p className="quiet-line dim">{summary ? 'Nobody asks, nobody is stuck, nothing failed or fell silent.' : 'Waiting for the fleet…'}</p>

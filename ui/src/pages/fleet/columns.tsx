@@ -1,6 +1,6 @@
 import { Link } from '../../app/Link'
 import { agentPath, to } from '../../app/router'
-import { bounded, count, duration, exact, line, money, none } from '../../model/format'
+import { bounded, count, duration, exact, hourly, line, money, none } from '../../model/format'
 import { shows } from '../../model/view'
 import type { AgentView } from '../../model/view'
 import { Spark } from '../../parts/Spark'
@@ -22,7 +22,7 @@ export const columns: Column<AgentView>[] = [
     cell: (a) => <span className="pair"><Link to={to(agentPath(a.space, a.id))} className="cut"><Line text={a.title} max={80} /></Link>{a.named ? <span className="faint small"><Id id={a.id} /></span> : null}</span>,
     text: (a) => `${a.space}/${a.id}`,
   },
-  { id: 'role', title: 'Role', width: 112, from: 720, cell: (a) => foreign(a.role), text: (a) => a.role },
+  { id: 'role', title: 'Role', width: 104, from: 720, cell: (a) => foreign(a.role), text: (a) => a.role },
   {
     id: 'manager', title: 'Delegated by', width: 112, from: 1000,
     cell: (a) => (a.manager ? <Link to={to(agentPath(a.space, a.manager))}><Id id={a.manager} /></Link> : dash), text: (a) => a.manager,
@@ -31,11 +31,11 @@ export const columns: Column<AgentView>[] = [
   { id: 'last', title: 'Last event', width: 92, num: true, sort: true, cell: (a) => <Ago at={a.last} />, text: (a) => exact(a.last), value: (a) => a.last },
   { id: 'events', title: 'Events', width: 76, num: true, from: 900, cell: (a) => count(a.counts.events), text: (a) => String(a.counts.events), value: (a) => a.counts.events },
   {
-    id: 'tokens', title: 'Tokens', width: 84, num: true, sort: true, from: 480,
+    id: 'tokens', title: 'Tokens', width: 88, num: true, sort: true, from: 480,
     cell: (a) => <span title={`in ${count(a.usage.input)} · out ${count(a.usage.output)} · cache read ${count(a.usage.cacheRead)} · cache write ${count(a.usage.cacheWrite)}`}>{bounded(count(a.usage.tokens), a.usage.quality)}</span>,
     text: (a) => String(a.usage.tokens), value: (a) => a.usage.tokens,
   },
-  { id: 'cost', title: 'Cost', width: 84, num: true, sort: true, from: 640, cell: (a) => money(a.usage.cost, a.usage.quality), text: (a) => money(a.usage.cost, a.usage.quality), value: (a) => a.usage.cost / 1e9 },
+  { id: 'cost', title: 'Cost', width: 100, num: true, sort: true, from: 640, cell: (a) => money(a.usage.cost, a.usage.quality), text: (a) => money(a.usage.cost, a.usage.quality), value: (a) => a.usage.cost / 1e9 },
   {
     id: 'failures', title: 'Failures', width: 72, num: true, sort: true, from: 820,
     cell: (a) => (a.counts.failed_calls > 0 ? <span title={`${a.counts.failed_calls} failed, ${a.counts.denied} denied, ${a.counts.cancelled} cancelled`}>{count(a.counts.failed_calls)}</span> : <span className="faint">0</span>),
@@ -47,7 +47,7 @@ export const columns: Column<AgentView>[] = [
   { id: 'model', title: 'Model', width: 140, off: true, cell: (a) => foreign(a.model), text: (a) => a.model },
   { id: 'space', title: 'Space', width: 88, off: true, cell: (a) => foreign(a.space), text: (a) => a.space },
   { id: 'since', title: 'In state for', width: 92, num: true, off: true, cell: (a) => <Since at={a.since} />, text: (a) => exact(a.since), value: (a) => a.since },
-  { id: 'burn', title: 'Cost/h', width: 84, num: true, off: true, sort: true, cell: (a) => money(a.burn), text: (a) => money(a.burn), value: (a) => a.burn / 1e9 },
+  { id: 'burn', title: 'Cost/h', width: 84, num: true, off: true, sort: true, cell: (a) => hourly(a.burn), text: (a) => hourly(a.burn), value: (a) => a.burn / 1e9 },
   { id: 'workers', title: 'Workers', width: 72, num: true, off: true, cell: (a) => count(a.workers), text: (a) => String(a.workers), value: (a) => a.workers },
   { id: 'life', title: 'Known for', width: 92, num: true, off: true, cell: (a) => duration((a.endedAt || a.last) - a.first), text: (a) => String((a.endedAt || a.last) - a.first), value: (a) => (a.endedAt || a.last) - a.first },
 ]

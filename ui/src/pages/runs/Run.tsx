@@ -1,1 +1,1 @@
-export default function Run(_: { space: string; id: string }) { return null }
+export default function Run(p: { space: string; id: string }) { return p.id }
