@@ -12,6 +12,7 @@ type actor struct {
 	id       string
 	worker   bool
 	declared bool
+	stale    bool // the declaration changed
 	role     string
 	model    string
 	task     *task // a worker's latest
@@ -75,16 +76,17 @@ func (a *actor) introduce(at stamp) {
 		a.s.declare(at)
 		return
 	}
-	if a.declared && (a.task == nil || a.task.role == a.role) {
+	if a.declared && !a.stale && (a.task == nil || a.task.role == a.role) {
 		return
 	}
+	a.stale = false
 	role := "worker"
 	if a.task != nil {
 		role = a.task.role
 	}
 	first := !a.declared
 	a.declare(role, a.s.name()+"/"+role, a.s.main.id, at)
-	if first {
+	if first && a.working() {
 		a.setState("running", "", "", at)
 	}
 }
@@ -135,7 +137,7 @@ func (a *actor) assistant(r *record, bs []block, at stamp) {
 	if m := r.Message.Model; m != "" && !synthetic && m != a.model {
 		a.model = m
 		if a.worker {
-			a.declared = a.declared && a.task == nil // say the model once, with the role
+			a.stale = true
 		} else {
 			a.s.stale = true
 		}

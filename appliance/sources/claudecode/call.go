@@ -7,6 +7,7 @@ import (
 // call is one model call: the records that share a message id.
 type call struct {
 	id      string
+	src     *Source // where its last record stood
 	model   string
 	start   int64
 	last    stamp

@@ -1,6 +1,7 @@
 package claudecode
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/cespare/xxhash/v2"
@@ -29,7 +30,8 @@ type Fold struct {
 type Source struct {
 	session string
 	ts      int64
-	actors  []*actor
+	actors  []*actor // with a model call that was last heard of here
+	settled bool     // the follower's: Settle was called where the run before this one did
 }
 
 // New returns an empty fold.
@@ -69,7 +71,9 @@ func (f *Fold) Line(src *Source, line []byte) []Fault {
 // follower calls it when the source has been quiet for a while.
 func (f *Fold) Settle(src *Source) {
 	for _, a := range src.actors {
-		a.endCall()
+		if a.call != nil && a.call.src == src {
+			a.endCall()
+		}
 	}
 	src.actors = src.actors[:0]
 }
@@ -149,10 +153,9 @@ func (src *Source) touch(a *actor) {
 	if a.call == nil {
 		return
 	}
-	for _, b := range src.actors {
-		if a == b {
-			return
-		}
+	a.call.src = src
+	if slices.Contains(src.actors, a) {
+		return
 	}
 	src.actors = append(src.actors, a)
 }

@@ -22,7 +22,7 @@ type File struct {
 	Offset  int64  // where the next line begins
 	Lines   int    // lines before Offset
 	Replay  int64  // lines that end at or before this were read by a run before this one
-	Settled bool   // the caller's flag, travels in the mark; reset when a line is read
+	Settled int64  // the caller's own: an offset that travels in the mark, 0 = none
 	User    any    // the caller's state of this file; reset with the file
 
 	abs        string
@@ -30,7 +30,6 @@ type File struct {
 	print      uint64
 	tail       uint32
 	replay     bool   // Replay is not reached yet
-	settled    bool   // Settled at Replay
 	replayTail uint32 // hash of the bytes before Replay
 	stale      bool   // grown or changed since it was read
 	open       bool   // the last line taken had no line end yet
@@ -143,9 +142,6 @@ func (f *File) deliver(h io.ReaderAt, o *Options, raw []byte, cut int64, partial
 	l.Data, l.Cut = line, cut
 	rest := f.open && len(line) == 0 // the end of a line that was taken before it had one
 	if !rest {
-		if !l.Replay {
-			f.Settled = false
-		}
 		if err := fn(l); err != nil {
 			return err
 		}
@@ -177,7 +173,7 @@ func (f *File) same(h io.ReaderAt) (bool, error) {
 // reset forgets what was read: the file was truncated or rewritten.
 func (f *File) reset() {
 	f.Offset, f.Lines, f.Replay, f.print, f.tail = 0, 0, 0, 0, 0
-	f.Settled, f.settled, f.replay, f.open, f.User = false, false, false, false, nil
+	f.Settled, f.replay, f.open, f.User = 0, false, false, nil
 	f.stale = true
 }
 
@@ -209,6 +205,9 @@ func tailHash(raw []byte) uint32 {
 
 // tailAt hashes the end of the line that ends at off; false when the file is shorter.
 func tailAt(h io.ReaderAt, off int64) (uint32, bool, error) {
+	if off <= 0 {
+		return 0, false, nil
+	}
 	n := min(off, tailBytesMax)
 	buf := make([]byte, n)
 	if _, err := h.ReadAt(buf, off-n); err != nil {

@@ -14,7 +14,7 @@ type Mark struct {
 	Offset  int64  // bytes read
 	Tail    uint32 // hash of the bytes before Offset: tells that they are still the same
 	Mtime   int64  // modification time in Unix seconds: the newest marks are kept when there are too many
-	Settled bool   // the caller's flag for the state at Offset
+	Settled int64  // the caller's own offset, at most Offset; see File.Settled
 }
 
 // Marks is a set of marks and the time before which files without a mark count as read to their end.
@@ -29,7 +29,7 @@ type Marks struct {
 }
 
 // Encoding: version 1, SettledBefore (varint), then per mark: print (8 bytes), path (4), tail (4),
-// offset<<1|settled (uvarint), mtime minus that of the mark before (varint). Newest first.
+// offset (uvarint), 0 or 1 + offset - settled (uvarint), mtime minus that of the mark before (varint). Newest first.
 const marksVersion = 1
 
 var errMarks = errors.New("tailfile: position is not readable")
@@ -53,11 +53,12 @@ func (m Marks) Append(dst []byte, bytesMax int) []byte {
 		body = binary.LittleEndian.AppendUint64(body, k.Print)
 		body = binary.LittleEndian.AppendUint32(body, k.Path)
 		body = binary.LittleEndian.AppendUint32(body, k.Tail)
-		o := uint64(k.Offset) << 1
-		if k.Settled {
-			o |= 1
+		body = binary.AppendUvarint(body, uint64(k.Offset))
+		var back uint64
+		if k.Settled > 0 {
+			back = uint64(1 + k.Offset - k.Settled)
 		}
-		body = binary.AppendUvarint(body, o)
+		body = binary.AppendUvarint(body, back)
 		body = binary.AppendVarint(body, k.Mtime-last)
 		last = k.Mtime
 		if len(body)+1+binary.MaxVarintLen64 > bytesMax {
@@ -90,13 +91,20 @@ func ParseMarks(b []byte) (Marks, error) {
 			return m, errMarks
 		}
 		k := Mark{Print: binary.LittleEndian.Uint64(b), Path: binary.LittleEndian.Uint32(b[8:]), Tail: binary.LittleEndian.Uint32(b[12:])}
-		o, n := binary.Uvarint(b[16:])
-		if n <= 0 || o>>1 > 1<<62 {
+		off, n := binary.Uvarint(b[16:])
+		if n <= 0 || off > 1<<62 {
 			return m, errMarks
 		}
-		k.Offset, k.Settled = int64(o>>1), o&1 != 0
+		b = b[16+n:]
+		back, n := binary.Uvarint(b)
+		if n <= 0 || back > off {
+			return m, errMarks
+		}
+		if k.Offset = int64(off); back > 0 {
+			k.Settled = k.Offset + 1 - int64(back)
+		}
 		var d int64
-		if d, b, ok = varint(b[16+n:]); !ok {
+		if d, b, ok = varint(b[n:]); !ok {
 			return m, errMarks
 		}
 		last += d

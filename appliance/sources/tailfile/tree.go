@@ -107,9 +107,9 @@ func (m *Marks) add(f *File) {
 		m.UnreadFrom = min(m.UnreadFrom, f.info.ModTime().Unix())
 	}
 	switch {
-	case f.print == 0:
+	case f.print == 0 || max(f.Offset, f.Replay) == 0: // nothing read
 	case f.Offset < f.Replay: // still catching up with the former run: its mark holds
-		m.List = append(m.List, Mark{f.print, pathHash(f.Path), f.Replay, f.replayTail, f.info.ModTime().Unix(), f.settled})
+		m.List = append(m.List, Mark{f.print, pathHash(f.Path), f.Replay, f.replayTail, f.info.ModTime().Unix(), f.Settled})
 	default:
 		m.List = append(m.List, Mark{f.print, pathHash(f.Path), f.Offset, f.tail, f.info.ModTime().Unix(), f.Settled})
 	}
@@ -140,14 +140,18 @@ func (t *Tree) Scan() ([]*File, error) {
 		paths = append(paths, p)
 	}
 	slices.Sort(paths)
+	var fresh []*File
 	for _, path := range paths {
 		info := found[path]
 		if f := t.files[path]; f != nil {
 			t.update(f, info)
-		} else if err := t.adopt(path, info); err != nil {
+		} else if f, err := t.adopt(path, info); err != nil {
 			t.report(path, err)
+		} else if f != nil {
+			fresh = append(fresh, f)
 		}
 	}
+	t.restore(fresh)
 	t.gone = t.gone[max(0, len(t.gone)-goneMax):]
 	return t.pending(), nil
 }
@@ -207,8 +211,8 @@ func (t *Tree) update(f *File, info fs.FileInfo) {
 	f.info = info
 }
 
-// adopt takes in a file at a path that was empty or held another.
-func (t *Tree) adopt(path string, info fs.FileInfo) error {
+// adopt takes in a file at a path that was empty or held another, and returns it when it is none of those followed.
+func (t *Tree) adopt(path string, info fs.FileInfo) (*File, error) {
 	abs := t.abs(path)
 	for i, g := range t.gone {
 		if os.SameFile(g.info, info) {
@@ -216,25 +220,25 @@ func (t *Tree) adopt(path string, info fs.FileInfo) error {
 			g.Path, g.abs = path, abs
 			t.files[path] = g
 			t.update(g, info)
-			return nil
+			return nil, nil
 		}
 	}
 	h, err := os.Open(abs)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer h.Close()
 	f := &File{Path: path, abs: abs, info: info, stale: info.Size() > 0}
 	t.files[path] = f
 	print, whole, err := printAt(h)
 	if err != nil || !whole {
-		return err
+		return nil, err
 	}
 	if t.rewritten(f, h, print) {
-		return nil
+		return nil, nil
 	}
-	t.restore(f, h, print)
-	return nil
+	f.print = print
+	return f, nil
 }
 
 // rewritten finds the vanished file that f is a copy of (an editor that writes anew and renames, a move
@@ -255,43 +259,56 @@ func (t *Tree) rewritten(f *File, h *os.File, print uint64) bool {
 	return false
 }
 
-// restore finds the mark of a former run. The same path comes first, then a mark whose own path is not there.
-func (t *Tree) restore(f *File, h *os.File, print uint64) {
-	ks, own, best := t.marks[print], pathHash(f.Path), -1
-	for i, k := range ks {
-		if tail, ok, err := tailAt(h, k.Offset); err != nil || !ok || tail != k.Tail {
-			if k.Path == own { // rewritten since: the mark stands for nothing any more
-				ks = slices.Delete(slices.Clone(ks), i, i+1)
-				t.marks[print] = ks
-				t.restore(f, h, print)
-				return
+// restore gives the marks of a former run to the files that are new: first to those at their own paths, then
+// to those that moved. A mark whose path holds something else now, and whose file is nowhere, is dropped.
+func (t *Tree) restore(fresh []*File) {
+	for _, own := range []bool{true, false} {
+		for _, f := range fresh {
+			if !f.replay {
+				t.claim(f, own)
 			}
+		}
+	}
+	for print, ks := range t.marks {
+		t.marks[print] = slices.DeleteFunc(ks, func(k Mark) bool { return t.paths[k.Path] })
+	}
+	for _, f := range fresh {
+		if !f.replay && f.Offset == 0 && f.print != 0 && f.info.ModTime().Unix() < t.settled {
+			f.Replay, f.Settled, f.replay = f.info.Size(), f.info.Size(), true
+		}
+	}
+}
+
+// claim takes the mark that fits f and reaches farthest; own: only one with f's path.
+func (t *Tree) claim(f *File, own bool) {
+	ks, best := t.marks[f.print], -1
+	if len(ks) == 0 {
+		return
+	}
+	h, err := os.Open(f.abs)
+	if err != nil {
+		return // gone meanwhile
+	}
+	defer h.Close()
+	for i, k := range ks {
+		if own != (k.Path == pathHash(f.Path)) || best >= 0 && k.Offset < ks[best].Offset {
 			continue
 		}
-		if k.Path == own {
-			best = i
-			break
-		}
-		if !t.paths[k.Path] && (best < 0 || k.Offset > ks[best].Offset) {
+		if tail, ok, err := tailAt(h, k.Offset); err == nil && ok && tail == k.Tail {
 			best = i
 		}
 	}
-	switch {
-	case best >= 0:
+	if best >= 0 {
 		k := ks[best]
-		t.marks[print] = slices.Delete(ks, best, best+1)
-		f.print, f.Replay, f.replayTail, f.settled, f.replay = print, k.Offset, k.Tail, k.Settled, true
-	case f.info.ModTime().Unix() < t.settled:
-		f.print, f.Replay, f.replay = print, f.info.Size(), true
-		f.replayTail, _, _ = tailAt(h, f.info.Size())
-		f.settled = true
+		t.marks[f.print] = slices.Delete(ks, best, best+1)
+		f.Replay, f.replayTail, f.Settled, f.replay = k.Offset, k.Tail, k.Settled, true
 	}
 }
 
 // Replay delivers again the lines that a former run read, of every file with a restored mark, and calls done
-// after each file with the settled flag of its mark. Call it after the first Scan, before Read: what
+// after each file. Call it after the first Scan, before Read: what
 // the lines of one file mean may depend on those of another.
-func (t *Tree) Replay(fn func(Line) error, done func(f *File, settled bool)) error {
+func (t *Tree) Replay(fn func(Line) error, done func(*File)) error {
 	for _, f := range t.Files() {
 		if !f.replay {
 			continue
@@ -305,9 +322,9 @@ func (t *Tree) Replay(fn func(Line) error, done func(f *File, settled bool)) err
 		if err != nil && err != errReplayed {
 			return err
 		}
-		f.replay, f.Settled = false, f.settled
+		f.replay = false
 		f.stale = f.Offset < f.info.Size()
-		done(f, f.settled)
+		done(f)
 	}
 	return nil
 }
