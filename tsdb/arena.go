@@ -2,73 +2,92 @@ package tsdb
 
 import "encoding/binary"
 
-// arena hands out byte slots of a few sizes from large pages, so that the
-// bytes of a million open runs are a few objects to the garbage collector. A
-// slot is named by its size class and number; number 0 is never given out.
+// arena keeps the bytes of open runs in chains of small cells from large pages:
+// a million runs are a few objects to the garbage collector, a run that grows
+// copies nothing, and what one run leaves another takes. A cell begins with the
+// number of the next one; number 0 is none.
 type arena struct {
-	classes [len(slotSizes)]slots
-}
-
-// slotSizes are the sizes of a run's bytes; the last bounds a run.
-var slotSizes = [...]int{16, 32, 48, 64, 96, 128, 192, 256, 384, 512}
-
-const (
-	runBytesMax = 512
-	pageBytes   = 24 << 10
-)
-
-type slots struct {
 	pages [][]byte
 	next  uint32 // first number never given out
-	free  uint32 // head of the list of returned slots, linked through them
+	free  uint32 // head of the chain of returned cells
 }
 
-// classFor returns the smallest class of at least n bytes.
-func classFor(n int) uint8 {
-	c := 0
-	for slotSizes[c] < n {
-		c++
-	}
-	return uint8(c)
+const (
+	cellBytes = 32
+	cellRoom  = cellBytes - 4
+	pageCells = 1024
+)
+
+// runBytesMax bounds the bytes of a run.
+const runBytesMax = 512
+
+// chain is where a run's bytes are.
+type chain struct {
+	head, tail uint32
+	len        uint16
 }
 
-// get returns slot n of class c.
-func (a *arena) get(c uint8, n uint32) []byte {
-	size := slotSizes[c]
-	per := uint32(pageBytes / size)
-	off := int(n%per) * size
-	return a.classes[c].pages[n/per][off : off+size : off+size]
+func (a *arena) cell(n uint32) []byte {
+	off := n % pageCells * cellBytes
+	return a.pages[n/pageCells][off : off+cellBytes : off+cellBytes]
 }
 
-// take returns the number of an unused slot of class c.
-func (a *arena) take(c uint8) uint32 {
-	s := &a.classes[c]
-	if n := s.free; n != 0 {
-		s.free = binary.LittleEndian.Uint32(a.get(c, n))
+func (a *arena) take() uint32 {
+	if n := a.free; n != 0 {
+		c := a.cell(n)
+		a.free = binary.LittleEndian.Uint32(c)
+		binary.LittleEndian.PutUint32(c, 0)
 		return n
 	}
-	if s.next == 0 {
-		s.next = 1
+	if a.next == 0 {
+		a.next = 1
 	}
-	n := s.next
-	s.next++
-	if int(n)/(pageBytes/slotSizes[c]) == len(s.pages) {
-		s.pages = append(s.pages, make([]byte, pageBytes))
+	n := a.next
+	a.next++
+	if int(n/pageCells) == len(a.pages) {
+		a.pages = append(a.pages, make([]byte, pageCells*cellBytes))
 	}
 	return n
 }
 
-// give returns slot n of class c.
-func (a *arena) give(c uint8, n uint32) {
-	s := &a.classes[c]
-	binary.LittleEndian.PutUint32(a.get(c, n), s.free)
-	s.free = n
+// append adds p to the bytes of c.
+func (a *arena) append(c *chain, p []byte) {
+	for len(p) > 0 {
+		used := int(c.len) % cellRoom
+		if used == 0 {
+			n := a.take()
+			if c.len == 0 {
+				c.head = n
+			} else {
+				binary.LittleEndian.PutUint32(a.cell(c.tail), n)
+			}
+			c.tail = n
+		}
+		n := copy(a.cell(c.tail)[4+used:], p)
+		c.len += uint16(n)
+		p = p[n:]
+	}
 }
 
-// bytes returns the memory of the pages.
-func (a *arena) bytes() (n int) {
-	for i := range a.classes {
-		n += len(a.classes[i].pages) * pageBytes
+// bytes appends the bytes of c to dst.
+func (a *arena) bytes(c *chain, dst []byte) []byte {
+	n := c.head
+	for left := int(c.len); left > 0; left -= cellRoom {
+		cell := a.cell(n)
+		dst = append(dst, cell[4:4+min(left, cellRoom)]...)
+		n = binary.LittleEndian.Uint32(cell)
 	}
-	return n
+	return dst
 }
+
+// release gives the cells of c back and empties it.
+func (a *arena) release(c *chain) {
+	if c.len > 0 {
+		binary.LittleEndian.PutUint32(a.cell(c.tail), a.free)
+		a.free = c.head
+	}
+	*c = chain{}
+}
+
+// size returns the memory of the pages.
+func (a *arena) size() int { return len(a.pages) * pageCells * cellBytes }

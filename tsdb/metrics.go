@@ -33,7 +33,7 @@ func (db *DB) Stats() Stats {
 		st.ChunkBytes += s.chunkBytes
 		st.Dirty += len(s.dirty)
 		st.Pending += len(s.closed) + len(s.saving)
-		st.RunBytes += s.arena.bytes()
+		st.RunBytes += s.arena.size()
 		s.mu.Unlock()
 	}
 	return st

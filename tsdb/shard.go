@@ -8,16 +8,14 @@ import (
 	"eyrie/tsdb/chunk"
 )
 
-// run is one series' open run of samples. It holds no pointer: its bytes are
-// slot buf of class class in the shard's arena, blen of them used.
+// run is one series' open run of samples. It holds no pointer: its bytes are in
+// the shard's arena.
 type run struct {
 	s       chunk.Stream
 	first   int64  // first timestamp of the run, while s.N > 0
 	closedT int64  // last timestamp of the closed chunks in order; noTime: none
 	total   uint64 // samples ever kept
-	buf     uint32 // 0: no slot
-	blen    uint16
-	class   uint8
+	chain   chain
 	dirty   bool
 }
 
@@ -64,6 +62,7 @@ type shard struct {
 	ts     []int64 // scratch
 	vs     []float64
 	out    []byte
+	gather []byte
 
 	samples, lateSamples, replaced, dropped, chunks, chunkBytes uint64
 }
@@ -85,33 +84,16 @@ func (s *shard) grow(slot uint32) {
 	}
 }
 
-// bytes returns the bytes of r, with room up to the size of its slot.
+// bytes returns the bytes of r, valid until the next call.
 func (s *shard) bytes(r *run) []byte {
-	if r.buf == 0 {
-		return nil
-	}
-	return s.arena.get(r.class, r.buf)[:r.blen]
+	s.gather = s.arena.bytes(&r.chain, s.gather[:0])
+	return s.gather
 }
 
-// keep makes b, at most runBytesMax bytes that may alias r's own, r's bytes.
+// keep makes b r's bytes.
 func (s *shard) keep(r *run, b []byte) {
-	if len(b) > 0 && (r.buf == 0 || len(b) > slotSizes[r.class]) {
-		c := classFor(len(b))
-		n := s.arena.take(c)
-		copy(s.arena.get(c, n), b)
-		s.drop(r)
-		r.buf, r.class = n, c
-	} else if len(b) > 0 {
-		copy(s.arena.get(r.class, r.buf), b)
-	}
-	r.blen = uint16(len(b))
-}
-
-func (s *shard) drop(r *run) {
-	if r.buf != 0 {
-		s.arena.give(r.class, r.buf)
-	}
-	r.buf, r.blen, r.class = 0, 0, 0
+	s.arena.release(&r.chain)
+	s.arena.append(&r.chain, b)
 }
 
 func (s *shard) mark(ref uint32, r *run) {
@@ -159,20 +141,14 @@ func (s *shard) append(db *DB, ref uint32, r *run, t int64, v float64) {
 
 // fits tells whether a sample at t may follow in the same run.
 func (r *run) fits(ref uint32, t int64) bool {
-	return r.s.N < samplesMax(ref) && int(r.blen)+chunk.MaxStreamSample <= runBytesMax &&
+	return r.s.N < samplesMax(ref) && int(r.chain.len)+chunk.MaxStreamSample <= runBytesMax &&
 		t-r.first <= spanMs && partOf(t) == partOf(r.first)
 }
 
-// push appends behind the newest sample, moving the bytes only when their
-// slot is too small.
+// push appends behind the newest sample.
 func (s *shard) push(r *run, t int64, v float64) {
-	if r.buf != 0 && int(r.blen)+chunk.MaxStreamSample <= slotSizes[r.class] {
-		r.blen = uint16(len(r.s.Push(s.bytes(r), t, v)))
-		return
-	}
-	var tmp [runBytesMax + chunk.MaxStreamSample]byte
-	b := append(tmp[:0], s.bytes(r)...)
-	s.keep(r, r.s.Push(b, t, v))
+	s.gather = r.s.Push(s.gather[:0], t, v)
+	s.arena.append(&r.chain, s.gather)
 }
 
 // decode returns the samples of r in the shard's scratch.
@@ -185,13 +161,13 @@ func (s *shard) decode(r *run) ([]int64, []float64) {
 	return ts, vs
 }
 
-// close turns the run into a pending chunk and leaves it empty, its slot kept.
+// close turns the run into a pending chunk and leaves it empty.
 func (s *shard) close(db *DB, ref uint32, r *run) {
 	ts, vs := s.decode(r)
 	s.pend(db, ref, ts, vs, 0)
 	r.closedT = r.s.LastT
 	r.s = chunk.Stream{}
-	r.blen = 0
+	s.arena.release(&r.chain)
 }
 
 // pend encodes a chunk and keeps it until it is stored.
@@ -224,7 +200,8 @@ func (s *shard) insert(db *DB, ref uint32, r *run, t int64, v float64) (added bo
 			// Too long as a run: all but the newest become a chunk.
 			n := len(ts) - 1
 			s.pend(db, ref, ts[:n], vs[:n], 0)
-			r.closedT, r.first, r.blen = ts[n-1], ts[n], 0
+			r.closedT, r.first = ts[n-1], ts[n]
+			s.arena.release(&r.chain)
 			r.s.Start(ts[n], vs[n])
 			return !found
 		}
