@@ -14,8 +14,8 @@ type Names interface {
 	Agent(num uint32) (space, id string, ok bool)
 }
 
-// Changed is told after each Apply which agents' rows may look different, and
-// up to which offset. It runs on the goroutine of Apply, outside the lock, and
+// Changed is told after each Apply which agents' rows may look different (none,
+// after a mere tick), and up to which offset. It runs on the goroutine of Apply, outside the lock, and
 // must not block; nums is valid during the call.
 type Changed func(nums []uint32, offset uint64)
 
@@ -125,7 +125,7 @@ func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
 		v.fold(&v.rec, &vs[i])
 	}
 	v.mu.Unlock()
-	if fn := v.changed.Load(); fn != nil && len(v.touched) > 0 {
+	if fn := v.changed.Load(); fn != nil {
 		(*fn)(v.touched, v.offset)
 	}
 }
@@ -160,6 +160,13 @@ func (v *View) get(num uint32) *agent {
 		return v.agents[num]
 	}
 	return nil
+}
+
+// Numbers returns a number above every agent's.
+func (v *View) Numbers() uint32 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return uint32(len(v.agents))
 }
 
 // Len returns the number of agents ever seen.

@@ -1,0 +1,213 @@
+package live
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"sync"
+	"time"
+
+	"eyrie/appliance/query"
+	"eyrie/wal"
+)
+
+// ErrBusy is what a viewer's Send returns when it cannot take a message now:
+// the hub keeps the message's content and tries again. Any other error ends
+// the viewer.
+var ErrBusy = errors.New("live: the viewer cannot take a message now")
+
+// Log is what the hub reads: *wal.Log.
+type Log interface {
+	ID() [16]byte
+	Epoch() uint32
+	Next() uint64
+	Follow(from uint64) *wal.Follower
+	Find(ctx context.Context, q wal.Query) (recs []wal.Record, next uint64, err error)
+	Agent(num uint32) (space, id string, ok bool)
+}
+
+// Agents is what the hub knows of the fleet's rows.
+type Agents interface {
+	// Numbers is above every agent's dense number.
+	Numbers() uint32
+	// Match tells whether a query selects the agent, in a space ("" = any).
+	Match(num uint32, space string, q *query.Query) bool
+	// Encode appends the agent's row as JSON.
+	Encode(dst []byte, num uint32) []byte
+	// Offset is the last offset that the rows hold, and the log's clock (Unix ns).
+	Offset() (offset uint64, clock int64)
+}
+
+// Options make a Hub.
+type Options struct {
+	Log    Log
+	Agents Agents
+	// Fleet returns the JSON objects of /v1/fleet and /v1/attention for a space ("" = all).
+	Fleet func(space string) (fleet, attention []byte)
+	Now   func() time.Time
+	// Readers bounds the goroutines that read and encode for viewers; 0 is 2.
+	Readers int
+}
+
+// Pacing of conflated messages: the first change goes out at once, then at
+// most one message a gap; the gap grows while messages are full.
+const (
+	gapMin   = 50 * time.Millisecond
+	gapMax   = 500 * time.Millisecond
+	fleetGap = 500 * time.Millisecond
+	busyGap  = 20 * time.Millisecond
+
+	pageItems = 500       // rows a message
+	pageBytes = 256 << 10 // soft bound of a message
+	blocksRun = 4         // blocks that a reader takes for one viewer in a row
+
+	// CreditsDefault is what a subscription that names no credits starts with.
+	CreditsDefault = 500
+	creditsMax     = 1 << 20
+	subsMax        = 16 // of one viewer
+)
+
+// Hub serves viewers. Close it when done.
+type Hub struct {
+	o      Options
+	ctx    context.Context
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+	kick   chan struct{}
+
+	mu      sync.Mutex
+	subs    map[*sub]struct{}
+	viewers int
+	changed bits // agents since the last pulse
+	moved   bool // anything changed since the last pulse
+
+	run   queue
+	cache encoded
+	rows  rowCache
+	fleet fleetCache
+}
+
+// New starts a hub.
+func New(o Options) *Hub {
+	if o.Readers <= 0 {
+		o.Readers = 2
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	h := &Hub{o: o, subs: map[*sub]struct{}{}, kick: make(chan struct{}, 1)}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.run.init()
+	h.cache.init(o.Log)
+	h.done.Add(o.Readers + 2)
+	for range o.Readers {
+		go h.read()
+	}
+	go h.pulse()
+	go h.tail()
+	return h
+}
+
+// Close ends every subscription and waits for the hub's goroutines. Viewers'
+// connections are their owners'.
+func (h *Hub) Close() {
+	h.cancel()
+	h.run.close()
+	h.done.Wait()
+	h.mu.Lock()
+	subs := h.subs
+	h.subs = map[*sub]struct{}{}
+	h.mu.Unlock()
+	for s := range subs {
+		s.stop()
+	}
+}
+
+// Changed tells the hub which agents' rows may look different. It never blocks.
+func (h *Hub) Changed(nums []uint32, _ uint64) {
+	h.mu.Lock()
+	if len(h.subs) > 0 {
+		for _, n := range nums {
+			h.changed.set(n)
+		}
+		h.moved = true
+	}
+	h.mu.Unlock()
+	select {
+	case h.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Viewers returns how many viewers and subscriptions there are.
+func (h *Hub) Viewers() (viewers, subscriptions int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.viewers, len(h.subs)
+}
+
+// pulse hands changed agents to the subscriptions that show rows.
+func (h *Hub) pulse() {
+	defer h.done.Done()
+	var batch bits
+	for {
+		select {
+		case <-h.kick:
+		case <-h.ctx.Done():
+			return
+		}
+		var due []*sub
+		h.mu.Lock()
+		if h.moved {
+			h.moved = false
+			batch, h.changed = h.changed, batch
+			h.changed.clear()
+			h.rows.forget()
+			for s := range h.subs {
+				if s.take(batch) {
+					due = append(due, s)
+				}
+			}
+		}
+		h.mu.Unlock()
+		for _, s := range due {
+			h.run.push(s)
+		}
+	}
+}
+
+// tail wakes the subscriptions that follow events when the log has grown.
+func (h *Hub) tail() {
+	defer h.done.Done()
+	f := h.o.Log.Follow(h.o.Log.Next())
+	for {
+		b, err := f.Next(h.ctx)
+		var lost *wal.LostError
+		switch {
+		case errors.As(err, &lost):
+			f.Skip(lost.To + 1)
+			continue
+		case err != nil:
+			return
+		}
+		var due []*sub
+		h.mu.Lock()
+		for s := range h.subs {
+			if s.what == whatEvents && s.wants(b) {
+				due = append(due, s)
+			}
+		}
+		h.mu.Unlock()
+		for _, s := range due {
+			h.run.push(s)
+		}
+	}
+}
+
+func (h *Hub) logID() string {
+	id := h.o.Log.ID()
+	return hex.EncodeToString(id[:])
+}
+
+// clockMs is the hub's clock for messages.
+func (h *Hub) clockMs() float64 { return float64(h.o.Now().UnixMilli()) }

@@ -1,0 +1,199 @@
+package live
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"eyrie/engine/wire"
+	"eyrie/wal"
+)
+
+const (
+	whatAgents = iota
+	whatEvents
+	whatFleet
+)
+
+// sub is one subscription. A reader serves it at most one at a time; fields
+// below served are that reader's, those below mu are shared.
+type sub struct {
+	h      *Hub
+	v      *Viewer
+	id     int64
+	what   uint8
+	latest bool
+	filter filter
+	from   origin
+
+	queued, running, again bool // the queue's
+
+	mu      sync.Mutex
+	credits int64
+	stopped bool
+	timer   *time.Timer
+	dirty   bits
+
+	// served
+	started  bool
+	snapshot bool
+	cursor   uint32 // row to look at next
+	shown    bits
+	sent     time.Time
+	gap      time.Duration
+	follow   *wal.Follower
+	next     uint64            // offset
+	pending  map[uint32][]byte // newest event per agent
+	order    []uint32          // of pending
+}
+
+// reader is what one goroutine of readers keeps between subscriptions.
+type reader struct {
+	view wire.View
+	out  []byte
+	nums []uint32
+	row  eventRow
+}
+
+// serve does what is due for the subscription and reports whether more is.
+func (s *sub) serve(r *reader) bool {
+	if s.isStopped() {
+		return false
+	}
+	if !s.started {
+		if err := s.begin(); err != nil {
+			s.refused(err)
+			return false
+		}
+	}
+	switch s.what {
+	case whatAgents:
+		return s.agents(r)
+	case whatFleet:
+		return s.fleet(r)
+	}
+	return s.events(r)
+}
+
+// begin settles where the subscription starts and says so.
+func (s *sub) begin() error {
+	s.gap = gapMin
+	off, recovered, err := s.origin()
+	if err != nil {
+		return err
+	}
+	if err := s.v.send(subscribedMessage(s.id, off, recovered)); err != nil {
+		return err
+	}
+	s.started, s.next = true, off
+	if s.what == whatAgents {
+		s.snapshot = true
+		s.mu.Lock()
+		s.dirty.fill(s.h.o.Agents.Numbers())
+		s.mu.Unlock()
+	}
+	return nil
+}
+
+// refused handles a Send that failed: it waits and tries again, or gives up.
+func (s *sub) refused(err error) {
+	if errors.Is(err, ErrBusy) {
+		s.gap = min(max(s.gap, gapMin)*2, gapMax)
+		s.arm(busyGap)
+		return
+	}
+	s.stop()
+}
+
+func (s *sub) isStopped() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stopped
+}
+
+func (s *sub) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stopped = true
+	if s.timer != nil {
+		s.timer.Stop()
+		s.timer = nil
+	}
+}
+
+// arm has the subscription served again after d.
+func (s *sub) arm(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped || s.timer != nil {
+		return
+	}
+	s.timer = time.AfterFunc(d, func() {
+		s.mu.Lock()
+		s.timer = nil
+		s.mu.Unlock()
+		s.h.run.push(s)
+	})
+}
+
+// grant adds credits.
+func (s *sub) grant(n int64) {
+	s.mu.Lock()
+	s.credits = min(s.credits+max(n, 0), creditsMax)
+	s.mu.Unlock()
+	s.h.run.push(s)
+}
+
+func (s *sub) credit() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.credits
+}
+
+func (s *sub) spend(n int) {
+	s.mu.Lock()
+	s.credits -= int64(n)
+	s.mu.Unlock()
+}
+
+// take notes changed agents and reports whether a reader should look now.
+func (s *sub) take(batch bits) bool {
+	if s.what == whatEvents {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.what == whatAgents {
+		s.dirty.or(batch)
+	}
+	return s.timer == nil && !s.stopped && s.credits > 0
+}
+
+// wants reports whether a reader should look at a block that was committed.
+func (s *sub) wants(*wal.Block) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.stopped && (s.latest || s.credits > 0) && (s.timer == nil || s.latest)
+}
+
+// early arms the timer where the gap since the last message is not over.
+func (s *sub) early(gap time.Duration) bool {
+	wait := gap - s.h.o.Now().Sub(s.sent)
+	if s.sent.IsZero() || wait <= 0 {
+		return false
+	}
+	s.arm(wait)
+	return true
+}
+
+// send keeps a viewer's messages apart, and off a closed connection.
+func (v *Viewer) send(p []byte) error {
+	v.sending.Lock()
+	defer v.sending.Unlock()
+	if v.over {
+		return errClosed
+	}
+	return v.conn.Send(p)
+}
+
+var errClosed = errors.New("live: the viewer has closed")
