@@ -259,6 +259,7 @@ func (l *loop) Drained(h netpoll.Handle) {
 		return
 	}
 	l.last = 0
+	lk.seen = l.tenths() // to have read all that waited is a sign of life
 	if s := l.socks[h]; s != nil {
 		s.queued.Store(0)
 		if d, ok := s.handler.(SocketDrained); ok {

@@ -74,6 +74,18 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	return r
 }
 
+// reset ends every connection and empties the ring, for the next run of a fuzzer.
+func (r *rig) reset(t testing.TB) {
+	r.t = t
+	for _, c := range r.conns {
+		if !c.gone {
+			r.l.Close(c.h, nil)
+		}
+	}
+	r.conns, r.last = nil, nil
+	r.items()
+}
+
 // rigIO is the rig as the loop sees it.
 type rigIO rig
 
@@ -390,4 +402,11 @@ func event(kv ...any) []byte {
 		m[kv[i].(string)] = kv[i+1]
 	}
 	return wire.AppendValue(nil, m)
+}
+
+func wireCodec(json bool) wire.Codec {
+	if json {
+		return wire.JSON
+	}
+	return wire.MsgPack
 }

@@ -24,6 +24,7 @@ type Server struct {
 	putOff   int          // most bytes that netpoll puts off to the end of a call
 	detached atomic.Int64 // connections within Config.HTTP
 	stopped  chan struct{}
+	running  atomic.Bool
 	ending   atomic.Bool
 }
 
@@ -70,7 +71,10 @@ func (s *Server) Listen(addr string, tag int) (netip.AddrPort, error) {
 }
 
 // Start runs the loops.
-func (s *Server) Start() { s.poll.Start() }
+func (s *Server) Start() {
+	s.running.Store(true)
+	s.poll.Start()
+}
 
 // Rings are the loops' rings, by loop number. Each has one consumer, which
 // calls Freed after Release.
@@ -135,8 +139,11 @@ func (l *loop) post(fn func()) {
 }
 
 // ask runs fn on every loop and waits until all have, or the server stopped, or
-// ctx is done.
+// ctx is done. Without Start there is nobody to ask.
 func (s *Server) ask(ctx context.Context, fn func(l *loop)) {
+	if !s.running.Load() {
+		return
+	}
 	done := make(chan struct{}, len(s.loops))
 	for _, l := range s.loops {
 		l.post(func() { fn(l); done <- struct{}{} })
