@@ -134,6 +134,9 @@ func rawSocket(t testing.TB) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
+		t.Fatal(err)
+	}
 	return fd
 }
 
