@@ -1,0 +1,126 @@
+package intake
+
+import (
+	"eyrie/engine"
+	"eyrie/wal"
+)
+
+// item takes in one record of a ring.
+func (in *Intake) item(it *engine.Item) {
+	switch it.Kind {
+	case engine.ItemHello:
+		in.hello(it)
+		return
+	case engine.ItemClosed:
+		in.closed(it)
+		return
+	case engine.ItemEvent, engine.ItemRefused, engine.ItemPos:
+		in.inFrame = true
+	case engine.ItemFrameEnd:
+		in.inFrame = false
+	}
+	l := in.last
+	if l == nil || l.handle != it.Link {
+		if l = in.table[it.Link]; l == nil {
+			return // refused at its hello; its close is under way
+		}
+		in.last = l
+	}
+	if l.fenced {
+		return
+	}
+	switch it.Kind {
+	case engine.ItemEvent:
+		agent := in.agentNumber(l, it.Agent)
+		in.judge(l, it.Seq, in.w.Append(l.producer, it.Seq, it.Class, it.Flags, agent, it.Key, in.recv, it.Payload))
+	case engine.ItemRefused:
+		in.refused(l, it)
+	case engine.ItemPos:
+		if !l.gap {
+			in.w.Pos(l.producer, it.Payload)
+		}
+	case engine.ItemFrameEnd:
+		in.settle(l, it.Seq)
+	case engine.ItemLost:
+		v := in.w.Lost(l.producer, it.Seq, it.To, it.Payload)
+		in.judge(l, it.Seq, v)
+		if v == wal.Stored {
+			in.m.lost.Add(int(it.To - it.Seq + 1))
+		}
+		in.settle(l, it.To)
+	case engine.ItemResult:
+		in.w.System(wal.KindSystem, systemResult, l.agent, it.Payload)
+	}
+}
+
+// Classes of system records.
+const (
+	systemStart  = 1 // a new process serves the log: every link before it is gone
+	systemResult = 2 // a command's answer, as the engine encodes it
+	systemAction = 3 // what an operator did, a MessagePack map
+)
+
+// judge counts a verdict and owes the link what it says.
+func (in *Intake) judge(l *link, seq uint64, v wal.Verdict) {
+	switch v {
+	case wal.Stored:
+		in.m.stored.Inc()
+	case wal.Duplicate:
+		in.m.duplicate.Inc()
+	case wal.Conflict:
+		in.m.conflict.Inc()
+		in.cur.nack(l.handle, seq, seq, "conflict", "seq", "this number was stored with other content")
+	case wal.Gap:
+		in.m.gap.Inc()
+		l.gap = true
+		in.cur.nack(l.handle, seq, seq, "gap", "seq", "numbers before this one are missing; send from next, or declare them lost")
+	case wal.Refuse:
+		in.hold(l)
+	}
+}
+
+// hold ends a link whose event cannot be stored now: it keeps what was not
+// acknowledged and comes back.
+func (in *Intake) hold(l *link) {
+	in.m.held.Inc()
+	l.gap, l.fenced = true, true
+	reason := "the log takes nothing now: hold your events and come back"
+	if err := in.w.Wall(); err != nil {
+		reason = "disk full: hold your events and come back"
+	}
+	in.closeNow(l.handle, closeTryAgain, reason)
+}
+
+// refused records an event that failed its checks, so that its number is
+// settled and the reason kept.
+func (in *Intake) refused(l *link, it *engine.Item) {
+	code, field, msg, err := it.Refusal()
+	if err != nil {
+		panic("intake: the ring holds a refusal the engine never wrote: " + err.Error())
+	}
+	switch v := in.w.Refused(l.producer, it.Seq, it.Payload); v {
+	case wal.Stored, wal.Duplicate:
+		in.m.refused.Inc()
+		in.cur.nack(l.handle, it.Seq, it.Seq, code, field, msg)
+		if in.o.Refused != nil {
+			in.o.Refused(l.name, code, field, msg)
+		}
+	default:
+		in.judge(l, it.Seq, v)
+	}
+}
+
+// settle owes the link an ack of every number that is settled, at most up to
+// the end of its frame.
+func (in *Intake) settle(l *link, end uint64) {
+	l.gap = false
+	if l.fenced {
+		return
+	}
+	if next := in.w.NextSeq(l.producer); end >= next {
+		end = next - 1
+	}
+	if end > 0 {
+		in.cur.ack(l.handle, end)
+	}
+}

@@ -1,0 +1,292 @@
+package intake
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"eyrie/engine"
+	"eyrie/engine/ring"
+	"eyrie/netpoll"
+	"eyrie/wal"
+
+	"github.com/VictoriaMetrics/metrics"
+)
+
+// Links is what intake needs of the engine.
+type Links interface {
+	// Rings returns the rings of the loops; intake is their only consumer.
+	Rings() []*ring.Ring
+	// Freed tells a loop that room was made in its ring.
+	Freed(loop int)
+	// Reply hands answers to the loops; they are copied before it returns.
+	Reply(rs []engine.Reply)
+}
+
+// Options configures an Intake.
+type Options struct {
+	Now     func() time.Time
+	Metrics *metrics.Set
+	// Tick is the time between two clock records in the log, by which views
+	// measure time; 0 writes none.
+	Tick time.Duration
+	// Failed is called once when the log has failed: nothing more will be
+	// acknowledged, and the process should end loudly.
+	Failed func(err error)
+	// Refused is called for each event that was refused, with what the sender
+	// is told. It must not block. May be nil.
+	Refused func(space, code, field, msg string)
+}
+
+// Errors of Submit.
+var (
+	// ErrStopped is returned once the intake has stopped.
+	ErrStopped = errors.New("eyrie is stopping")
+	// ErrBusy is returned when more submissions wait than are taken.
+	ErrBusy = errors.New("too many requests wait for the log")
+)
+
+// Intake is the one consumer of the rings and the one owner of the log's
+// Writer. Run belongs to one goroutine; Submit, Notify, Ready and Committed may
+// be called by any.
+type Intake struct {
+	o     Options
+	log   *wal.Log
+	w     *wal.Writer
+	links Links
+
+	wake chan struct{}
+	subs chan *Submission
+	stop chan struct{}
+	over chan struct{} // closed when Run has returned
+
+	table  map[netpoll.Handle]*link
+	holder map[uint32]netpoll.Handle // producer → the link that speaks for it
+	last   *link                     // the link of the item before
+	spaces map[string][]byte
+
+	cur      *group
+	spare    chan *group
+	inFrame  bool
+	recv     int64
+	nextTick time.Time
+	failed   bool
+
+	m counters
+}
+
+// New returns an Intake. The log's Options must name its Committed and Ready
+// methods; links may be nil and be given later by Attach, before Run.
+func New(log *wal.Log, links Links, o Options) *Intake {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = metrics.NewSet()
+	}
+	in := &Intake{
+		o: o, log: log, links: links,
+		wake: make(chan struct{}, 1), subs: make(chan *Submission, 1024),
+		stop: make(chan struct{}), over: make(chan struct{}),
+		table: make(map[netpoll.Handle]*link), holder: make(map[uint32]netpoll.Handle),
+		spaces: make(map[string][]byte),
+		cur:    newGroup(), spare: make(chan *group, 4),
+	}
+	in.m.init(o.Metrics)
+	return in
+}
+
+// Attach names the log and the links where New could not.
+func (in *Intake) Attach(log *wal.Log, links Links) { in.log, in.links = log, links }
+
+// Notify wakes the intake: a ring has something. It never blocks.
+func (in *Intake) Notify() {
+	select {
+	case in.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Ready wakes the intake: the log takes a group again.
+func (in *Intake) Ready() { in.Notify() }
+
+// Committed is the log's call for each durable group: the answers go out.
+func (in *Intake) Committed(token any, first, last uint64, err error) {
+	g, ok := token.(*group)
+	if !ok || g == nil {
+		return
+	}
+	if err != nil {
+		for _, s := range g.done {
+			s.finish(fmt.Errorf("not stored: %w", err))
+		}
+		g.failure = err
+		if in.o.Failed != nil {
+			in.o.Failed(err)
+		}
+		return
+	}
+	if rs := g.compact(); len(rs) > 0 {
+		in.links.Reply(rs)
+	}
+	for _, s := range g.done {
+		s.finish(nil)
+	}
+	g.reset()
+	select {
+	case in.spare <- g:
+	default:
+	}
+}
+
+// Budgets of one turn, so that no ring starves another or delays a commit.
+const (
+	turnItems = 4096
+	turnSubs  = 64
+)
+
+// Run works until Stop is called and everything taken in before is committed,
+// or the log has failed. It returns the log's failure.
+func (in *Intake) Run(ctx context.Context) error {
+	defer close(in.over)
+	in.w = in.log.Writer()
+	in.nextTick = in.o.Now()
+	in.w.System(wal.KindSystem, systemStart, 0, nil)
+	tick := time.NewTicker(tickGrain(in.o.Tick))
+	defer tick.Stop()
+	stopping := false
+	for {
+		n := in.turn()
+		if err := in.log.Err(); err != nil {
+			in.abandon(err)
+			return err
+		}
+		if in.w.Pending() || !in.cur.empty() {
+			in.commit()
+		}
+		if n > 0 {
+			continue
+		}
+		if stopping {
+			if !in.w.Pending() && in.cur.empty() {
+				in.abandon(ErrStopped)
+				return nil
+			}
+			select {
+			case <-in.wake:
+			case <-ctx.Done():
+				in.abandon(ctx.Err())
+				return ctx.Err()
+			}
+			continue
+		}
+		select {
+		case <-in.wake:
+		case s := <-in.subs:
+			in.recv = in.o.Now().UnixNano()
+			in.submit(s)
+		case <-tick.C:
+		case <-in.stop:
+			stopping = true
+		case <-ctx.Done():
+			stopping = true
+		}
+	}
+}
+
+func tickGrain(d time.Duration) time.Duration {
+	if d <= 0 {
+		return time.Hour
+	}
+	return d
+}
+
+// Stop ends Run once what was taken in is handed to the log, and waits for it.
+func (in *Intake) Stop() {
+	close(in.stop)
+	<-in.over
+}
+
+// turn takes in what is there, within the budgets, and reports how much.
+func (in *Intake) turn() int {
+	now := in.o.Now()
+	in.recv = now.UnixNano()
+	if in.o.Tick > 0 && !now.Before(in.nextTick) {
+		in.nextTick = now.Add(in.o.Tick)
+		in.w.System(wal.KindTick, 0, 0, nil)
+	}
+	n := 0
+	for i, r := range in.links.Rings() {
+		if in.w.Full() {
+			break
+		}
+		if k := in.drain(r); k > 0 {
+			in.links.Freed(i)
+			n += k
+		}
+	}
+	for range turnSubs {
+		if in.w.Full() {
+			break
+		}
+		select {
+		case s := <-in.subs:
+			in.submit(s)
+			n++
+			continue
+		default:
+		}
+		break
+	}
+	return n
+}
+
+// drain takes whole frames from one ring.
+func (in *Intake) drain(r *ring.Ring) int {
+	var it engine.Item
+	n := 0
+	for in.inFrame || n < turnItems && !in.w.Full() {
+		rec, ok := r.Next()
+		if !ok {
+			break
+		}
+		n++
+		if err := engine.DecodeItem(rec, &it); err != nil {
+			panic("intake: the ring holds what the engine never wrote: " + err.Error())
+		}
+		in.item(&it)
+	}
+	if n > 0 {
+		r.Release()
+	}
+	return n
+}
+
+// commit hands the group to the log if it takes one.
+func (in *Intake) commit() {
+	if !in.w.Commit(in.cur) {
+		return
+	}
+	select {
+	case in.cur = <-in.spare:
+	default:
+		in.cur = newGroup()
+	}
+}
+
+// abandon answers those who wait for what will not be stored.
+func (in *Intake) abandon(err error) {
+	for _, s := range in.cur.done {
+		s.finish(err)
+	}
+	in.cur.reset()
+	for {
+		select {
+		case s := <-in.subs:
+			s.finish(err)
+		default:
+			return
+		}
+	}
+}

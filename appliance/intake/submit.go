@@ -1,0 +1,158 @@
+package intake
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+
+	"eyrie/wal"
+)
+
+// Event is one event of a Submission: a canonical payload with what the wire
+// found in it, or a refusal.
+type Event struct {
+	Agent   string
+	Class   uint8
+	Flags   uint8
+	Key     uint32
+	Payload []byte
+}
+
+// Submission is one atomic append without a link: a POST, or eyrie's own
+// events. Its numbers are the server's.
+type Submission struct {
+	Space, Owner string
+	Events       []Event
+	// Once, if not empty, names the submission (space, owner, route and
+	// Idempotency-Key): a second one of the same name adds nothing and gets
+	// the first one's answer, or ErrMismatch if its Body differs.
+	Once string
+	// Body is the hash of the request, compared where Once is given.
+	Body [32]byte
+	// Answer is kept with a named submission and given back to its repeats.
+	Answer []byte
+
+	// System, if not nil, is appended as a system record: what an operator
+	// did, as a MessagePack map. Space, Owner and Events are then empty.
+	System []byte
+
+	// First and Last are the offsets of the first and last event stored;
+	// 0 where none was. Replayed says that Answer is the first one's.
+	First, Last uint64
+	Replayed    bool
+
+	err  error
+	done chan struct{}
+}
+
+// ErrMismatch is returned by Submit for a name that was used with another body.
+var ErrMismatch = errors.New("this Idempotency-Key was used with another request")
+
+// posVersion marks how a named submission's body hash and answer are kept as
+// its producer's position: version u8 | body hash [32] | first u64 | last u64 | answer.
+const posVersion = 1
+
+// Submit appends s and returns once it is durable, or was not stored at all.
+// It may be called concurrently; s must not be touched until it returns.
+func (in *Intake) Submit(ctx context.Context, s *Submission) error {
+	s.done = make(chan struct{})
+	select {
+	case <-in.over:
+		return ErrStopped
+	default:
+	}
+	select {
+	case in.subs <- s:
+	default:
+		return ErrBusy
+	}
+	select {
+	case <-s.done:
+		return s.err
+	case <-in.over:
+		// Run has ended; what it could not answer it never will.
+		select {
+		case <-s.done:
+			return s.err
+		default:
+			return ErrStopped
+		}
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Submission) finish(err error) {
+	s.err = err
+	close(s.done)
+}
+
+// submit takes in one submission as a whole.
+func (in *Intake) submit(s *Submission) {
+	if err := in.w.Wall(); err != nil {
+		s.finish(err)
+		return
+	}
+	if s.System != nil {
+		in.w.System(wal.KindSystem, systemAction, 0, s.System)
+		in.cur.done = append(in.cur.done, s)
+		return
+	}
+	key := wal.ProducerKey{Space: s.Space, Owner: s.Owner}
+	if s.Once != "" {
+		sum := sha256.Sum256([]byte(s.Once))
+		copy(key.ID[:], sum[:])
+		key.Owner = "once:" + strings.TrimPrefix(s.Owner, "once:")
+	}
+	p, wel, known := in.w.Producer(key)
+	if s.Once != "" && known && len(wel.Pos) > 0 {
+		in.repeat(s, wel.Pos)
+		return
+	}
+	if !known {
+		var err error
+		if p, wel, err = in.w.Fence(key, 1, 1); err != nil {
+			s.finish(err)
+			return
+		}
+	}
+	seq := wel.Next
+	for i := range s.Events {
+		e := &s.Events[i]
+		agent := in.w.Agent([]byte(s.Space), []byte(e.Agent))
+		switch v := in.w.Append(p, seq, e.Class, e.Flags, agent, e.Key, in.recv, e.Payload); v {
+		case wal.Stored:
+			in.m.stored.Inc()
+		default:
+			s.finish(errors.New("the log refused a number of its own: " + v.String()))
+			return
+		}
+		off := in.w.Next() - 1
+		if s.First == 0 {
+			s.First = off
+		}
+		s.Last = off
+		seq++
+	}
+	if s.Once != "" {
+		in.w.Pos(p, appendOnce(nil, s))
+	}
+	in.cur.done = append(in.cur.done, s)
+}
+
+// repeat answers a named submission that was made before.
+func (in *Intake) repeat(s *Submission, pos []byte) {
+	body, first, last, answer, ok := decodeOnce(pos)
+	switch {
+	case !ok:
+		s.finish(errors.New("the record of this Idempotency-Key cannot be read"))
+		return
+	case body != s.Body:
+		s.finish(ErrMismatch)
+		return
+	}
+	s.First, s.Last, s.Replayed, s.Answer = first, last, true, answer
+	// The first one may still be under way: the answer waits for its commit.
+	in.cur.done = append(in.cur.done, s)
+}
