@@ -1,6 +1,6 @@
 // A line chart over time. The uPlot instance outlives renders; new data goes into it.
 // Where nothing was sent the chart is hatched, so that silence does not read as zero.
-import { useEffect, useRef, useState } from 'react'
+import { useEffect, useMemo, useRef, useState } from 'react'
 import uPlot from 'uplot'
 import 'uplot/dist/uPlot.min.css'
 import { bytes, clock as clockText, count, duration, moment } from '../model/format'
@@ -86,7 +86,9 @@ const height = 132
 export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: Props) {
   const box = useRef<HTMLDivElement>(null)
   const plot = useRef<uPlot | null>(null)
-  const joined = useRef<Joined>({ x: [], y: [], lo: [], hi: [], gaps: [] })
+  const data = useMemo(() => join(series, step, from, to), [series, step, from, to])
+  const joined = useRef<Joined>(data)
+  joined.current = data
   const bounds = useRef({ from, to })
   const call = useRef({ onZoom, onReset })
   call.current = { onZoom, onReset }
@@ -110,7 +112,7 @@ export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: 
       plot.current = new uPlot({
         width: Math.max(120, el.clientWidth), height,
         legend: { show: false },
-        padding: [8, 8, 0, 0],
+        padding: [8, 24, 0, 0],
         scales: { x: { time: true, range: () => [bounds.current.from / 1000, bounds.current.to / 1000] }, y: { range: (_u, lo, hi) => [Math.min(0, lo ?? 0), hi > 0 ? hi * 1.08 : 1] } },
         axes: [
           { ...axis, size: 24, space: 72, values: (_u, ticks) => ticks.map((t) => (bounds.current.to - bounds.current.from > 2 * 86_400e3 ? moment(t * 1000, 0) : clockText(t * 1000, false).slice(0, bounds.current.to - bounds.current.from < 20 * 60e3 ? 8 : 5))) },
@@ -160,17 +162,15 @@ export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: 
   }, [title, names, unit])
 
   useEffect(() => {
-    const j = join(series, step, from, to)
-    joined.current = j
-    plot.current?.setData([j.x, ...j.y, ...(series.length === 1 ? [j.lo, j.hi] : [])] as uPlot.AlignedData)
-  }, [series, step, from, to, names])
+    plot.current?.setData([data.x, ...data.y, ...(data.y.length === 1 ? [data.lo, data.hi] : [])] as uPlot.AlignedData)
+  }, [data, names])
 
   useEffect(() => {
     for (let i = 0; i < series.length; i++) plot.current?.setSeries(i + 1, { show: alone < 0 || alone === i })
   }, [alone, names, series.length])
 
   const shown = (i: number): string => {
-    const values = joined.current.y[i] ?? []
+    const values = data.y[i] ?? []
     const v = at === null ? values.findLast((x) => x !== null) : values[at]
     return v === null || v === undefined ? 'no data' : inUnit(v, unit)
   }

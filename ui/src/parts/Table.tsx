@@ -53,7 +53,7 @@ const Row = memo(function Row<T>({ row, columns, index, selected, marked, onPick
   )
 }) as <T>(p: RowProps<T>) => ReactNode
 
-export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpen, tools, empty, marked, keys = true, onEnd, selectedKey }: {
+export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpen, tools, empty, marked, keys = true, onEnd, selectedKey, boxed = false }: {
   id: string
   label: string
   columns: readonly Column<T>[]
@@ -70,6 +70,8 @@ export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpe
   /** The last rows came in sight. */
   onEnd?: () => void
   selectedKey?: string
+  /** Scrolls in a box of its own instead of with the page. */
+  boxed?: boolean
 }) {
   const chosen = useStore(prefs, (p) => p.columns[id])
   const box = useRef<HTMLDivElement>(null)
@@ -130,6 +132,7 @@ export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpe
           onChoose={(c) => void copy((c === 'tsv' ? tsv : json)(shown, rows))}
         />
       </header>
+      <div className={boxed ? 'boxed' : undefined} data-scroll={boxed ? '' : undefined} tabIndex={boxed ? -1 : undefined}>
       <table className="grid" aria-label={label} aria-rowcount={rows.length + 1} tabIndex={keys ? 0 : undefined}>
         <colgroup>{shown.map((c) => <col key={c.id} style={c.width ? { width: c.width } : undefined} />)}</colgroup>
         <thead>
@@ -157,6 +160,7 @@ export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpe
           {to < rows.length ? <tr aria-hidden="true" className="space" style={{ height: (rows.length - to) * rowHeight }}><td colSpan={shown.length} /></tr> : null}
         </tbody>
       </table>
+      </div>
       {rows.length === 0 ? empty : null}
     </div>
   )

@@ -90,7 +90,7 @@ export default function Agent({ space, id }: { space: string; id: string }) {
         <div className="grow">
           {spans.problem ? <Failed what="The spans could not be read." why={spans.problem} /> : null}
           <Table
-            id="spans" label={`${count(rows.length)} spans${spans.total > rows.length ? ` of ${count(spans.total)}` : ''}`} columns={spanColumns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort}
+            boxed id="spans" label={`${count(rows.length)} spans${spans.total > rows.length ? ` of ${count(spans.total)}` : ''}`} columns={spanColumns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort}
             onOpen={openSpan} {...(picked ? { selectedKey: agentKey(space, picked) } : {})}
             empty={spans.loaded ? <Empty title="No spans here">Nothing that starts and ends was told in this window.</Empty> : <Loading what="spans" />}
           />
