@@ -26,7 +26,7 @@ type member struct {
 	durable   atomic.Uint64 // next as far as committed
 	poisons   atomic.Uint64
 	applied   *metrics.Counter
-	saves     *metrics.Summary
+	saves     *metrics.Histogram
 	poisoned  *metrics.Counter
 	rebuilds  *metrics.Counter
 	saveBytes *metrics.Counter
@@ -45,7 +45,7 @@ func newMember(m Mount, o *Options) (*member, error) {
 	}
 	label := fmt.Sprintf("{view=%q}", name)
 	f.applied = o.Metrics.GetOrCreateCounter("eyrie_view_applied_total" + label)
-	f.saves = o.Metrics.GetOrCreateSummary("eyrie_view_save_seconds" + label)
+	f.saves = o.Metrics.GetOrCreateHistogram("eyrie_view_save_seconds" + label)
 	f.saveBytes = o.Metrics.GetOrCreateCounter("eyrie_view_save_bytes_total" + label)
 	f.poisoned = o.Metrics.GetOrCreateCounter("eyrie_view_poisoned_total" + label)
 	f.rebuilds = o.Metrics.GetOrCreateCounter("eyrie_view_rebuilds_total" + label)
