@@ -143,7 +143,8 @@ func printMap(dst, b []byte, i, n, depth int) ([]byte, int, bool) {
 	return append(dst, '}'), i, true
 }
 
-// appendJSONFloat writes the shortest text that reads back as the same number.
+// appendJSONFloat writes the shortest text that reads back as the same number; from 2^53 on with an exponent, so
+// that it is not taken for an integer.
 func appendJSONFloat(dst []byte, f float64, single bool) []byte {
 	if math.IsNaN(f) || math.IsInf(f, 0) {
 		return append(dst, "null"...)
@@ -153,7 +154,7 @@ func appendJSONFloat(dst []byte, f float64, single bool) []byte {
 		size = 32
 	}
 	format := byte('f')
-	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1e21) {
+	if a := math.Abs(f); a != 0 && (a < 1e-6 || a >= 1<<53) {
 		format = 'e'
 	}
 	return strconv.AppendFloat(dst, f, format, -1, size)

@@ -199,6 +199,8 @@ func scanNumber(dst, src []byte, i int) ([]byte, int, fault) {
 		switch {
 		case over || neg && v > 1<<63:
 			return dst, at, fault{code: CodeRange, at: at, want: "an integer beyond 64 bits; send it as a string"}
+		case neg && v == 0: // only a float has a negative zero
+			return AppendFloat(dst, math.Copysign(0, -1)), i, fault{}
 		case neg:
 			return AppendInt(dst, -int64(v)), i, fault{}
 		}
