@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 )
@@ -69,6 +70,9 @@ func (t *agentTable) len() int {
 	return len(t.names)
 }
 
+// errAgentsMissing tells that numbers before one in the table have no name.
+var errAgentsMissing = errors.New("the log's table of agents has a hole")
+
 // fold takes agent n from a record or a checkpoint.
 func (t *agentTable) fold(n uint32, payload []byte) error {
 	space, rest, ok := cutString(payload)
@@ -82,9 +86,10 @@ func (t *agentTable) fold(n uint32, payload []byte) error {
 		}
 		return nil
 	}
-	if got := t.add(string(space), string(id)); got != n {
-		return fmt.Errorf("agent %d follows agent %d", n, got-1)
+	if int(n) != len(t.names)+1 {
+		return fmt.Errorf("%w: agent %d follows agent %d", errAgentsMissing, n, len(t.names))
 	}
+	t.add(string(space), string(id))
 	return nil
 }
 

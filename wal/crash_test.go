@@ -321,6 +321,7 @@ func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
 		return true, errors.Join(fmt.Errorf("epoch %d after a loss", r.Epoch()), r.Close())
 	}
 	rs, err := r.readAll()
+	epochs, holes := r.Epochs(), r.Holes()
 	if err == nil && (len(rs) == 0 || rs[len(rs)-1].Kind != KindHole) {
 		err = errors.New("no record tells of the loss")
 	}
@@ -328,7 +329,7 @@ func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
 		return true, err
 	}
 	if r, err = open(t.options(fs)); err != nil {
-		return true, fmt.Errorf("after an accepted loss: %w", err)
+		return true, fmt.Errorf("after accepting %q as epoch start %v, holes %v, %d records: %w", lost, epochs, holes, len(rs), err)
 	}
 	return true, r.Close()
 }

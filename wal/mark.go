@@ -57,7 +57,7 @@ func (m *mark) encode(p *[markBytes]byte) {
 	le.PutUint32(p[32:], m.epoch)
 	le.PutUint64(p[40:], m.next)
 	le.PutUint64(p[48:], m.digest)
-	le.PutUint32(p[56:], crc32.Checksum(p[:56], castagnoli))
+	le.PutUint32(p[56:], crcOf(p[:56]))
 }
 
 // decode reports whether p is a valid slot; a valid one of a newer version is
@@ -67,7 +67,7 @@ func (m *mark) decode(p []byte) (bool, error) {
 	if string(p[:4]) != markMagic {
 		return false, nil
 	}
-	if le.Uint32(p[56:]) != crc32.Checksum(p[:56], castagnoli) {
+	if le.Uint32(p[56:]) != crcOf(p[:56]) {
 		return false, nil
 	}
 	if v := le.Uint32(p[4:]); v > markVersion {
@@ -186,3 +186,5 @@ func syncDir(fs vfs.FS, dir string) error {
 	}
 	return nil
 }
+
+func crcOf(p []byte) uint32 { return crc32.Checksum(p, castagnoli) }

@@ -42,7 +42,16 @@ func (r *recovery) tables() error {
 		if len(k) != 5 {
 			return errors.New("the log's table of agents is damaged")
 		}
-		return r.l.agents.fold(binary.BigEndian.Uint32(k[1:]), v)
+		n := binary.BigEndian.Uint32(k[1:])
+		err := r.l.agents.fold(n, v)
+		if errors.Is(err, errAgentsMissing) {
+			if err := r.lost(&LostError{Epoch: r.mark.epoch, Reason: err.Error()}); err != nil {
+				return err
+			}
+			r.l.agents.pad(n - 1)
+			err = r.l.agents.fold(n, v)
+		}
+		return err
 	})
 	return errors.Join(err, scan(r.l.db, prefixProducer, func(k, v []byte) error {
 		if len(k) != 5 {

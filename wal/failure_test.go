@@ -1,0 +1,314 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+)
+
+func TestInUse(t *testing.T) {
+	for name, o := range map[string]Options{"memory": small(newMem()), "disk": {Dir: t.TempDir()}} {
+		t.Run(name, func(t *testing.T) {
+			r := mustOpen(t, o)
+			if _, err := open(o); !errors.Is(err, ErrInUse) {
+				t.Error(err)
+			}
+			r.mustClose(t)
+			mustOpen(t, o).mustClose(t)
+		})
+	}
+}
+
+func TestNewerFormat(t *testing.T) {
+	fs := newMem()
+	mustOpen(t, small(fs)).mustClose(t)
+	write := func(fs vfs.FS, name string, p []byte) {
+		t.Helper()
+		f, err := fs.Create(name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(p); err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	clone := func() *vfs.MemFS {
+		return fs.CrashClone(vfs.CrashCloneCfg{})
+	}
+	// a newer mark
+	c := clone()
+	var p [markBytes]byte
+	(&mark{generation: 8, next: 1, epoch: 1}).encode(&p)
+	p[4] = markVersion + 1
+	crc := crcOf(p[:56])
+	copy(p[56:], []byte{byte(crc), byte(crc >> 8), byte(crc >> 16), byte(crc >> 24)})
+	write(c, "log/mark", p[:])
+	_, err := open(small(c))
+	if e := wantErr[*NewerFormatError](t, err); e.What != "mark" || e.Got != markVersion+1 {
+		t.Error(e)
+	}
+	// a newer store
+	c = clone()
+	names, err := c.List("log/store")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range names {
+		if strings.HasPrefix(n, "marker.format-version.") {
+			if err := c.Remove("log/store/" + n); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	write(c, fmt.Sprintf("log/store/marker.format-version.000099.%03d", storeFormat+1), nil)
+	_, err = open(small(c))
+	if e := wantErr[*NewerFormatError](t, err); e.What != "store" {
+		t.Error(e)
+	}
+}
+
+// TestStoreFormatIsTheNewest fails when a new release of the store has a newer
+// format: raise storeFormat on purpose, not by upgrade.
+func TestStoreFormatIsTheNewest(t *testing.T) {
+	if uint64(storeFormat) != 24 {
+		t.Errorf("the store's format has changed to %d", storeFormat)
+	}
+}
+
+// fails makes operations on files whose path holds part fail from a moment on.
+type fails struct {
+	part string
+	kind errorfs.OpKind
+	err  error
+	on   atomic.Bool
+}
+
+func (f *fails) String() string { return "fails" }
+
+func (f *fails) MaybeError(op errorfs.Op) error {
+	if f.on.Load() && op.Kind == f.kind && strings.Contains(op.Path, f.part) {
+		return f.err
+	}
+	return nil
+}
+
+// TestFailedSyncIsNeverAcknowledged fails writes and syncs of log and mark: the
+// commit must be told so, loudly, and the next open must not miss anything that
+// was acknowledged before.
+func TestFailedSyncIsNeverAcknowledged(t *testing.T) {
+	f := func(part string, kind errorfs.OpKind, cause error) {
+		t.Helper()
+		fs := newMem()
+		inj := &fails{part: part, kind: kind, err: cause}
+		o := small(errorfs.Wrap(fs, inj))
+		var loud atomic.Int64
+		o.Events.Failed = func(error) { loud.Add(1) }
+		r := mustOpen(t, o)
+		p, _ := r.mustFence(t, 1, 1, 1)
+		r.w.Append(p, 1, 1, 1, 0, 0, 1, []byte("kept"))
+		r.mustCommit(t)
+		acked := r.Next() - 1
+		inj.on.Store(true)
+		r.w.Append(p, 2, 1, 1, 0, 0, 1, []byte("not acknowledged"))
+		if err := r.commit(); !errors.Is(err, ErrFailed) {
+			t.Errorf("%s: %v", part, err)
+		}
+		if r.Next()-1 != acked {
+			t.Errorf("%s: offset %d is shown as durable", part, r.Next()-1)
+		}
+		if err := r.w.Wall(); !errors.Is(err, ErrFailed) {
+			t.Errorf("%s: %v", part, err)
+		}
+		if v := r.w.Append(p, 3, 1, 1, 0, 0, 1, nil); v != Refuse {
+			t.Errorf("%s: %v", part, v)
+		}
+		if err := r.commit(); !errors.Is(err, ErrFailed) {
+			t.Errorf("%s: %v", part, err)
+		}
+		if err := r.Close(); !errors.Is(err, ErrFailed) {
+			t.Errorf("%s: %v", part, err)
+		}
+		if loud.Load() != 1 {
+			t.Errorf("%s: told %d times", part, loud.Load())
+		}
+		after := mustOpen(t, small(fs.CrashClone(vfs.CrashCloneCfg{})))
+		if rs := after.all(t); uint64(len(rs)) < acked || string(rs[acked-1].Payload) != "kept" {
+			t.Errorf("%s: %d records", part, len(rs))
+		}
+		after.mustClose(t)
+	}
+	f(".log", errorfs.OpFileWrite, syscall.ENOSPC)
+	f(".log", errorfs.OpFileSyncData, syscall.EIO)
+	f("mark", errorfs.OpFileWriteAt, syscall.EIO)
+	f("mark", errorfs.OpFileSyncData, syscall.EIO)
+}
+
+func TestDiskWall(t *testing.T) {
+	c := newClock()
+	var free atomic.Uint64
+	free.Store(1 << 40)
+	o := small(newMem())
+	o.Now, o.DiskMin = c.now, 1<<20
+	o.DiskFree = func(string) (uint64, error) { return free.Load(), nil }
+	var told []bool
+	o.Events.Wall = func(full bool, _, _ uint64) { told = append(told, full) }
+	r := mustOpen(t, o)
+	defer r.mustClose(t)
+	p, _ := r.mustFence(t, 1, 1, 1)
+	put := func(want Verdict) {
+		t.Helper()
+		if v := r.w.Append(p, r.w.NextSeq(p), 1, 1, 0, 0, 1, []byte("x")); v != want {
+			t.Errorf("%v, want %v", v, want)
+		}
+	}
+	put(Stored)
+	r.mustCommit(t)
+	free.Store(1<<20 - 1)
+	put(Stored) // not asked yet
+	if r.w.Wall() != nil {
+		t.Error("asked twice within a second")
+	}
+	c.add(time.Second)
+	if err := r.w.Wall(); !errors.Is(err, ErrDiskFull) {
+		t.Error(err)
+	}
+	put(Refuse)
+	if v := r.w.Append(p, 1, 1, 1, 0, 0, 1, []byte("x")); v != Duplicate {
+		t.Error(v) // what is settled stays so
+	}
+	if v := r.w.Lost(p, r.w.NextSeq(p), 9, nil); v != Refuse {
+		t.Error(v)
+	}
+	if _, _, err := r.w.Fence(key(2), 1, 1); !errors.Is(err, ErrDiskFull) {
+		t.Error(err)
+	}
+	if r.w.System(KindTick, 0, 0, nil) != 0 || r.w.Pos(p, nil) != Refuse {
+		t.Error("taken at the wall")
+	}
+	r.mustCommit(t) // what was taken before is made durable
+	if n := len(r.all(t)); uint64(n) != r.Next()-1 || r.Wall() == nil {
+		t.Error(n, r.Wall())
+	}
+	free.Store(1 << 30)
+	c.add(time.Second)
+	if err := r.w.Wall(); err != nil {
+		t.Error(err)
+	}
+	put(Stored)
+	r.mustCommit(t)
+	if fmt.Sprint(told) != "[true false]" {
+		t.Error(told)
+	}
+}
+
+// TestDamagedTailIsNoticed cuts and flips the newest WAL of a log that was left
+// without a close: each loss must be noticed, by the mark if not by the store.
+func TestDamagedTailIsNoticed(t *testing.T) {
+	fs := newMem()
+	o := small(fs)
+	r := mustOpen(t, o)
+	p, _ := r.mustFence(t, 1, 1, 1)
+	for i := range uint64(20) {
+		r.w.Append(p, i+1, 1, 1, 0, 0, 1, bytes.Repeat([]byte{byte(i)}, 300))
+		r.mustCommit(t)
+	}
+	acked := r.Next() - 1
+	left := fs.CrashClone(vfs.CrashCloneCfg{})
+	r.mustClose(t)
+	name := newest(left, "log/store", ".log")
+	f, err := left.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := io.ReadAll(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	used := len(bytes.TrimRight(data, "\x00"))
+	byMark := 0
+	try := func(what string, p []byte) {
+		t.Helper()
+		c := left.CrashClone(vfs.CrashCloneCfg{})
+		w, err := c.Create(name, vfs.WriteCategoryUnspecified)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err = w.Write(p); err == nil {
+			err = errors.Join(w.Sync(), w.Close())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := open(small(c))
+		if err == nil {
+			rs, err := r.readAll()
+			if err != nil || uint64(len(rs)) < acked {
+				t.Errorf("%s: %d of %d records, unnoticed (%v)", what, len(rs), acked, err)
+			}
+			r.mustClose(t)
+			return
+		}
+		var lost *LostError
+		if errors.As(err, &lost) {
+			byMark++
+			if lost.From == 0 || lost.To != acked {
+				t.Errorf("%s: %v", what, lost)
+			}
+		}
+	}
+	for at := 0; at < used; at += 1 + used/40 {
+		try(fmt.Sprintf("cut at %d", at), data[:at])
+		p := bytes.Clone(data)
+		p[at] ^= 4
+		try(fmt.Sprintf("flip at %d", at), p)
+	}
+	if byMark == 0 {
+		t.Error("the mark was never needed")
+	}
+}
+
+func TestMarkIsNeeded(t *testing.T) {
+	fs := newMem()
+	mustOpen(t, small(fs)).mustClose(t)
+	if err := fs.Remove("log/mark"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(small(fs))
+	wantErr[*LostError](t, err)
+	o := small(fs)
+	o.AcceptLoss = true
+	r := mustOpen(t, o)
+	if r.Epoch() != 2 {
+		t.Error("epoch ", r.Epoch())
+	}
+	r.mustClose(t)
+	mustOpen(t, small(fs)).mustClose(t)
+}
+
+func TestAppendDoesNotAllocate(t *testing.T) {
+	r := mustOpen(t, small(newMem()))
+	defer r.mustClose(t)
+	p, _ := r.mustFence(t, 1, 1, 1)
+	space, id, text := []byte("main"), []byte("agent-1"), make([]byte, 132)
+	r.w.Agent(space, id)
+	if n := testing.AllocsPerRun(5000, func() {
+		a := r.w.Agent(space, id)
+		if v := r.w.Append(p, r.w.NextSeq(p), 1, 1, a, 7, 1, text); v != Stored {
+			t.Fatal(v)
+		}
+	}); n != 0 {
+		t.Errorf("%v allocations per record", n)
+	}
+}
