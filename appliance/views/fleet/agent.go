@@ -175,6 +175,7 @@ type label struct{ k, v string }
 type agent struct {
 	num      uint32
 	producer uint32 // the last one that spoke for it
+	speaker  *producer
 	place    int    // in the producer's list; not saved
 	touched  uint64 // generation of Apply that changed it last; not saved
 	dirty    bool   // not saved

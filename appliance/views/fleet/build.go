@@ -21,7 +21,7 @@ func (v *View) row(a *agent) Agent {
 			a.counts[cMessages], a.counts[cErrors], a.counts[cFailed], a.counts[cDenied], a.counts[cCancelled], a.counts[cShed]},
 		Usage: Usage{a.usage.tok[0], a.usage.tok[1], a.usage.tok[2], a.usage.tok[3], a.usage.tok[4], a.usage.cost, qualityNames[a.usage.quality]},
 	}
-	if p := v.prods[a.producer]; p != nil && p.open {
+	if p := a.speaker; p != nil && p.open {
 		r.Links = 1
 	}
 	if len(a.labels) > 0 {

@@ -10,6 +10,9 @@ import (
 // skew is how far ahead of the log's clock a stated instant may lie.
 const skew = 5 * minute
 
+// heartbeatMax is the longest promise that is one, in milliseconds: a week.
+const heartbeatMax = 7 * 86400e3
+
 func (v *View) fold(r *block.Record, w *wire.View) {
 	v.offset = r.Offset
 	v.clock = max(v.clock, r.Recv)
@@ -172,8 +175,8 @@ func (v *View) declare(a *agent, ts int64, w *wire.View) {
 	if m := w.Str(wire.FManager); len(m) > 0 {
 		v.manage(a, string(m), true)
 	}
-	if hb, ok := w.Int(wire.FHeartbeatMs); ok && hb >= 0 {
-		a.heartbeat = min(hb, 1<<40) * 1e6
+	if hb, ok := w.Float(wire.FHeartbeatMs); ok && hb >= 0 && hb <= heartbeatMax {
+		a.heartbeat = int64(hb * 1e6)
 	}
 	if w.Has(wire.FLabels) {
 		a.labels = a.labels[:0:0]
@@ -277,7 +280,7 @@ func (v *View) lost(r *block.Record) {
 // else to the producer's first agent.
 func (v *View) shed(r *block.Record) {
 	num := r.Agent
-	if q := v.prods[r.Producer]; num == 0 && q != nil {
+	if q := v.prods[r.Producer]; num == 0 && q != nil && len(q.agents) > 0 {
 		num = lowest(q.agents)
 	}
 	if a := v.agent(num); a != nil && r.To() >= r.Seq {

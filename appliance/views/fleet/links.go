@@ -27,14 +27,14 @@ func (v *View) speaks(a *agent, p uint32) {
 	v.leave(a)
 	a.producer = p
 	q := v.producer(p)
-	a.place = len(q.agents)
+	a.speaker, a.place = q, len(q.agents)
 	q.agents = append(q.agents, a.num)
 }
 
 func (v *View) producer(p uint32) *producer {
 	q := v.prods[p]
 	if q == nil {
-		q = &producer{}
+		q = &producer{dirty: v.left[p]} // the snapshot's former entry must go
 		v.prods[p] = q
 		delete(v.left, p)
 	}
@@ -42,7 +42,7 @@ func (v *View) producer(p uint32) *producer {
 }
 
 func (v *View) leave(a *agent) {
-	q := v.prods[a.producer]
+	q := a.speaker
 	if q == nil {
 		return
 	}

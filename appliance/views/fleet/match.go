@@ -86,8 +86,7 @@ func (m *matched) Field(name string) query.Value {
 	case "workers":
 		return query.N(float64(a.workers))
 	case "links":
-		p := m.v.prods[a.producer]
-		return query.B(p != nil && p.open)
+		return query.B(a.speaker != nil && a.speaker.open)
 	}
 	if k, ok := strings.CutPrefix(name, "labels."); ok {
 		return query.T(a.label(k))

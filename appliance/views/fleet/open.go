@@ -68,7 +68,7 @@ func (v *View) start(a *agent, typ wire.Type, h uint64, ts int64, off uint64, id
 		if s.name == "" {
 			s.name = clip(w.Str(wire.FMsg))
 		}
-		if to := w.Str(wire.FTo); len(to) > 0 && string(to) != a.id {
+		if to := toward(w); len(to) > 0 && string(to) != a.id {
 			s.from = a.id
 			v.usageOf(a, &s, ts, w)
 			v.delegate(a, to, s)
@@ -78,6 +78,16 @@ func (v *View) start(a *agent, typ wire.Type, h uint64, ts int64, off uint64, id
 	v.usageOf(a, &s, ts, w)
 	v.hold(a, s)
 	v.imply(a, ts)
+}
+
+// toward returns the first id that the event is addressed to.
+func toward(w *wire.View) (to []byte) {
+	w.To(func(id []byte) {
+		if to == nil {
+			to = id
+		}
+	})
+	return to
 }
 
 // clip bounds a text kept in memory.
@@ -151,7 +161,7 @@ func (v *View) update(a *agent, i int, ts int64, w *wire.View) {
 	}
 	v.usageOf(a, s, ts, w)
 	v.touch(a)
-	to := w.Str(wire.FTo)
+	to := toward(w)
 	if wire.Type(s.typ) != wire.TypeTask || len(to) == 0 || string(to) == a.id {
 		return
 	}
@@ -178,7 +188,7 @@ func (v *View) close(a, has *agent, at int, typ wire.Type, h uint64, ts int64, o
 		if typ == wire.TypeTool {
 			s.call = call(w)
 		}
-		if to := w.Str(wire.FTo); typ == wire.TypeTask && len(to) > 0 && string(to) != a.id {
+		if to := toward(w); typ == wire.TypeTask && len(to) > 0 && string(to) != a.id {
 			key := string(v.keyOf(a.space, string(to)))
 			if b := v.get(v.byID[key]); b != nil {
 				v.manage(b, a.id, false)

@@ -228,7 +228,7 @@ func (v *View) schedule(a *agent) {
 		if a.heartbeat > 0 && a.recv > 0 && a.judged(vdSilent) < 0 {
 			t = min(t, a.recv+heartbeatMiss*a.heartbeat)
 		}
-		if p := v.unlinked(a); p != nil && a.atWork() && !a.has(rlLink) {
+		if p := a.unlinked(); p != nil && a.atWork() && !a.has(rlLink) {
 			t = min(t, max(p.closed, a.recv)+unknownAfter)
 		}
 		if !a.said && a.state == stRunning && len(a.open) == 0 && a.recv > 0 {
@@ -239,8 +239,8 @@ func (v *View) schedule(a *agent) {
 }
 
 // unlinked returns the agent's producer where its link has closed.
-func (v *View) unlinked(a *agent) *producer {
-	if p := v.prods[a.producer]; p != nil && !p.open && p.closed != 0 {
+func (a *agent) unlinked() *producer {
+	if p := a.speaker; p != nil && !p.open && p.closed != 0 {
 		return p
 	}
 	return nil
@@ -279,7 +279,7 @@ func (v *View) timers(a *agent) (changed bool) {
 		v.judge(a, vdSilent, rlHeartbeat, a.recv, a.heartbeat, "", []uint64{a.lastOff})
 		changed = true
 	}
-	if p := v.unlinked(a); p != nil && a.atWork() && v.clock-max(p.closed, a.recv) > unknownAfter && !a.has(rlLink) {
+	if p := a.unlinked(); p != nil && a.atWork() && v.clock-max(p.closed, a.recv) > unknownAfter && !a.has(rlLink) {
 		v.judge(a, vdUnknown, rlLink, p.closed, 0, "", []uint64{p.off})
 		changed = true
 	}

@@ -1,0 +1,91 @@
+//go:build linux
+
+package fleet
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+
+	"golang.org/x/sys/unix"
+)
+
+// BenchmarkApply folds a seeded mix of spans, usage, metrics and messages of
+// 65,000 agents, about 130 B each.
+func BenchmarkApply(b *testing.B) {
+	const agents = 65000
+	names := &dict{}
+	for i := range agents {
+		names.add("main", fmt.Sprintf("agent-%05d", i))
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	var blocks []*block.Block
+	base, now := uint64(1), int64(1_700_000_000e9)
+	open := map[uint32]string{}
+	for serial := 0; len(blocks) < 128; {
+		bb := block.NewBuilder(base, 1<<18)
+		for range 1024 {
+			num := uint32(rng.IntN(agents)) + 1
+			now += 4e3
+			serial++
+			e := wire.Event{Type: wire.TypeTool, TS: now / 1e6 * 1e6, Name: "Bash", Span: fmt.Sprintf("span-%016x", serial), Run: "run-1"}
+			switch k := rng.IntN(10); {
+			case k < 6 && open[num] != "":
+				e.Phase, e.Status, e.Span = wire.PhaseEnd, wire.StatusOK, open[num]
+				delete(open, num)
+			case k < 6:
+				e.Phase, open[num] = wire.PhaseStart, e.Span
+			case k < 8:
+				e = wire.Event{Type: wire.TypeMetrics, TS: e.TS, Name: "host", Msg: "cpu and memory of the process here"}
+			case k < 9:
+				e = wire.Event{Type: wire.TypeMessage, TS: e.TS, Kind: "text", Msg: "a message between two agents of the fleet"}
+			default:
+				e = wire.Event{Type: wire.TypeLLM, TS: e.TS, Name: "claude", Span: e.Span, Usage: &wire.Usage{Input: 1200, Output: 80, CostNanoUSD: 9000}}
+			}
+			put(bb, num, now, &e)
+		}
+		blocks = append(blocks, bb.Block())
+		base += 1024
+	}
+	v := New(names)
+	views := make([][]wire.View, len(blocks))
+	for i, blk := range blocks {
+		views[i] = parse(blk)
+	}
+	before := heap()
+	for i, blk := range blocks {
+		v.Apply(blk, 0, views[i])
+	}
+	used := float64(heap()-before) / agents
+	b.ReportAllocs()
+	cpu := cpuTime()
+	b.ResetTimer()
+	n := 0
+	for b.Loop() {
+		v.Apply(blocks[n%len(blocks)], 0, views[n%len(blocks)])
+		n++
+	}
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(n*1024), "cpu-ns/record")
+	b.ReportMetric(used, "B/agent")
+	runtime.KeepAlive(v)
+}
+
+// cpuTime is the process's own: other load on the machine does not count.
+func cpuTime() int64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
