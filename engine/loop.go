@@ -334,13 +334,24 @@ func (l *loop) pause(lk *link, why linkFlag) {
 	lk.flags |= why
 }
 
-// resume takes one reason away.
+// resume takes one reason away. When it was the last, reading goes on: first
+// with a message in parts that was whole but could not be delivered, since it
+// lies with us, and netpoll may have nothing to show.
 func (l *loop) resume(lk *link, why linkFlag) {
 	if lk.flags&why == 0 {
 		return
 	}
 	lk.flags &^= why
-	if lk.flags&linkPaused == 0 {
+	if lk.flags&linkPaused != 0 {
+		return
+	}
+	if lk.cold != 0 && l.joins.at(lk.cold).whole {
+		if !l.deliverJoin(lk) {
+			return // it waits for the ring, still paused
+		}
+		l.flush(lk)
+	}
+	if lk.state < linkGone && lk.flags&linkPaused == 0 {
 		l.io.Resume(lk.h)
 	}
 }

@@ -153,7 +153,7 @@ func TestIdleLinkMemory(t *testing.T) {
 	// The clients' net.Conns are this process' too; what one costs is measured
 	// alone, against a listener whose kernel queue is all that answers.
 	sink := sinkhole(t)
-	const warm, n = 500, 2500
+	const warm, n = 500, 1500
 	fleet(t, h.addr.String(), 0, warm)
 	a := heap()
 	fleet(t, h.addr.String(), warm, n)
@@ -197,7 +197,7 @@ func TestNoAllocations(t *testing.T) {
 	}
 	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
 		h := newHouse(t, nil, nil)
-		const links, rounds, each = 1000, 20, 20
+		const links, rounds, each = 1000, 10, 20
 		var cs []net.Conn
 		if codec == wire.MsgPack {
 			cs = fleet(t, h.addr.String(), 0, links)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/engine/ring"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
 
@@ -36,6 +37,7 @@ type rigConn struct {
 	paused  bool
 	again   bool // Resume asked for a Read
 	blocked bool // Write keeps bytes in queued
+	writes  int
 	queued  []byte
 	timer   int64 // 0 = off
 	ended   bool  // CloseAfterFlush or Abort
@@ -71,6 +73,9 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	}
 	r.srv = newServer(cfg)
 	r.l = r.srv.addLoop((*rigIO)(r))
+	if cfg.RingBytes == 0 {
+		r.l.ring = ring.New(2<<20, 128<<10) // enough, and quick to make
+	}
 	return r
 }
 
@@ -111,6 +116,7 @@ func (r *rigIO) Write(h netpoll.Handle, p []byte) error {
 	}
 	r.last = c
 	c.batch = append(c.batch, p...)
+	c.writes++
 	return nil
 }
 func (r *rigIO) Now() int64 { return r.now }

@@ -70,23 +70,11 @@ func (l *loop) retry() {
 	l.waiting.Store(false)
 }
 
-// again lets one link try once more. A message in parts lies with us, not with
-// netpoll, so nothing but this would deliver it.
+// again lets one link try once more, ahead of those that came later.
 func (l *loop) again(lk *link) {
-	lk.flags = lk.flags&^linkFull | linkTurn
-	if lk.flags&linkPaused != 0 {
-		return
-	}
-	if lk.cold != 0 && l.joins.at(lk.cold).whole {
-		if !l.deliverJoin(lk) {
-			return // it waits again, still paused
-		}
-		l.flush(lk)
-	}
-	if lk.state < linkGone && lk.flags&linkPaused == 0 {
-		l.io.SetTimer(lk.h, l.srv.cfg.Ping)
-		l.io.Resume(lk.h)
-	}
+	lk.flags |= linkTurn
+	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
+	l.resume(lk, linkFull)
 }
 
 // bye publishes the link's last item, now or as soon as there is room.

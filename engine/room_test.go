@@ -222,3 +222,35 @@ func TestRandomPressure(t *testing.T) {
 		t.Error("no pressure")
 	}
 }
+
+// TestTwoReasonsToPause: a message in parts that met a full ring while its
+// sender does not read is delivered when both are over, with nothing more sent.
+func TestTwoReasonsToPause(t *testing.T) {
+	for _, ringFirst := range []bool{true, false} {
+		r := newRig(t, nil)
+		a := r.agent(wire.MsgPack, "a")
+		big := event("output", strings.Repeat("x", 200<<10))
+		seq := uint64(1)
+		for ; !a.paused; seq++ {
+			m := wire.AppendEvents(nil, wire.MsgPack, seq, nil, big)
+			r.feed(a, clientFrame(0x02, m[:1000]), clientFrame(0x80, m[1000:]))
+		}
+		if len(a.tail) > 0 {
+			t.Fatal("not in parts")
+		}
+		r.l.slow(r.l.links.at(a.h))
+		its := r.items()
+		free := func() { r.srv.Freed(0); r.wake() }
+		if ringFirst {
+			free()
+			r.unblock(a)
+		} else {
+			r.unblock(a)
+			free()
+		}
+		its = append(its, r.items()...)
+		if n := len(strings.Fields(numbers(its)["0"])); n != int(seq-1) || a.paused {
+			t.Errorf("ring first %v: %d events of %d, paused %v", ringFirst, n, seq-1, a.paused)
+		}
+	}
+}

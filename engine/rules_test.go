@@ -126,14 +126,16 @@ var rules = []struct {
 }
 
 func TestRules(t *testing.T) {
+	rec := &recorder{}
+	r := newRig(t, func(cfg *Config) { cfg.Sockets = Sockets{"/v1/live": rec} })
 	for _, c := range rules {
 		for _, by := range []int{len(c.in), 1, 3, 4096} {
 			if by == 1 && len(c.in) > 4096 || by == 3 && len(c.in) > 4096 {
 				continue
 			}
 			t.Run(fmt.Sprintf("%s/by=%d", c.name, by), func(t *testing.T) {
-				rec := &recorder{}
-				r := newRig(t, func(cfg *Config) { cfg.Sockets = Sockets{"/v1/live": rec} })
+				r.reset(t)
+				*rec = recorder{}
 				k := r.dial()
 				r.feed(k, upgradeRequest("/v1/live", "Authorization: Bearer good"))
 				if rec.opened != 1 {

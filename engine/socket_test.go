@@ -102,3 +102,18 @@ func TestSocketRefusedByGate(t *testing.T) {
 		t.Errorf("%q", c.out)
 	}
 }
+
+// TestAnswer: what answers one read goes out in one write.
+func TestAnswer(t *testing.T) {
+	r, rec, c := socketRig(t)
+	rec.then = func(s Socket, op ws.OpCode, p []byte) { s.Answer(op, p) }
+	c.writes = 0
+	var in []byte
+	for range 32 {
+		in = append(in, clientFrame(0x81, []byte("ping-pong"))...)
+	}
+	r.feed(c, in)
+	if n := len(readServer(t, c.out)); n != 32 || c.writes != 1 {
+		t.Errorf("%d answers in %d writes", n, c.writes)
+	}
+}
