@@ -179,7 +179,7 @@ func (l *Loop) addListener(fd, tag int) error {
 func (l *Loop) closeListeners() {
 	for _, ln := range l.listeners {
 		if l.running && ln.mutedTo == 0 {
-			for l.acceptOne(ln) {
+			for n := 0; n < acceptsAtEnd && l.acceptOne(ln); n++ {
 			}
 		}
 		_ = unix.Close(int(ln.fd))

@@ -82,6 +82,7 @@ const wakeSlot = 1<<31 - 1
 const (
 	closesPerCycle  = 128
 	acceptsPerCycle = 64
+	acceptsAtEnd    = 1 << 16 // a listener's queue is no longer than that
 	muteFor         = 100 * time.Millisecond
 )
 

@@ -14,7 +14,8 @@ import (
 const keptMax = 16 << 10
 
 // Pause stops reading from the connection. Bytes Read did not consume are
-// kept. Unknown handles are ignored.
+// kept. That the peer closed its side shows only after Resume; a reset ends
+// the connection at once. Unknown handles are ignored.
 func (l *Loop) Pause(h Handle) {
 	if c := l.usable(h); c != nil && !c.has(isPaused) {
 		c.flags |= isPaused
