@@ -11,10 +11,12 @@ import (
 //
 //	e u8 | exceptions u | exception… | integer column of the n values of m
 //
-// An exception (distance to the one before u, 8 bytes LE) is a value that is
-// no such decimal: NaN, infinities, -0, long fractions. Its m repeats the one
-// before, which costs next to nothing. Division is correctly rounded, so
-// m/10^e is the very float64 that the decimal's text denotes.
+// Division is correctly rounded, so m/10^e is the very float64 that the
+// decimal's text denotes. An exception is a value that is not: the distance to
+// the exception before u, then w u. w > 0: the value is so many units in the
+// last place from m/10^e, zigzag(units) = w-1; sums of decimals often are. w = 0:
+// 8 bytes LE hold it (NaN, infinities, -0, long fractions), and its m repeats
+// the one before, which costs next to nothing.
 const maxExp = 15
 
 // maxMantissa bounds m: up to here float64(m) is exact.
@@ -33,45 +35,69 @@ func mantissa(v float64, e int) (int64, bool) {
 	return m, math.Float64bits(float64(m)/p) == math.Float64bits(v)
 }
 
-// exponent finds the e that suits the most of (a sample of) vs.
-func exponent(vs []float64) (e, misses int) {
+// nearUnits bounds the distance, in units in the last place, that is stored as
+// such.
+const nearUnits = 1 << 20
+
+// nearMantissa finds the m for which m/10^e is next to v, and how many units
+// in the last place v lies beyond it; ok is false where that is too far.
+func nearMantissa(v float64, e int) (m, units int64, ok bool) {
+	p := pow10[e&15]
+	f := v * p
+	if !(f >= -maxMantissa && f <= maxMantissa) {
+		return 0, 0, false
+	}
+	m = int64(math.RoundToEven(f))
+	units = int64(math.Float64bits(v) - math.Float64bits(float64(m)/p))
+	return m, units, units > -nearUnits && units < nearUnits
+}
+
+// exponent finds the e that makes (a sample of) vs smallest: each digit costs
+// some bits a value, each exception some bytes.
+func exponent(vs []float64) (e int) {
+	const digit, near, far = 4, 20, 76 // bits, rounded up
 	step := max(len(vs)/48, 1)
-	misses = len(vs) + 1
+	best := math.MaxInt
 	for c := 0; c <= maxExp; c++ {
-		miss := 0
-		for i := 0; i < len(vs); i += step {
-			if _, ok := mantissa(vs[i], c); !ok {
-				if miss++; miss >= misses {
-					break
-				}
+		cost := 0
+		for i := 0; i < len(vs) && cost < best; i += step {
+			cost += digit * c
+			if _, units, ok := nearMantissa(vs[i], c); !ok {
+				cost += far
+			} else if units != 0 {
+				cost += near
 			}
 		}
-		if miss < misses {
-			e, misses = c, miss
-		}
-		if miss == 0 {
-			break
+		if cost < best {
+			e, best = c, cost
 		}
 	}
-	return e, misses
+	return e
 }
 
 // appendDecimal appends vs to dst, or reports false when so few are decimals
 // that another encoding must be smaller; dst's spare capacity is then used up.
 func (s *scratch) appendDecimal(dst []byte, vs []float64) ([]byte, bool) {
-	e, _ := exponent(vs)
+	e := exponent(vs)
 	s.ints = s.ints[:0]
 	s.bytes = s.bytes[:0]
-	last, at, exceptions := int64(0), 0, 0
+	last, at, exceptions, far := int64(0), 0, 0, 0
 	for i, v := range vs {
-		m, ok := mantissa(v, e)
+		m, units, ok := nearMantissa(v, e)
+		if !ok || units != 0 {
+			exceptions++
+			s.bytes = binary.AppendUvarint(s.bytes, uint64(i-at))
+			at = i
+		}
 		if !ok {
-			if exceptions++; exceptions*2 > len(vs) {
+			if far++; far*2 > len(vs) {
 				return dst, false
 			}
-			s.bytes = binary.AppendUvarint(s.bytes, uint64(i-at))
+			s.bytes = append(s.bytes, 0)
 			s.bytes = binary.LittleEndian.AppendUint64(s.bytes, math.Float64bits(v))
-			m, at = last, i
+			m = last
+		} else if units != 0 {
+			s.bytes = binary.AppendUvarint(s.bytes, uint64(units)<<1^uint64(units>>63)+1)
 		}
 		s.ints = append(s.ints, m)
 		last = m
@@ -91,7 +117,9 @@ func (s *scratch) decodeDecimal(b []byte, vs []float64, n int) ([]float64, error
 	skip := r
 	for range exceptions {
 		r.uvarint()
-		r.uint64()
+		if r.uvarint() == 0 {
+			r.uint64()
+		}
 	}
 	if r.bad {
 		return vs, fmt.Errorf("%w: %d exceptions in %d bytes", ErrCorrupt, exceptions, len(b))
@@ -112,12 +140,16 @@ func (s *scratch) decodeDecimal(b []byte, vs []float64, n int) ([]float64, error
 	}
 	out, at := vs[start:], uint64(0)
 	for range exceptions {
-		at += skip.uvarint()
-		bits := skip.uint64()
-		if at >= uint64(n) {
+		d, w := skip.uvarint(), skip.uvarint()
+		if at += d; d >= uint64(n) || at >= uint64(n) {
 			return vs[:start], fmt.Errorf("%w: exception %d of %d values", ErrCorrupt, at, n)
 		}
-		out[at] = math.Float64frombits(bits)
+		if w == 0 {
+			out[at] = math.Float64frombits(skip.uint64())
+		} else {
+			w--
+			out[at] = math.Float64frombits(math.Float64bits(out[at]) + uint64(int64(w>>1)^-int64(w&1)))
+		}
 	}
 	return vs, nil
 }
