@@ -222,6 +222,10 @@ func scanString(dst, src []byte, i int) ([]byte, int, fault) {
 	var high byte
 	for ; j < len(src); j++ {
 		c := src[j]
+		if simple[c] {
+			high |= c
+			continue
+		}
 		if c == '"' {
 			if high >= 0x80 && !utf8.Valid(src[from:j]) {
 				return dst, i, notUTF8(i)
@@ -232,13 +236,18 @@ func scanString(dst, src []byte, i int) ([]byte, int, fault) {
 		if c == '\\' {
 			return scanEscaped(dst, src, i, j)
 		}
-		if c < 0x20 {
-			return dst, i, badJSON(i, "a control character in a string")
-		}
-		high |= c
+		return dst, i, badJSON(i, "a control character in a string")
 	}
 	return dst, i, badJSON(i, "a string without an end")
 }
+
+// simple marks the bytes that stand for themselves in a JSON string.
+var simple = func() (t [256]bool) {
+	for c := 0x20; c < 256; c++ {
+		t[c] = c != '"' && c != '\\'
+	}
+	return t
+}()
 
 // scanEscaped does a string whose first escape is at src[j].
 func scanEscaped(dst, src []byte, at, j int) ([]byte, int, fault) {
@@ -328,11 +337,10 @@ func hex4(s []byte, i int) (r rune, ok bool) {
 // stringEnd returns the index behind the string that starts at src[i], -1 when it has no end.
 func stringEnd(src []byte, i int) int {
 	for i++; i < len(src); i++ {
-		switch src[i] {
-		case '\\':
-			i++
-		case '"':
+		if c := src[i]; c == '"' {
 			return i + 1
+		} else if c == '\\' {
+			i++
 		}
 	}
 	return -1

@@ -5,7 +5,12 @@ package wire
 func elementEnd(src []byte, i int) int {
 	depth := 0
 	for i < len(src) {
-		switch src[i] {
+		c := src[i]
+		if !structural[c] {
+			i++
+			continue
+		}
+		switch c {
 		case '"':
 			if i = stringEnd(src, i); i < 0 {
 				return -1
@@ -27,6 +32,9 @@ func elementEnd(src []byte, i int) int {
 	}
 	return -1
 }
+
+// structural marks the bytes that elementEnd looks at.
+var structural = [256]bool{'"': true, '{': true, '[': true, '}': true, ']': true, ',': true}
 
 // arrayEnd returns the index of the bracket that closes the array whose first element would be at src[i], and the
 // number of elements; -1 when there is none.
