@@ -54,6 +54,10 @@ func (v *View) numbers(r *block.Record, w *wire.View) {
 	w.Numbers(wire.FMetrics, func(name []byte, x float64) { v.sample(a, w, name, x, false) })
 	w.Numbers(wire.FCounters, func(name []byte, x float64) { v.sample(a, w, name, x, false) })
 	w.Numbers(wire.FDeltas, func(name []byte, x float64) { v.sample(a, w, name, x, true) })
+	if v.cur.unit == nil {
+		// One unit a metric: {name: unit}.
+		w.Strings(wire.FUnit, func(name, unit []byte) { v.units.set(a.space, name, unit) })
+	}
 }
 
 // sample appends x, or adds it to the series' sum.
