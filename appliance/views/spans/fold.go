@@ -139,7 +139,13 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 		}
 	}
 	word(&s.name, wire.FName)
-	word(&s.to, wire.FTo)
+	to := false
+	w.To(func(id []byte) {
+		if !to && string(id) != s.to {
+			s.to = v.intern(id)
+		}
+		to = true
+	})
 	word(&s.task, wire.FTask)
 	word(&s.session, wire.FSession)
 	word(&s.kind, wire.FKind)

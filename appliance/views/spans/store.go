@@ -301,7 +301,11 @@ func (v *View) loadOpen(k, val []byte) error {
 
 func (v *View) loadCounts(k, val []byte) error {
 	c := coder{b: val, read: true}
-	n := v.countsOf(binary.BigEndian.Uint32(k[2:]))
+	num := binary.BigEndian.Uint32(k[2:])
+	if space, _, ok := v.names.Agent(num); ok {
+		v.space(space)
+	}
+	n := v.countsOf(num)
 	c.counts(&n.n)
 	n.dirty = false
 	v.changed, v.whose = v.changed[:0], v.whose[:0]
