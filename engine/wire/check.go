@@ -49,20 +49,20 @@ var fieldRules = [fieldCount]rule{
 // Known fields have the types that PROTOCOL names and come at most once; nil counts as absent. Names in metrics,
 // counters, deltas and labels come at most once. All other names are kept as sent, also twice: then the last
 // counts. Every key is a string and every string UTF-8, at any depth; extension types are refused.
-func checkEvent(b []byte, at int, h *Head) (int, fault) {
+func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 	*h = Head{}
 	k, n, i := token(b, at)
 	if k != kMap {
 		if k == kBad {
-			return at, fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
+			return at, &fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
 		}
-		return at, fault{code: CodeType, at: at, want: "wants a map"}
+		return at, &fault{code: CodeType, at: at, want: "wants a map"}
 	}
 	var seen uint64
 	var run []byte
 	var tsMs int64
 	numbers := 0
-	var ft fault
+	var ft *fault
 	for ; n > 0; n-- {
 		keyAt := i
 		k, kn, next := token(b, i)
@@ -73,7 +73,7 @@ func checkEvent(b []byte, at int, h *Head) (int, fault) {
 		f := FieldOf(b[next:i])
 		if f == FUnknown {
 			if !utf8.Valid(b[next:i]) {
-				return keyAt, fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
+				return keyAt, &fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
 			}
 			if i, ft = checkAny(b, i, 1); ft.bad() {
 				return i, ft
@@ -81,7 +81,7 @@ func checkEvent(b []byte, at int, h *Head) (int, fault) {
 			continue
 		}
 		if seen&(1<<f) != 0 {
-			return keyAt, fault{code: CodeDuplicate, at: i, want: "given twice"}
+			return keyAt, &fault{code: CodeDuplicate, at: i, want: "given twice"}
 		}
 		seen |= 1 << f
 		if i < len(b) && b[i] == 0xc0 { // nil is absent
@@ -126,7 +126,7 @@ func checkEvent(b []byte, at int, h *Head) (int, fault) {
 		switch r {
 		case rText, rID:
 			if r == rID && sn > MaxID {
-				return i, fault{code: CodeSize, at: valueAt, want: "an id has at most 128 bytes"}
+				return i, &fault{code: CodeSize, at: valueAt, want: "an id has at most 128 bytes"}
 			}
 			if !utf8.Valid(s) {
 				return i, notUTF8(valueAt)
@@ -157,14 +157,14 @@ func checkEvent(b []byte, at int, h *Head) (int, fault) {
 		}
 	}
 	if h.Type == 0 {
-		return i, fault{code: CodeMissing, at: at, want: "an event needs a type", name: "type"}
+		return i, &fault{code: CodeMissing, at: at, want: "an event needs a type", name: "type"}
 	}
 	if h.Phase != PhaseWhole {
 		if !h.Type.SpanLike() {
-			return i, fault{code: CodeEnum, at: at, want: "only run, task, llm, tool, ask and span have phases", name: "phase"}
+			return i, &fault{code: CodeEnum, at: at, want: "only run, task, llm, tool, ask and span have phases", name: "phase"}
 		}
 		if seen&(1<<FSpan) == 0 && !(h.Type == TypeRun && seen&(1<<FRun) != 0) && !(h.Type == TypeTask && seen&(1<<FTask) != 0) {
-			return i, fault{code: CodeMissing, at: at, want: "start, update and end need the span that they belong to", name: "span"}
+			return i, &fault{code: CodeMissing, at: at, want: "start, update and end need the span that they belong to", name: "span"}
 		}
 	}
 	if h.TS == 0 {
@@ -177,27 +177,27 @@ func checkEvent(b []byte, at int, h *Head) (int, fault) {
 		h.Prio = DefaultPrio(h.Type, h.Phase, h.Severity)
 	}
 	h.Key = RunKey(run)
-	return i, fault{}
+	return i, nil
 }
 
-func badKey(k kind, at int) fault {
+func badKey(k kind, at int) *fault {
 	if k == kBad {
-		return fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
+		return &fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
 	}
-	return fault{code: CodeType, at: at, want: "names are strings"}
+	return &fault{code: CodeType, at: at, want: "names are strings"}
 }
 
-func wrong(k kind, at int, want string) fault {
+func wrong(k kind, at int, want string) *fault {
 	if k == kBad {
-		return fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
+		return &fault{code: CodeSyntax, at: at, want: "truncated MessagePack"}
 	}
-	return fault{code: CodeType, at: at, want: want}
+	return &fault{code: CodeType, at: at, want: want}
 }
 
-func notUTF8(at int) fault { return fault{code: CodeUTF8, at: at, want: "text that is not UTF-8"} }
+func notUTF8(at int) *fault { return &fault{code: CodeUTF8, at: at, want: "text that is not UTF-8"} }
 
-func notOneOf(at int, r rule) fault {
-	f := fault{code: CodeEnum, at: at}
+func notOneOf(at int, r rule) *fault {
+	f := &fault{code: CodeEnum, at: at}
 	switch r {
 	case rType:
 		f.want = "wants run, task, llm, tool, ask, span, agent, state, message, metrics, log, note or board"
@@ -222,7 +222,7 @@ func notOneOf(at int, r rule) fault {
 }
 
 // checkAny judges a value of any shape that lies inside depth containers.
-func checkAny(b []byte, i, depth int) (int, fault) {
+func checkAny(b []byte, i, depth int) (int, *fault) {
 	var left [MaxDepth + 1]uint64
 	var maps uint32 // bit sp: level sp is a map
 	sp := 0
@@ -234,9 +234,9 @@ func checkAny(b []byte, i, depth int) (int, fault) {
 		}
 		switch k {
 		case kBad:
-			return i, fault{code: CodeSyntax, at: i, want: "truncated MessagePack"}
+			return i, &fault{code: CodeSyntax, at: i, want: "truncated MessagePack"}
 		case kExt:
-			return i, fault{code: CodeType, at: i, want: "extension types are not part of the protocol"}
+			return i, &fault{code: CodeType, at: i, want: "extension types are not part of the protocol"}
 		case kStr:
 			if !utf8.Valid(b[next : next+n]) {
 				return i, notUTF8(i)
@@ -246,7 +246,7 @@ func checkAny(b []byte, i, depth int) (int, fault) {
 			i = next + n
 		case kArray, kMap:
 			if depth+sp >= MaxDepth {
-				return i, fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
+				return i, &fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
 			}
 			i = next
 			if n > 0 {
@@ -268,13 +268,13 @@ func checkAny(b []byte, i, depth int) (int, fault) {
 			}
 		}
 		if sp == 0 {
-			return i, fault{}
+			return i, nil
 		}
 	}
 }
 
 // checkInstantMs judges Unix milliseconds and returns them in nanoseconds.
-func checkInstantMs(b []byte, i int) (ns int64, next int, ft fault) {
+func checkInstantMs(b []byte, i int) (ns int64, next int, ft *fault) {
 	k, _, next := token(b, i)
 	switch k {
 	case kInt:
@@ -282,19 +282,19 @@ func checkInstantMs(b []byte, i int) (ns int64, next int, ft fault) {
 		if big || v < 0 || v > maxUnixMs {
 			return 0, i, outOfTime(i)
 		}
-		return v * 1e6, next, fault{}
+		return v * 1e6, next, nil
 	case kFloat:
 		f, _ := readFloat(b, i)
 		if !(f >= 0 && f <= maxUnixMs) {
 			return 0, i, outOfTime(i)
 		}
-		return msToNs(f), next, fault{}
+		return msToNs(f), next, nil
 	}
 	return 0, i, wrong(k, i, "wants Unix milliseconds as a number")
 }
 
 // checkInstantNs judges Unix nanoseconds, an integer or its decimal digits in a string.
-func checkInstantNs(b []byte, i int) (ns int64, next int, ft fault) {
+func checkInstantNs(b []byte, i int) (ns int64, next int, ft *fault) {
 	k, n, next := token(b, i)
 	switch k {
 	case kInt:
@@ -302,7 +302,7 @@ func checkInstantNs(b []byte, i int) (ns int64, next int, ft fault) {
 		if big || v < 0 || v > maxUnixNs {
 			return 0, i, outOfTime(i)
 		}
-		return v, next, fault{}
+		return v, next, nil
 	case kStr:
 		v, ok := parseDecimal(b[next : next+n])
 		if !ok {
@@ -311,18 +311,18 @@ func checkInstantNs(b []byte, i int) (ns int64, next int, ft fault) {
 					return 0, i, outOfTime(i)
 				}
 			}
-			return 0, i, fault{code: CodeType, at: i, want: "wants Unix nanoseconds in decimal digits"}
+			return 0, i, &fault{code: CodeType, at: i, want: "wants Unix nanoseconds in decimal digits"}
 		}
 		if v > maxUnixNs {
 			return 0, i, outOfTime(i)
 		}
-		return int64(v), next + n, fault{}
+		return int64(v), next + n, nil
 	}
 	return 0, i, wrong(k, i, "wants Unix nanoseconds, an integer or a string of digits")
 }
 
-func outOfTime(at int) fault {
-	return fault{code: CodeRange, at: at, want: "an instant lies between 1970 and 2100"}
+func outOfTime(at int) *fault {
+	return &fault{code: CodeRange, at: at, want: "an instant lies between 1970 and 2100"}
 }
 
 // parseDecimal reads digits only; what is beyond uint64 comes back as its largest value.
@@ -351,14 +351,14 @@ func msToNs(ms float64) int64 {
 }
 
 // checkNumbers judges {name: number}; used is what the event's other number maps hold already.
-func checkNumbers(b []byte, i, used int) (next, total int, ft fault) {
+func checkNumbers(b []byte, i, used int) (next, total int, ft *fault) {
 	at := i
 	k, n, i := token(b, i)
 	if k != kMap {
 		return i, 0, wrong(k, at, "wants a map of numbers")
 	}
 	if total = used + n; total > MaxMetrics {
-		return at, total, fault{code: CodeSize, at: at, want: "an event has at most 64 metrics, counters and deltas"}
+		return at, total, &fault{code: CodeSize, at: at, want: "an event has at most 64 metrics, counters and deltas"}
 	}
 	var names [MaxMetrics][2]uint32
 	for j := range n {
@@ -378,22 +378,22 @@ func checkNumbers(b []byte, i, used int) (next, total int, ft fault) {
 		}
 		i = next
 	}
-	return i, total, fault{}
+	return i, total, nil
 }
 
 // checkName judges the name b[from:to] of a metric or label against those before it.
-func checkName(b []byte, keyAt, from, to int, before [][2]uint32) fault {
+func checkName(b []byte, keyAt, from, to int, before [][2]uint32) *fault {
 	name := b[from:to]
 	if len(name) == 0 || len(name) > MaxName {
-		return fault{code: CodeSize, at: keyAt, want: "a name has 1 to 256 bytes"}
+		return &fault{code: CodeSize, at: keyAt, want: "a name has 1 to 256 bytes"}
 	}
 	if !utf8.Valid(name) {
-		return fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
+		return &fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
 	}
 	for _, o := range before {
 		if int(o[1]-o[0]) == len(name) && string(b[o[0]:o[1]]) == string(name) {
-			return fault{code: CodeDuplicate, at: keyAt, want: "given twice"}
+			return &fault{code: CodeDuplicate, at: keyAt, want: "given twice"}
 		}
 	}
-	return fault{}
+	return nil
 }

@@ -3,10 +3,10 @@ package wire
 import "unicode/utf8"
 
 // checkComposite judges the fields that are neither plain strings nor on most events.
-func checkComposite(b []byte, i int, r rule) (int, fault) {
+func checkComposite(b []byte, i int, r rule) (int, *fault) {
 	k, n, next := token(b, i)
 	if k == kBad {
-		return i, fault{code: CodeSyntax, at: i, want: "truncated MessagePack"}
+		return i, &fault{code: CodeSyntax, at: i, want: "truncated MessagePack"}
 	}
 	switch r {
 	case rSpanMs:
@@ -15,25 +15,25 @@ func checkComposite(b []byte, i int, r rule) (int, fault) {
 			return i, wrong(k, i, "wants milliseconds as a number")
 		}
 		if !(f >= 0 && f <= maxUnixMs) {
-			return i, fault{code: CodeRange, at: i, want: "a duration is at least 0 and at most 130 years"}
+			return i, &fault{code: CodeRange, at: i, want: "a duration is at least 0 and at most 130 years"}
 		}
-		return next, fault{}
+		return next, nil
 	case rCount:
 		return checkCount(b, i)
 	case rBool:
 		if k != kBool {
 			return i, wrong(k, i, "wants a boolean")
 		}
-		return next, fault{}
+		return next, nil
 	case rTo:
 		if k == kArray {
 			for i = next; n > 0; n-- {
-				var ft fault
+				var ft *fault
 				if i, ft = checkID(b, i); ft.bad() {
 					return i, ft
 				}
 			}
-			return i, fault{}
+			return i, nil
 		}
 		if k != kStr {
 			return i, wrong(k, i, "wants an id or an array of ids")
@@ -51,12 +51,12 @@ func checkComposite(b []byte, i int, r rule) (int, fault) {
 			return i, wrong(k, i, "wants an array of {span, kind}")
 		}
 		for i = next; n > 0; n-- {
-			var ft fault
+			var ft *fault
 			if i, ft = checkMap(b, i, "wants a map {span, kind}", linkRule); ft.bad() {
 				return i, ft
 			}
 		}
-		return i, fault{}
+		return i, nil
 	case rUnit:
 		if k == kStr {
 			return checkText(b, i)
@@ -158,7 +158,7 @@ func stateRule(name []byte) (inner, uint16) {
 func textRule([]byte) (inner, uint16) { return inText, 0 }
 
 // checkMap judges a map whose known names have rules; nil counts as absent, other names are kept.
-func checkMap(b []byte, i int, want string, rule innerRule) (int, fault) {
+func checkMap(b []byte, i int, want string, rule innerRule) (int, *fault) {
 	k, n, next := token(b, i)
 	if k != kMap {
 		return i, wrong(k, i, want)
@@ -174,25 +174,25 @@ func checkMap(b []byte, i int, want string, rule innerRule) (int, fault) {
 		name := b[next:i]
 		in, bit := rule(name)
 		if seen&bit != 0 {
-			return i, fault{code: CodeDuplicate, at: i, want: "given twice"}
+			return i, &fault{code: CodeDuplicate, at: i, want: "given twice"}
 		}
 		seen |= bit
 		if bit == 0 && !utf8.Valid(name) {
-			return i, fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
+			return i, &fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
 		}
 		if i < len(b) && b[i] == 0xc0 {
 			i++
 			continue
 		}
-		var ft fault
+		var ft *fault
 		if i, ft = checkInner(b, i, in); ft.bad() {
 			return i, ft
 		}
 	}
-	return i, fault{}
+	return i, nil
 }
 
-func checkInner(b []byte, i int, in inner) (int, fault) {
+func checkInner(b []byte, i int, in inner) (int, *fault) {
 	switch in {
 	case inText:
 		return checkText(b, i)
@@ -202,7 +202,7 @@ func checkInner(b []byte, i int, in inner) (int, fault) {
 		return checkCount(b, i)
 	case inBool:
 		if k, _, next := token(b, i); k == kBool {
-			return next, fault{}
+			return next, nil
 		} else {
 			return i, wrong(k, i, "wants a boolean")
 		}
@@ -216,7 +216,7 @@ func checkInner(b []byte, i int, in inner) (int, fault) {
 	return checkAny(b, i, 2)
 }
 
-func checkEnum(b []byte, i int, r rule) (int, fault) {
+func checkEnum(b []byte, i int, r rule) (int, *fault) {
 	s, next, ok := readStr(b, i)
 	if !ok {
 		k, _, _ := token(b, i)
@@ -233,10 +233,10 @@ func checkEnum(b []byte, i int, r rule) (int, fault) {
 	if !ok {
 		return i, notOneOf(i, r)
 	}
-	return next, fault{}
+	return next, nil
 }
 
-func checkText(b []byte, i int) (int, fault) {
+func checkText(b []byte, i int) (int, *fault) {
 	s, next, ok := readStr(b, i)
 	if !ok {
 		k, _, _ := token(b, i)
@@ -245,42 +245,42 @@ func checkText(b []byte, i int) (int, fault) {
 	if !utf8.Valid(s) {
 		return i, notUTF8(i)
 	}
-	return next, fault{}
+	return next, nil
 }
 
-func checkID(b []byte, i int) (int, fault) {
+func checkID(b []byte, i int) (int, *fault) {
 	next, ft := checkText(b, i)
 	if !ft.bad() {
 		if _, n, _ := token(b, i); n > MaxID {
-			return i, fault{code: CodeSize, at: i, want: "an id has at most 128 bytes"}
+			return i, &fault{code: CodeSize, at: i, want: "an id has at most 128 bytes"}
 		}
 	}
 	return next, ft
 }
 
 // checkCount judges a whole number from 0 to the largest int64.
-func checkCount(b []byte, i int) (int, fault) {
+func checkCount(b []byte, i int) (int, *fault) {
 	k, _, next := token(b, i)
 	v, big, ok := readInt(b, i)
 	switch {
 	case k != kInt && k != kFloat:
 		return i, wrong(k, i, "wants a whole number")
 	case !ok:
-		return i, fault{code: CodeType, at: i, want: "wants a whole number"}
+		return i, &fault{code: CodeType, at: i, want: "wants a whole number"}
 	case big || v < 0:
-		return i, fault{code: CodeRange, at: i, want: "wants a number from 0 to 9223372036854775807"}
+		return i, &fault{code: CodeRange, at: i, want: "wants a number from 0 to 9223372036854775807"}
 	}
-	return next, fault{}
+	return next, nil
 }
 
-func checkLabels(b []byte, i int) (int, fault) {
+func checkLabels(b []byte, i int) (int, *fault) {
 	at := i
 	k, n, i := token(b, i)
 	if k != kMap {
 		return i, wrong(k, at, "wants a map of texts")
 	}
 	if n > MaxLabels {
-		return at, fault{code: CodeSize, at: at, want: "an event has at most 64 labels"}
+		return at, &fault{code: CodeSize, at: at, want: "an event has at most 64 labels"}
 	}
 	var names [MaxLabels][2]uint32
 	for j := range n {
@@ -299,5 +299,5 @@ func checkLabels(b []byte, i int) (int, fault) {
 			return i, ft
 		}
 	}
-	return i, fault{}
+	return i, nil
 }

@@ -163,7 +163,7 @@ func (p *Parser) parsePacked(b []byte, m *Message) (seen messageField, e *FieldE
 		i = next
 		f := messageFieldOf(name)
 		if seen&f != 0 {
-			return seen, packFault("", b, 0, fault{code: CodeDuplicate, at: i, want: "given twice"})
+			return seen, packFault("", b, 0, &fault{code: CodeDuplicate, at: i, want: "given twice"})
 		}
 		if i < len(b) && b[i] == 0xc0 {
 			i++
@@ -176,7 +176,7 @@ func (p *Parser) parsePacked(b []byte, m *Message) (seen messageField, e *FieldE
 				return seen, packFault("", b, 0, wrong(k, i, "wants an array of events"))
 			}
 			if count > MaxFrameEvents {
-				return seen, packFault("", b, 0, fault{code: CodeSize, at: i, want: "a message has at most 4096 events"})
+				return seen, packFault("", b, 0, &fault{code: CodeSize, at: i, want: "a message has at most 4096 events"})
 			}
 			m.Count = count
 			if m.tail = n == 1; m.tail {
@@ -185,7 +185,7 @@ func (p *Parser) parsePacked(b []byte, m *Message) (seen messageField, e *FieldE
 			}
 			end, ok := skipAny(b, i)
 			if !ok {
-				return seen, packFault("", b, 0, fault{code: CodeSyntax, at: i, want: "truncated MessagePack"})
+				return seen, packFault("", b, 0, &fault{code: CodeSyntax, at: i, want: "truncated MessagePack"})
 			}
 			m.Events = b[body:end]
 			i = end
@@ -195,7 +195,7 @@ func (p *Parser) parsePacked(b []byte, m *Message) (seen messageField, e *FieldE
 			agentAt = i
 		}
 		if f == 0 && !utf8.Valid(name) {
-			return seen, packFault("", b, 0, fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"})
+			return seen, packFault("", b, 0, &fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"})
 		}
 		next, ft := m.field(b, i, f)
 		if ft.bad() {
@@ -215,7 +215,7 @@ func (p *Parser) parsePacked(b []byte, m *Message) (seen messageField, e *FieldE
 }
 
 // field reads one value of a message; nil and events are dealt with before.
-func (m *Message) field(b []byte, i int, f messageField) (next int, ft fault) {
+func (m *Message) field(b []byte, i int, f messageField) (next int, ft *fault) {
 	switch f {
 	case mOp:
 		m.OpName, next, ft = textAt(b, i)
@@ -297,43 +297,43 @@ func missing(field string) *FieldError {
 	return &FieldError{Code: CodeMissing, Field: field, Msg: "required"}
 }
 
-func textAt(b []byte, i int) ([]byte, int, fault) {
+func textAt(b []byte, i int) ([]byte, int, *fault) {
 	next, ft := checkText(b, i)
 	if ft.bad() {
 		return nil, i, ft
 	}
 	s, next, _ := readStr(b, i)
-	return s, next, fault{}
+	return s, next, nil
 }
 
 // seqAt reads a number from 1 to MaxSeq.
-func seqAt(b []byte, i int) (uint64, int, fault) {
+func seqAt(b []byte, i int) (uint64, int, *fault) {
 	next, ft := checkCount(b, i)
 	if ft.bad() {
 		return 0, i, ft
 	}
 	v, _, _ := readInt(b, i)
 	if v < 1 || v > MaxSeq {
-		return 0, i, fault{code: CodeRange, at: i, want: "wants a number from 1 to 9007199254740991"}
+		return 0, i, &fault{code: CodeRange, at: i, want: "wants a number from 1 to 9007199254740991"}
 	}
-	return uint64(v), next, fault{}
+	return uint64(v), next, nil
 }
 
 // uuidAt reads a UUID: 16 bytes, or its hexadecimal text with or without hyphens.
-func uuidAt(b []byte, i int) (id [16]byte, next int, ft fault) {
+func uuidAt(b []byte, i int) (id [16]byte, next int, ft *fault) {
 	k, n, next := token(b, i)
 	switch {
 	case k == kBin && n == 16:
 		copy(id[:], b[next:])
-		return id, next + n, fault{}
+		return id, next + n, nil
 	case k == kStr:
 		if id, ok := parseUUID(b[next : next+n]); ok {
-			return id, next + n, fault{}
+			return id, next + n, nil
 		}
 	case k == kBad:
 		return id, i, wrong(k, i, "")
 	}
-	return id, i, fault{code: CodeType, at: i, want: "wants a UUID"}
+	return id, i, &fault{code: CodeType, at: i, want: "wants a UUID"}
 }
 
 func parseUUID(s []byte) (id [16]byte, ok bool) {
@@ -355,7 +355,7 @@ func parseUUID(s []byte) (id [16]byte, ok bool) {
 }
 
 // posAt reads an opaque position: bytes or a text; JSON writes bytes that are no text as {"$bin": base64}.
-func posAt(b []byte, i int) ([]byte, int, fault) {
+func posAt(b []byte, i int) ([]byte, int, *fault) {
 	k, n, next := token(b, i)
 	var pos []byte
 	switch k {
@@ -364,19 +364,19 @@ func posAt(b []byte, i int) ([]byte, int, fault) {
 	case kMap:
 		var ok bool
 		if pos, next, ok = unboxBin(b, i); !ok {
-			return nil, i, fault{code: CodeType, at: i, want: "wants bytes or a text"}
+			return nil, i, &fault{code: CodeType, at: i, want: "wants bytes or a text"}
 		}
 	default:
 		return nil, i, wrong(k, i, "wants bytes or a text")
 	}
 	if len(pos) > MaxPos {
-		return nil, i, fault{code: CodeSize, at: i, want: "a position has at most 65536 bytes"}
+		return nil, i, &fault{code: CodeSize, at: i, want: "a position has at most 65536 bytes"}
 	}
-	return pos, next, fault{}
+	return pos, next, nil
 }
 
 // sheddableAt reads the names of the classes that may be shed as a bit set.
-func sheddableAt(b []byte, i int) (set uint8, next int, ft fault) {
+func sheddableAt(b []byte, i int) (set uint8, next int, ft *fault) {
 	k, n, i := token(b, i)
 	if k != kArray {
 		return 0, i, wrong(k, i, "wants an array of classes")
@@ -389,21 +389,21 @@ func sheddableAt(b []byte, i int) (set uint8, next int, ft fault) {
 		}
 		p, ok := ParsePrio(s)
 		if !ok || p == PrioCritical {
-			return 0, i, fault{code: CodeEnum, at: i, want: "wants low, normal or high"}
+			return 0, i, &fault{code: CodeEnum, at: i, want: "wants low, normal or high"}
 		}
 		set |= 1 << p
 		i = next
 	}
-	return set, i, fault{}
+	return set, i, nil
 }
 
-func textsAt(b []byte, i int) (all []string, next int, ft fault) {
+func textsAt(b []byte, i int) (all []string, next int, ft *fault) {
 	k, n, i := token(b, i)
 	if k != kArray {
 		return nil, i, wrong(k, i, "wants an array of texts")
 	}
 	if n > MaxMetrics {
-		return nil, i, fault{code: CodeSize, at: i, want: "at most 64"}
+		return nil, i, &fault{code: CodeSize, at: i, want: "at most 64"}
 	}
 	for ; n > 0; n-- {
 		var s []byte
@@ -412,5 +412,5 @@ func textsAt(b []byte, i int) (all []string, next int, ft fault) {
 		}
 		all = append(all, string(s))
 	}
-	return all, i, fault{}
+	return all, i, nil
 }

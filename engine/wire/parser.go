@@ -85,11 +85,11 @@ func (p *Parser) nextPacked(m *Message, h *Head, i int) ([]byte, *FieldError) {
 }
 
 // refusePacked spells out the fault and finds where the next event starts.
-func (p *Parser) refusePacked(m *Message, h *Head, i int, ft fault) ([]byte, *FieldError) {
+func (p *Parser) refusePacked(m *Message, h *Head, i int, ft *fault) ([]byte, *FieldError) {
 	b, start := m.Events, p.at
 	end, ok := skipAny(b, start)
 	if !ok {
-		e := packFault(eventPath(i), b, start, fault{code: CodeSyntax, at: ft.at, want: "truncated MessagePack"})
+		e := packFault(eventPath(i), b, start, &fault{code: CodeSyntax, at: ft.at, want: "truncated MessagePack"})
 		p.broken = &FieldError{Code: CodeSyntax, Msg: "follows a broken event"}
 		return nil, e
 	}

@@ -21,7 +21,7 @@ func AppendMsgpackFromJSON(dst, src []byte) ([]byte, *FieldError) {
 	return dst, jsonFault("", src, 0, ft)
 }
 
-func badJSON(at int, want string) fault { return fault{code: CodeSyntax, at: at, want: want} }
+func badJSON(at int, want string) *fault { return &fault{code: CodeSyntax, at: at, want: want} }
 
 func skipSpace(src []byte, i int) int {
 	for i < len(src) && (src[i] == ' ' || src[i] == '\n' || src[i] == '\t' || src[i] == '\r') {
@@ -32,7 +32,7 @@ func skipSpace(src []byte, i int) int {
 
 // scanValue transcodes the RFC 8259 value at src[i], which lies inside depth containers; it recurses at most
 // MaxDepth deep. Faults carry offsets in src.
-func scanValue(dst, src []byte, i, depth int) ([]byte, int, fault) {
+func scanValue(dst, src []byte, i, depth int) ([]byte, int, *fault) {
 	if i >= len(src) {
 		return dst, i, badJSON(i, "JSON that ends too early")
 	}
@@ -46,11 +46,11 @@ func scanValue(dst, src []byte, i, depth int) ([]byte, int, fault) {
 	case c == '-' || c >= '0' && c <= '9':
 		return scanNumber(dst, src, i)
 	case c == 't' && hasWord(src, i, "true"):
-		return append(dst, 0xc3), i + 4, fault{}
+		return append(dst, 0xc3), i + 4, nil
 	case c == 'f' && hasWord(src, i, "false"):
-		return append(dst, 0xc2), i + 5, fault{}
+		return append(dst, 0xc2), i + 5, nil
 	case c == 'n' && hasWord(src, i, "null"):
-		return append(dst, 0xc0), i + 4, fault{}
+		return append(dst, 0xc0), i + 4, nil
 	}
 	return dst, i, badJSON(i, "no JSON value")
 }
@@ -59,17 +59,17 @@ func hasWord(src []byte, i int, w string) bool {
 	return len(src)-i >= len(w) && string(src[i:i+len(w)]) == w
 }
 
-func scanObject(dst, src []byte, i, depth int) ([]byte, int, fault) {
+func scanObject(dst, src []byte, i, depth int) ([]byte, int, *fault) {
 	if depth >= MaxDepth {
-		return dst, i, fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
+		return dst, i, &fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
 	}
 	header := len(dst)
 	dst = append(dst, 0x80)
 	i = skipSpace(src, i+1)
 	if i < len(src) && src[i] == '}' {
-		return dst, i + 1, fault{}
+		return dst, i + 1, nil
 	}
-	var ft fault
+	var ft *fault
 	for n := 1; ; n++ {
 		if i >= len(src) || src[i] != '"' {
 			return dst, i, badJSON(i, "wants a name in quotes")
@@ -90,24 +90,24 @@ func scanObject(dst, src []byte, i, depth int) ([]byte, int, fault) {
 		case ',':
 			i = skipSpace(src, i+1)
 		case '}':
-			return closeContainer(dst, header, n, 0x80), i + 1, fault{}
+			return closeContainer(dst, header, n, 0x80), i + 1, nil
 		default:
 			return dst, i, badJSON(i, "wants a comma or }")
 		}
 	}
 }
 
-func scanArray(dst, src []byte, i, depth int) ([]byte, int, fault) {
+func scanArray(dst, src []byte, i, depth int) ([]byte, int, *fault) {
 	if depth >= MaxDepth {
-		return dst, i, fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
+		return dst, i, &fault{code: CodeDepth, at: i, want: "nested deeper than 16"}
 	}
 	header := len(dst)
 	dst = append(dst, 0x90)
 	i = skipSpace(src, i+1)
 	if i < len(src) && src[i] == ']' {
-		return dst, i + 1, fault{}
+		return dst, i + 1, nil
 	}
-	var ft fault
+	var ft *fault
 	for n := 1; ; n++ {
 		if dst, i, ft = scanValue(dst, src, i, depth+1); ft.bad() {
 			return dst, i, ft
@@ -119,7 +119,7 @@ func scanArray(dst, src []byte, i, depth int) ([]byte, int, fault) {
 		case ',':
 			i = skipSpace(src, i+1)
 		case ']':
-			return closeContainer(dst, header, n, 0x90), i + 1, fault{}
+			return closeContainer(dst, header, n, 0x90), i + 1, nil
 		default:
 			return dst, i, badJSON(i, "wants a comma or ]")
 		}
@@ -150,7 +150,7 @@ func closeContainer(dst []byte, header, n int, base byte) []byte {
 }
 
 // scanNumber follows RFC 8259, section 6.
-func scanNumber(dst, src []byte, i int) ([]byte, int, fault) {
+func scanNumber(dst, src []byte, i int) ([]byte, int, *fault) {
 	at := i
 	neg := src[i] == '-'
 	if neg {
@@ -198,25 +198,25 @@ func scanNumber(dst, src []byte, i int) ([]byte, int, fault) {
 	if whole {
 		switch {
 		case over || neg && v > 1<<63:
-			return dst, at, fault{code: CodeRange, at: at, want: "an integer beyond 64 bits; send it as a string"}
+			return dst, at, &fault{code: CodeRange, at: at, want: "an integer beyond 64 bits; send it as a string"}
 		case neg && v == 0: // only a float has a negative zero
-			return AppendFloat(dst, math.Copysign(0, -1)), i, fault{}
+			return AppendFloat(dst, math.Copysign(0, -1)), i, nil
 		case neg:
-			return AppendInt(dst, -int64(v)), i, fault{}
+			return AppendInt(dst, -int64(v)), i, nil
 		}
-		return AppendUint(dst, v), i, fault{}
+		return AppendUint(dst, v), i, nil
 	}
 	text := src[at:i]
 	f, err := strconv.ParseFloat(unsafe.String(unsafe.SliceData(text), len(text)), 64)
 	if err != nil {
-		return dst, at, fault{code: CodeRange, at: at, want: "a number beyond 64-bit floats"}
+		return dst, at, &fault{code: CodeRange, at: at, want: "a number beyond 64-bit floats"}
 	}
-	return AppendFloat(dst, f), i, fault{}
+	return AppendFloat(dst, f), i, nil
 }
 
 // scanString transcodes the string at src[i]. Raw control characters, bytes that are not UTF-8 and surrogates
 // without a partner are refused: none of them can be kept exactly.
-func scanString(dst, src []byte, i int) ([]byte, int, fault) {
+func scanString(dst, src []byte, i int) ([]byte, int, *fault) {
 	from := i + 1
 	j := from
 	var high byte
@@ -231,7 +231,7 @@ func scanString(dst, src []byte, i int) ([]byte, int, fault) {
 				return dst, i, notUTF8(i)
 			}
 			dst = appendStrHeader(dst, j-from)
-			return append(dst, src[from:j]...), j + 1, fault{}
+			return append(dst, src[from:j]...), j + 1, nil
 		}
 		if c == '\\' {
 			return scanEscaped(dst, src, i, j)
@@ -250,7 +250,7 @@ var simple = func() (t [256]bool) {
 }()
 
 // scanEscaped does a string whose first escape is at src[j].
-func scanEscaped(dst, src []byte, at, j int) ([]byte, int, fault) {
+func scanEscaped(dst, src []byte, at, j int) ([]byte, int, *fault) {
 	end := stringEnd(src, at)
 	if end < 0 {
 		return dst, at, badJSON(at, "a string without an end")
@@ -297,7 +297,7 @@ func scanEscaped(dst, src []byte, at, j int) ([]byte, int, fault) {
 					lo, ok = hex4(raw, k+3)
 				}
 				if !ok || lo < 0xdc00 || lo >= 0xe000 {
-					return dst, at, fault{code: CodeUTF8, at: at, want: "half of a surrogate pair"}
+					return dst, at, &fault{code: CodeUTF8, at: at, want: "half of a surrogate pair"}
 				}
 				r = (r-0xd800)<<10 + (lo - 0xdc00) + 0x10000
 				k += 6
@@ -313,7 +313,7 @@ func scanEscaped(dst, src []byte, at, j int) ([]byte, int, fault) {
 		copy(dst[len(head):], dst[body:])
 		dst = dst[:len(head)+n]
 	}
-	return dst, end, fault{}
+	return dst, end, nil
 }
 
 func hex4(s []byte, i int) (r rune, ok bool) {

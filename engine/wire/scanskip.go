@@ -56,7 +56,7 @@ func arrayEnd(src []byte, i int) (end, n int) {
 }
 
 // jsonFault spells out a fault at an offset of src; the walk for the path starts at src[start].
-func jsonFault(prefix string, src []byte, start int, f fault) *FieldError {
+func jsonFault(prefix string, src []byte, start int, f *fault) *FieldError {
 	p := path{b: []byte(prefix)}
 	jsonPath(&p, src, start, f.at)
 	return &FieldError{Code: f.code, Field: string(p.b), Msg: f.want}

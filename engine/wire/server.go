@@ -62,7 +62,7 @@ func ParseServer(c Codec, b []byte, m *ServerMessage) error {
 	return nil
 }
 
-func (m *ServerMessage) field(b []byte, at int, name string) (ft fault) {
+func (m *ServerMessage) field(b []byte, at int, name string) (ft *fault) {
 	switch m.Op {
 	case OpWelcome:
 		return m.Welcome.field(b, at, name)
@@ -102,7 +102,7 @@ func (m *ServerMessage) field(b []byte, at int, name string) (ft fault) {
 	return ft
 }
 
-func (w *Welcome) field(b []byte, at int, name string) (ft fault) {
+func (w *Welcome) field(b []byte, at int, name string) (ft *fault) {
 	switch name {
 	case "log":
 		w.Log, _, ft = uuidAt(b, at)
@@ -128,7 +128,7 @@ func (w *Welcome) field(b []byte, at int, name string) (ft fault) {
 	return ft
 }
 
-func (c *Command) field(b []byte, at int, name string) (ft fault) {
+func (c *Command) field(b []byte, at int, name string) (ft *fault) {
 	var s []byte
 	switch name {
 	case "id":
@@ -146,10 +146,10 @@ func (c *Command) field(b []byte, at int, name string) (ft fault) {
 	return ft
 }
 
-func countAt(b []byte, at int) (uint64, fault) {
+func countAt(b []byte, at int) (uint64, *fault) {
 	if _, ft := checkCount(b, at); ft.bad() {
 		return 0, ft
 	}
 	v, _, _ := readInt(b, at)
-	return uint64(v), fault{}
+	return uint64(v), nil
 }

@@ -2,14 +2,14 @@ package wire
 
 // splitJSON transcodes a JSON message into p.msg, all but its events, whose raw text becomes m.Events.
 func (p *Parser) splitJSON(src []byte, m *Message) (seen messageField, e *FieldError) {
-	fail := func(ft fault) (messageField, *FieldError) { return seen, jsonFault("", src, 0, ft) }
+	fail := func(ft *fault) (messageField, *FieldError) { return seen, jsonFault("", src, 0, ft) }
 	i := skipSpace(src, 0)
 	if i >= len(src) || src[i] != '{' {
 		return fail(badJSON(i, "a message is a JSON object"))
 	}
 	dst := append(p.msg[:0], 0x80)
 	defer func() { p.msg = dst }()
-	var ft fault
+	var ft *fault
 	n := 0
 	for i = skipSpace(src, i+1); ; i = skipSpace(src, i+1) {
 		if i < len(src) && src[i] == '}' && n == 0 && seen == 0 {
@@ -28,7 +28,7 @@ func (p *Parser) splitJSON(src []byte, m *Message) (seen messageField, e *FieldE
 		i = skipSpace(src, i+1)
 		if s, _, _ := readStr(dst, name); string(s) == "events" && i < len(src) && src[i] == '[' {
 			if seen != 0 {
-				return fail(fault{code: CodeDuplicate, at: i, want: "given twice"})
+				return fail(&fault{code: CodeDuplicate, at: i, want: "given twice"})
 			}
 			dst = dst[:name]
 			seen = mEvents
@@ -37,7 +37,7 @@ func (p *Parser) splitJSON(src []byte, m *Message) (seen messageField, e *FieldE
 				return fail(badJSON(i, "an array without an end"))
 			}
 			if count > MaxFrameEvents {
-				return fail(fault{code: CodeSize, at: i, want: "a message has at most 4096 events"})
+				return fail(&fault{code: CodeSize, at: i, want: "a message has at most 4096 events"})
 			}
 			m.Events, m.Count = src[i+1:end], count
 			i = end + 1
