@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"slices"
 	"sync"
@@ -125,8 +126,12 @@ func (s *server) serve(conn net.Conn) {
 	}()
 	var p wire.Parser
 	for {
-		f, err := ws.ReadFrame(conn)
-		if err != nil {
+		h, err := ws.ReadHeader(conn)
+		if err != nil || h.Length > wire.MaxFrame {
+			return
+		}
+		f := ws.Frame{Header: h, Payload: make([]byte, h.Length)}
+		if _, err := io.ReadFull(conn, f.Payload); err != nil {
 			return
 		}
 		if !f.Header.Masked {

@@ -298,8 +298,7 @@ func missing(field string) *FieldError {
 }
 
 func textAt(b []byte, i int) ([]byte, int, *fault) {
-	next, ft := checkText(b, i)
-	if ft.bad() {
+	if _, ft := checkText(b, i); ft.bad() {
 		return nil, i, ft
 	}
 	s, next, _ := readStr(b, i)
