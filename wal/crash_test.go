@@ -334,9 +334,9 @@ func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
 	return true, r.Close()
 }
 
-// TestPowerCuts runs EYRIE_CUTS trials, 400 unless told.
+// TestPowerCuts runs EYRIE_CUTS trials, 200 unless told.
 func TestPowerCuts(t *testing.T) {
-	n := 400
+	n := 200
 	if s := os.Getenv("EYRIE_CUTS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 )
@@ -277,6 +279,99 @@ func TestDamagedTailIsNoticed(t *testing.T) {
 	if byMark == 0 {
 		t.Error("the mark was never needed")
 	}
+}
+
+// TestAnotherHistoryIsNoticed puts the mark of one log on a copy that went
+// another way: as long, and not what was acknowledged.
+func TestAnotherHistoryIsNoticed(t *testing.T) {
+	fs := newMem()
+	r := mustOpen(t, small(fs))
+	p, _ := r.mustFence(t, 1, 1, 1)
+	r.mustCommit(t)
+	r.mustClose(t)
+	other := fs.CrashClone(vfs.CrashCloneCfg{})
+	for i, fs := range []*vfs.MemFS{fs, other} {
+		r := mustOpen(t, small(fs))
+		if v := r.w.Append(p, 1, 1, 1, 0, 0, 1, []byte{byte(i)}); v != Stored {
+			t.Fatal(v)
+		}
+		r.mustCommit(t)
+		r.mustClose(t)
+	}
+	if _, err := vfs.Clone(fs, other, "log/mark", "log/mark"); err != nil {
+		t.Fatal(err)
+	}
+	_, err := open(small(other))
+	if e := wantErr[*LostError](t, err); e.From != 3 || e.To != 3 {
+		t.Error(e)
+	}
+}
+
+// TestAcceptedLoss damages a block in the middle: what is behind it still
+// reads, the hole is named, and numbers go on.
+func TestAcceptedLoss(t *testing.T) {
+	fs := newMem()
+	r := mustOpen(t, small(fs))
+	p, _ := r.mustFence(t, 1, 1, 1)
+	for i := range uint64(6) {
+		r.w.Append(p, i+1, 1, 1, r.w.Agent([]byte("main"), []byte{'a', byte(i)}), 0, 1, []byte{byte(i)})
+		r.mustCommit(t)
+	}
+	before := r.all(t)
+	r.SetCursor("mirror", 1000)
+	// the fourth event with its dictionary record: offsets 9 and 10
+	if err := errors.Join(r.db.Delete(key8(prefixBody, 9), pebble.Sync), r.db.Delete(key8(prefixHeader, 9), pebble.Sync)); err != nil {
+		t.Fatal(err)
+	}
+	r.mustClose(t)
+	_, err := open(small(fs))
+	if e := wantErr[*LostError](t, err); e.From != 9 || e.To != 10 || e.Epoch != 1 {
+		t.Error(e)
+	}
+	o := small(fs)
+	o.AcceptLoss = true
+	r = mustOpen(t, o)
+	for range 2 {
+		if h := r.Holes(); len(h) != 1 || h[0].From != 9 || h[0].To != 10 || h[0].Epoch != 1 {
+			t.Error(h)
+		}
+		if e := r.Epochs(); len(e) != 2 || r.Epoch() != 2 || e[1].First != uint64(len(before))+1 {
+			t.Error(e)
+		}
+		rs := r.all(t)
+		want := append(append([]Record{}, before[:8]...), before[10:]...)
+		if len(rs) != len(want)+1 {
+			t.Fatalf("%d records", len(rs))
+		}
+		for i := range want {
+			if fmt.Sprint(rs[i]) != fmt.Sprint(want[i]) {
+				t.Errorf("%v, want %v", rs[i], want[i])
+			}
+		}
+		if h, ok := DecodeHole(&rs[len(want)]); !ok || h.From != 9 || h.To != 10 {
+			t.Error(rs[len(want)])
+		}
+		if _, err := r.Read(9); !errors.Is(err, ErrNotFound) {
+			t.Error(err)
+		}
+		recs, next, err := r.Find(context.Background(), Query{Kinds: KindEvent.Mask()})
+		if len(recs) != 5 || next != 0 || err != nil {
+			t.Error(recs, next, err)
+		}
+		if c, _ := r.Cursor("mirror"); c != uint64(len(before))+1 {
+			t.Error("cursor ", c)
+		}
+		if n := r.w.NextSeq(p); n != 7 {
+			t.Error("number ", n)
+		}
+		r.mustClose(t)
+		r = mustOpen(t, small(fs))
+	}
+	if v := r.w.Append(p, 7, 1, 1, r.w.Agent([]byte("main"), []byte("new")), 0, 1, nil); v != Stored {
+		t.Error(v)
+	}
+	r.mustCommit(t)
+	r.mustClose(t)
 }
 
 func TestMarkIsNeeded(t *testing.T) {

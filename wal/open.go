@@ -21,15 +21,53 @@ func Open(o Options) (*Log, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
 	}
+	l, err := openOnce(o)
+	var lost *LostError
+	if !o.AcceptLoss || !errors.As(err, &lost) {
+		return l, err
+	}
+	if err := acceptLoss(o, lost); err != nil {
+		return nil, err
+	}
+	return openOnce(o)
+}
+
+func openOnce(o Options) (*Log, error) {
+	l := newLog(o)
+	if err := l.open(); err != nil {
+		return nil, errors.Join(err, l.abandon())
+	}
+	return l, nil
+}
+
+func newLog(o Options) *Log {
 	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
 		groups: make(chan *group, 1), synced: make(chan *group, syncedMax), done: make(chan struct{})}
 	l.cache.most = o.CacheBytes
 	l.metrics = newMeters(o.Metrics, l)
 	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
-	if err := l.open(); err != nil {
-		return nil, errors.Join(err, l.abandon())
+	return l
+}
+
+// acceptLoss builds a store from what is left of a log that has lost something,
+// beginning a new epoch, and a mark that agrees with it.
+func acceptLoss(o Options, lost *LostError) error {
+	l := newLog(o)
+	m, err := l.openStore()
+	if err == nil || oserror.IsNotExist(err) || errors.Is(err, errMarkDamaged) {
+		err = l.salvage(m, lost)
 	}
-	return l, nil
+	if err = errors.Join(err, l.abandon()); err != nil {
+		return err
+	}
+	if _, err := install(o.FS, o.Dir); err != nil {
+		return err
+	}
+	l = newLog(o)
+	if _, err := l.openStore(); err != nil && !oserror.IsNotExist(err) && !errors.Is(err, errMarkDamaged) {
+		return errors.Join(err, l.abandon())
+	}
+	return errors.Join(l.remark(), l.abandon())
 }
 
 // abandon closes what a failed open has opened.
@@ -46,29 +84,46 @@ func (l *Log) abandon() (err error) {
 	return errors.Join(err, l.closeWatch())
 }
 
-func (l *Log) open() error {
+// openStore opens the store, behind the lock and the versions. The error may be
+// the mark's own (missing or damaged), with the store open.
+func (l *Log) openStore() (mark, error) {
 	fs, store := l.o.FS, l.o.FS.PathJoin(l.dir, storeName)
+	if _, err := install(fs, l.dir); err != nil {
+		return mark{}, fmt.Errorf("put the salvaged store in place: %w", err)
+	}
 	if err := makeDirs(fs, l.dir, store, l.o.faults); err != nil {
-		return err
+		return mark{}, err
 	}
 	lock, err := pebble.LockDirectory(store, fs)
 	if err != nil {
-		return fmt.Errorf("%w: %s: %w", ErrInUse, l.dir, err)
+		return mark{}, fmt.Errorf("%w: %s: %w", ErrInUse, l.dir, err)
 	}
 	l.lock = lock
 	m, markErr := readMark(fs, l.dir)
 	var newer *NewerFormatError
 	if errors.As(markErr, &newer) {
-		return newer
+		return m, newer
 	}
 	if err := checkStoreFormat(fs, store); err != nil {
-		return err
+		return m, err
 	}
-	if l.db, err = pebble.Open(store, l.storeOptions(lock)); err != nil {
-		return fmt.Errorf("open the log's store: %w", err)
+	db, err := pebble.Open(store, l.storeOptions(lock))
+	if err != nil {
+		// Not wrapped: a file that is missing here is not the mark.
+		return m, fmt.Errorf("open the log's store: %v", err)
 	}
+	l.db = db
 	if err := l.Err(); err != nil {
-		return err
+		return m, err
+	}
+	return m, markErr
+}
+
+func (l *Log) open() error {
+	m, markErr := l.openStore()
+	noMark := oserror.IsNotExist(markErr) || errors.Is(markErr, errMarkDamaged)
+	if markErr != nil && !noMark {
+		return markErr
 	}
 	created, err := l.identify()
 	if err != nil {
@@ -78,29 +133,21 @@ func (l *Log) open() error {
 	if err != nil {
 		return err
 	}
-	r := recovery{l: l, mark: m}
 	switch {
-	case created && (!empty || markErr == nil && m.next > 1):
+	case created && (!empty || m.next > 1):
 		lost := &LostError{Epoch: m.epoch, Reason: "the store has forgotten which log it is, so it has lost its first writes"}
 		if m.next > 1 {
 			lost.From, lost.To = 1, m.next-1
 		}
-		if err := r.lost(lost); err != nil {
-			return err
-		}
+		return lost
 	case created:
-		return l.create(&r)
-	case markErr != nil && !oserror.IsNotExist(markErr) && !errors.Is(markErr, errMarkDamaged):
-		return fmt.Errorf("read the mark: %w", markErr)
-	case markErr != nil:
-		if err := r.lost(&LostError{Reason: "the mark is gone, so nothing vouches for the log's end: " + markErr.Error()}); err != nil {
-			return err
-		}
-		r.mark = mark{}
+		return l.create(&recovery{l: l})
+	case noMark:
+		return &LostError{Reason: "the mark is gone, so nothing vouches for the log's end: " + markErr.Error()}
 	case m.log != l.id:
 		return fmt.Errorf("the mark is that of log %x, the store that of log %x", m.log, l.id)
 	}
-	return l.recover(&r, created, markErr)
+	return l.recover(&recovery{l: l, mark: m})
 }
 
 // makeDirs creates the folders and makes their names durable.
@@ -219,103 +266,61 @@ func (l *Log) start(r *recovery, c checkpoint) {
 }
 
 // recover finds the log's state again and checks it against the mark.
-func (l *Log) recover(r *recovery, created bool, markErr error) (err error) {
-	if created {
-		l.id = r.mark.log
-		if markErr != nil {
-			if err := l.newID(); err != nil {
-				return err
-			}
-		}
-	}
-	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db)); err != nil {
+func (l *Log) recover(r *recovery) (err error) {
+	c, err := l.rebuild(r)
+	if err != nil {
 		return err
 	}
-	if len(l.epochs) == 0 && !created {
-		return errors.New("the log's table of epochs is empty")
+	if l.mark, err = openMark(l.o.FS, l.dir, r.mark, l.o.faults); err != nil {
+		return err
 	}
-	var c checkpoint
+	// What lies behind the mark was never acknowledged and is here: keep it.
+	if r.mark.next != r.next() {
+		if err := l.mark.write(mark{log: l.id, epoch: l.Epoch(), next: r.next(), digest: r.digest}); err != nil {
+			return err
+		}
+	}
+	l.start(r, c)
+	return nil
+}
+
+// rebuild loads the tables and walks the newest blocks.
+func (l *Log) rebuild(r *recovery) (c checkpoint, err error) {
+	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db)); err != nil {
+		return c, err
+	}
+	if len(l.epochs) == 0 {
+		return c, &LostError{Epoch: r.mark.epoch, Reason: "the log's table of epochs is empty"}
+	}
 	err = l.get([]byte(metaCheckpoint), c.decode)
 	if errors.Is(err, pebble.ErrNotFound) {
 		c, err = checkpoint{next: 1, free: 1}, nil
 	}
 	if err != nil {
-		return err
+		return c, err
 	}
 	if err := r.tables(); err != nil {
-		return err
+		return c, err
 	}
-	if err := r.walk(c); err != nil {
-		return err
-	}
-	if len(r.losses) == 0 {
-		if l.mark, err = openMark(l.o.FS, l.dir, r.mark, l.o.faults); err != nil {
-			return err
-		}
-		// What lies behind the mark was never acknowledged and is here: keep it.
-		if r.mark.next != r.next() {
-			if err := l.mark.write(mark{log: l.id, epoch: l.Epoch(), next: r.next(), digest: r.digest}); err != nil {
-				return err
-			}
-		}
-		l.start(r, c)
-		return nil
-	}
-	return l.accept(r, c, created, markErr)
+	return c, r.walk(c)
 }
 
-// accept starts a new epoch behind the losses found, and records them.
-func (l *Log) accept(r *recovery, c checkpoint, created bool, markErr error) (err error) {
-	now, was := l.o.Now().UnixNano(), r.mark.epoch
-	if n := len(l.epochs); n > 0 {
-		was = max(was, l.epochs[n-1].Epoch)
-	}
-	e := EpochStart{Epoch: was + 1, First: r.next(), Begun: now, Reason: r.losses[0].Error()}
-	l.epochs = append(l.epochs, e)
-	var ops []op
-	if created {
-		ops = append(ops, op{[]byte(metaLog), l.idValue()})
-	}
-	ops = append(ops, op{key4(prefixEpoch, e.Epoch), e.encode()})
-	for _, x := range r.losses {
-		h := Hole{From: x.From, To: x.To, Epoch: x.Epoch, Reason: x.Reason}
-		if h.From > 0 && h.To < r.next() { // else its offsets are given out again
-			ops = append(ops, op{key8(prefixHole, h.From), h.encode()})
-			l.addHole(h)
-		}
-	}
-	switch {
-	case markErr == nil:
-		last := r.mark
-		last.log = l.id
-		l.mark, err = openMark(l.o.FS, l.dir, last, l.o.faults)
-	default:
-		l.mark, err = createMark(l.o.FS, l.dir, mark{log: l.id, epoch: e.Epoch, next: 1}, l.o.faults)
-	}
+// remark makes a mark for a store that was put together again.
+func (l *Log) remark() error {
+	created, err := l.identify()
 	if err != nil {
 		return err
 	}
-	l.start(r, c)
-	w := l.writer
-	for _, x := range r.losses {
-		h := Hole{From: x.From, To: x.To, Epoch: x.Epoch, Reason: x.Reason}
-		w.add(&Record{Kind: KindHole, Seq: h.From, Recv: w.clock(), Payload: h.encode()}, -1)
+	if created {
+		return errors.New("the salvaged store has no id")
 	}
-	w.grp.ops, w.grp.silent = ops, true
-	w.hand(nil, true)
-	for l.Next() != w.next && l.Err() == nil {
-		wake := l.cache.waiter()
-		if l.Next() == w.next || l.Err() != nil {
-			break
-		}
-		<-wake
-	}
-	if err := l.Err(); err != nil {
-		close(l.groups)
-		<-l.done
+	r := &recovery{l: l}
+	if _, err := l.rebuild(r); err != nil {
 		return err
 	}
-	return nil
+	mf, err := createMark(l.o.FS, l.dir, mark{log: l.id, epoch: l.Epoch(), next: r.next(), digest: r.digest}, l.o.faults)
+	l.mark = mf
+	return err
 }
 
 // An epoch's value: first 8, begun 8, reason. A hole's: to 8, epoch 4, reason.

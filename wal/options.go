@@ -71,7 +71,7 @@ type Events struct {
 
 // faults takes durable steps out, to show that tests notice.
 type faults struct {
-	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync, skipDigest bool
+	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync bool
 }
 
 func (o *Options) defaults() error {

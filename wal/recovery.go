@@ -14,7 +14,7 @@ import (
 type recovery struct {
 	l         *Log
 	mark      mark
-	losses    []*LostError
+	salvage   bool // what is missing is passed over
 	producers map[uint32]*producer
 
 	end    uint64 // offset behind the last block, 0 before the first
@@ -26,15 +26,6 @@ type recovery struct {
 
 func (r *recovery) next() uint64 { return max(r.end, 1) }
 
-// lost notes a loss, or returns it as an error unless losses are accepted.
-func (r *recovery) lost(e *LostError) error {
-	if !r.l.o.AcceptLoss {
-		return e
-	}
-	r.losses = append(r.losses, e)
-	return nil
-}
-
 // tables loads the tables as the last checkpoint left them.
 func (r *recovery) tables() error {
 	r.producers = map[uint32]*producer{}
@@ -44,12 +35,12 @@ func (r *recovery) tables() error {
 		}
 		n := binary.BigEndian.Uint32(k[1:])
 		err := r.l.agents.fold(n, v)
-		if errors.Is(err, errAgentsMissing) {
-			if err := r.lost(&LostError{Epoch: r.mark.epoch, Reason: err.Error()}); err != nil {
-				return err
-			}
+		if errors.Is(err, errAgentsMissing) && r.salvage {
 			r.l.agents.pad(n - 1)
-			err = r.l.agents.fold(n, v)
+			return r.l.agents.fold(n, v)
+		}
+		if errors.Is(err, errAgentsMissing) {
+			return &LostError{Epoch: r.mark.epoch, Reason: err.Error()}
 		}
 		return err
 	})
@@ -100,10 +91,8 @@ func (r *recovery) walk(c checkpoint) (err error) {
 			if errors.As(err, &newer) {
 				return &NewerFormatError{What: "block", Got: uint64(newer.Got), Most: block.Version}
 			}
-			if err := r.damaged(baseIn(it.Key()), err); err != nil {
-				return err
-			}
-			continue
+			base := baseIn(it.Key())
+			return &LostError{From: base, To: base, Epoch: r.mark.epoch, Reason: err.Error()}
 		}
 		if err := r.block(&h, first, c); err != nil {
 			return err
@@ -114,12 +103,6 @@ func (r *recovery) walk(c checkpoint) (err error) {
 		return fmt.Errorf("read the log's headers: %w", err)
 	}
 	return r.finish(c)
-}
-
-// damaged deals with a header that cannot be read: what it described is lost up
-// to the next block. The hole shows when that one is reached.
-func (r *recovery) damaged(base uint64, cause error) error {
-	return r.lost(&LostError{From: base, To: base, Epoch: r.l.epochs[len(r.l.epochs)-1].Epoch, Reason: cause.Error()})
 }
 
 // block checks one header and folds it.
@@ -133,22 +116,16 @@ func (r *recovery) block(h *block.Header, first bool, c checkpoint) error {
 		// The stretch begins here; what is before it was checked earlier.
 	case h.Base != r.next():
 		if !r.known(r.next(), h.Base-1) {
-			if err := r.lost(&LostError{From: r.next(), To: h.Base - 1, Epoch: h.Epoch, Reason: "blocks are missing before those that follow"}); err != nil {
-				return err
-			}
+			return &LostError{From: r.next(), To: h.Base - 1, Epoch: h.Epoch, Reason: "blocks are missing before those that follow"}
 		}
 	case h.Chain != r.digest:
-		if err := r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the block does not follow from those before it"}); err != nil {
-			return err
-		}
+		return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the block does not follow from those before it"}
 	}
 	r.end, r.digest, r.recv = h.Next(), h.Digest(), max(r.recv, h.RecvMax)
 	if r.end == r.mark.next {
 		r.seen = true
-		if r.digest != r.mark.digest && !l.o.faults.skipDigest {
-			if err := r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the digest is not the mark's: an older state of the store"}); err != nil {
-				return err
-			}
+		if r.digest != r.mark.digest {
+			return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the digest is not the mark's: an older state of the store"}
 		}
 	}
 	if h.Base < c.next {
@@ -174,10 +151,10 @@ func (r *recovery) finish(c checkpoint) error {
 	}
 	epoch := r.mark.epoch
 	if r.next() < most {
-		return r.lost(&LostError{From: r.next(), To: most - 1, Epoch: epoch, Reason: why})
+		return &LostError{From: r.next(), To: most - 1, Epoch: epoch, Reason: why}
 	}
 	if r.mark.next > 1 && !r.seen {
-		return r.lost(&LostError{From: r.mark.next, To: r.next() - 1, Epoch: epoch, Reason: "no block ends where the mark stands"})
+		return &LostError{From: r.mark.next, To: r.next() - 1, Epoch: epoch, Reason: "no block ends where the mark stands"}
 	}
 	return nil
 }
@@ -186,9 +163,9 @@ func (r *recovery) finish(c checkpoint) error {
 func (r *recovery) fold(h *block.Header) error {
 	b, err := r.l.loadBody(h)
 	if err != nil {
-		return r.lost(&LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: err.Error()})
+		return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: err.Error()}
 	}
-	if len(r.losses) > 0 {
+	if r.salvage {
 		if set := h.Agents(nil); len(set) > 0 {
 			defer r.l.agents.pad(set[len(set)-1])
 		}
@@ -204,7 +181,7 @@ func (r *recovery) fold(h *block.Header) error {
 	for _, g := range b.Ranges() {
 		p := r.producers[g.Producer]
 		if p == nil {
-			if len(r.losses) > 0 {
+			if r.salvage {
 				continue // its dictionary record is among what was lost
 			}
 			return errFold(h.Base, fmt.Errorf("producer %d has no name", g.Producer))
@@ -221,7 +198,7 @@ func (r *recovery) record(rec *Record) error {
 	p := r.producers[rec.Producer]
 	switch rec.Kind {
 	case KindAgentDict:
-		if len(r.losses) > 0 && rec.Agent > 0 {
+		if r.salvage && rec.Agent > 0 {
 			r.l.agents.pad(rec.Agent - 1)
 		}
 		return r.l.agents.fold(rec.Agent, rec.Payload)

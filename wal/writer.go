@@ -31,7 +31,6 @@ type Writer struct {
 	pending   []*Block // handed over, perhaps not yet in the store
 	diskAsked time.Time
 	walled    bool
-	ticker    uint32
 }
 
 // rowBytes is about what a record weighs beside its payload.

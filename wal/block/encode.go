@@ -29,14 +29,12 @@ type Stamp struct {
 func (e *Encoder) Body(dst []byte, b *Block) []byte {
 	digest(b)
 	e.column(b)
-	start := len(dst)
 	dst = append(dst, bodyMagic...)
 	dst = append(dst, Version, 2, 0, 0)
 	dir := len(dst)
 	dst = append(dst, make([]byte, 2*sectionDir)...)
 	dst = section(dst, dir, sectionColumns, e.columns)
 	dst = section(dst, dir+sectionDir, sectionPayloads, b.payload)
-	_ = start
 	return dst
 }
 
@@ -320,3 +318,12 @@ func link(chain, base uint64, crc uint32) uint64 {
 
 func zigzag(v int64) uint64   { return uint64(v<<1) ^ uint64(v>>63) }
 func unzigzag(v uint64) int64 { return int64(v>>1) ^ -int64(v&1) }
+
+// Restamp gives an intact header value another chain, for a log that is put
+// together again behind a loss. It changes value and returns the next chain.
+func Restamp(value []byte, h *Header, chain uint64) uint64 {
+	binary.LittleEndian.PutUint64(value[76:], chain)
+	crc := checksum(value[:len(value)-4])
+	binary.LittleEndian.PutUint32(value[len(value)-4:], crc)
+	return link(chain, h.Base, crc)
+}
