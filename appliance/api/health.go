@@ -1,0 +1,114 @@
+package api
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/pprof"
+	"time"
+
+	"eyrie/appliance/obs"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp/fasthttpadaptor"
+)
+
+// health answers that the process lives.
+func (q *req) health() error { return q.json(map[string]string{"status": "ok"}) }
+
+// ready answers 200 if everything works, else 503 with the reasons.
+func (q *req) ready() error {
+	ok, why := q.s.p.Host.Ready()
+	if why == nil {
+		why = []string{}
+	}
+	if !ok {
+		q.SetStatusCode(503)
+	}
+	return q.json(map[string]any{"ready": ok, "reasons": why})
+}
+
+// metrics answers eyrie's own metrics in Prometheus' text format.
+func (q *req) metrics() error {
+	var b bytes.Buffer
+	for _, s := range q.s.p.Metrics {
+		s.WritePrometheus(&b)
+	}
+	metrics.WriteProcessMetrics(&b)
+	q.SetContentType("text/plain; version=0.0.4; charset=utf-8")
+	q.SetBody(b.Bytes())
+	return nil
+}
+
+// pprof answers Go's profiles.
+func (q *req) pprof() error {
+	var h http.HandlerFunc
+	switch q.args[0] {
+	case "profile":
+		h = pprof.Profile
+	case "trace":
+		h = pprof.Trace
+	case "symbol":
+		h = pprof.Symbol
+	case "cmdline":
+		h = pprof.Cmdline
+	default:
+		h = pprof.Handler(q.args[0]).ServeHTTP
+	}
+	fasthttpadaptor.NewFastHTTPHandlerFunc(h)(q.RequestCtx)
+	return nil
+}
+
+// status answers what this node is and does.
+func (q *req) status() error {
+	ok, why := q.s.p.Host.Ready()
+	if why == nil {
+		why = []string{}
+	}
+	n := q.s.p.Host.Status()
+	st := q.s.p.Log.Stats()
+	build := obs.Stamp()
+	all := q.s.p.Fleet.Fleet("")
+	own := q.s.p.Fleet.Fleet(SelfSpace)
+	return q.json(map[string]any{
+		"version": build.Version, "commit": build.Commit, "go": build.Go,
+		"log": map[string]any{
+			"id": logID(q.s), "epoch": q.s.p.Log.Epoch(), "next": q.s.p.Log.Next(), "bytes": st.DiskBytes,
+		},
+		"views":         q.viewRows(),
+		"uptime_s":      q.s.p.Now().Sub(n.Started).Round(time.Second).Seconds(),
+		"ready":         ok,
+		"reasons":       why,
+		"agents":        all.Live + all.Ended,
+		"records_total": q.s.p.Log.Next() - 1,
+		"first_event":   all.Live+all.Ended > own.Live+own.Ended,
+		"listeners":     n.Listeners,
+		"hostname":      n.Hostname,
+		"clock_ms":      float64(q.s.p.Now().UnixMicro()) / 1e3,
+	})
+}
+
+// SelfSpace is the space in which eyrie reports itself and its host.
+const SelfSpace = "eyrie"
+
+type viewRow struct {
+	Name   string `json:"name"`
+	Cursor uint64 `json:"cursor"` // first offset not applied
+	Lag    uint64 `json:"lag"`    // records
+	Poison uint64 `json:"set_aside,omitempty"`
+	Halted string `json:"halted,omitempty"`
+}
+
+func (q *req) viewRows() []viewRow {
+	var rows []viewRow
+	for _, f := range q.s.p.Runner.Stats() {
+		r := viewRow{Name: f.Name, Cursor: f.Cursor, Lag: f.Lag, Poison: f.Poison}
+		if f.Halted != nil {
+			r.Halted = f.Halted.Error()
+		}
+		rows = append(rows, r)
+	}
+	return rows
+}
+
+// settings answers the configuration in force.
+func (q *req) settings() error { return q.json(q.s.p.Host.Settings()) }

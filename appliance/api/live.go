@@ -1,0 +1,220 @@
+package api
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"strconv"
+	"strings"
+	"time"
+
+	"eyrie/appliance/access"
+	"eyrie/appliance/views/live"
+)
+
+// Bounds of the fall-backs of /v1/live.
+const (
+	sseQueue   = 64               // messages that wait for a slow reader; beyond it the hub holds back
+	sseComment = 15 * time.Second // silence after which a comment keeps proxies from closing
+	pollWait   = 25 * time.Second
+	topUp      = 1000 // credits given after each message
+)
+
+// subscription builds the hub's subscribe message from query parameters.
+func (q *req) subscription(what string, credits int) ([]byte, error) {
+	filter := map[string]any{}
+	for _, name := range []string{"space", "agent", "severity", "run", "q"} {
+		if v := q.arg(name); v != "" {
+			filter[name] = v
+		}
+	}
+	if v := q.arg("type"); v != "" {
+		filter["type"] = strings.Split(v, ",")
+	}
+	sub := map[string]any{"op": "subscribe", "id": 1, "what": what, "filter": filter, "credits": credits}
+	if what == "events" {
+		sub["mode"], sub["from"] = "all", "now"
+	} else {
+		sub["mode"] = "latest"
+	}
+	if mode := q.arg("mode"); mode != "" {
+		sub["mode"] = mode
+	}
+	from := q.arg("from")
+	if id := string(q.Request.Header.Peek("Last-Event-ID")); id != "" {
+		from = id
+	}
+	if after := q.arg("after"); after != "" {
+		from = after
+	}
+	if from != "" {
+		// "epoch:offset" and "offset" name the last one seen.
+		s := from
+		if e, off, ok := strings.Cut(from, ":"); ok {
+			if e != strconv.FormatUint(uint64(q.s.p.Log.Epoch()), 10) {
+				return nil, problem(409, "dead_epoch", "This cursor is of another epoch of the log.")
+			}
+			s = off
+		}
+		if n, err := strconv.ParseUint(s, 10, 53); err == nil {
+			sub["from"] = n + 1
+		} else {
+			sub["from"] = from
+		}
+	}
+	return json.Marshal(sub)
+}
+
+// viewer opens a viewer of the hub whose messages come through a channel.
+func (q *req) viewer() (*live.Viewer, chan []byte, error) {
+	ch := make(chan []byte, sseQueue)
+	space := q.who.Space
+	if space == access.AnySpace {
+		space = ""
+	}
+	v, err := q.s.p.Hub.Open(live.Conn{Space: space, Send: func(p []byte) error {
+		select {
+		case ch <- bytes.Clone(p):
+			return nil
+		default:
+			return live.ErrBusy
+		}
+	}})
+	return v, ch, err
+}
+
+// liveSSE streams what /v1/live streams as server-sent events: the event is
+// the message's op, the id its epoch:offset.
+func (q *req) liveSSE() error {
+	what := q.arg("what")
+	if what == "" {
+		what = "events"
+	}
+	sub, err := q.subscription(what, topUp)
+	if err != nil {
+		return err
+	}
+	v, ch, err := q.viewer()
+	if err != nil {
+		return err
+	}
+	if err := v.Message(sub); err != nil {
+		v.Close()
+		return err
+	}
+	epoch := strconv.FormatUint(uint64(q.s.p.Log.Epoch()), 10)
+	q.SetContentType("text/event-stream")
+	q.Response.Header.Set("Cache-Control", "no-cache")
+	q.Response.Header.Set("X-Accel-Buffering", "no")
+	stop := q.s.conns.stop
+	conn := q.Conn()
+	q.SetBodyStreamWriter(func(w *bufio.Writer) {
+		defer v.Close()
+		t := time.NewTicker(sseComment)
+		defer t.Stop()
+		for {
+			// The server's write time-out is for answers that end.
+			if err := conn.SetWriteDeadline(time.Now().Add(2 * sseComment)); err != nil {
+				return
+			}
+			select {
+			case p := <-ch:
+				writeEvent(w, p, epoch)
+				if v.Message([]byte(`{"op":"request","id":1,"n":`+strconv.Itoa(topUp)+`}`)) != nil {
+					return
+				}
+				v.Ready()
+			case <-t.C:
+				if _, err := w.WriteString(":\n\n"); err != nil {
+					return
+				}
+			case <-stop:
+				return
+			}
+			if len(ch) == 0 && w.Flush() != nil {
+				return
+			}
+		}
+	})
+	return nil
+}
+
+// writeEvent writes one message as a server-sent event. JSON has no line feed,
+// so the data is one line.
+func writeEvent(w *bufio.Writer, p []byte, epoch string) {
+	var m struct {
+		Op     string  `json:"op"`
+		Offset *uint64 `json:"offset"`
+	}
+	if json.Unmarshal(p, &m) != nil {
+		return
+	}
+	w.WriteString("event: ")
+	w.WriteString(m.Op)
+	if m.Offset != nil && m.Op == "events" {
+		w.WriteString("\nid: ")
+		w.WriteString(epoch)
+		w.WriteString(":")
+		w.WriteString(strconv.FormatUint(*m.Offset, 10))
+	}
+	w.WriteString("\ndata: ")
+	w.Write(p)
+	w.WriteString("\n\n")
+}
+
+// livePoll answers the events after a cursor as soon as there are any, or an
+// empty list after 25 seconds.
+func (q *req) livePoll() error {
+	n, err := q.integer("limit", 100, 1, 1000)
+	if err != nil {
+		return err
+	}
+	sub, err := q.subscription("events", int(n))
+	if err != nil {
+		return err
+	}
+	v, ch, err := q.viewer()
+	if err != nil {
+		return err
+	}
+	defer v.Close()
+	if err := v.Message(sub); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), pollWait)
+	defer cancel()
+	epoch := strconv.FormatUint(uint64(q.s.p.Log.Epoch()), 10)
+	var last uint64
+	for {
+		select {
+		case p := <-ch:
+			var m struct {
+				Op     string            `json:"op"`
+				Code   string            `json:"code"`
+				Detail string            `json:"detail"`
+				Offset uint64            `json:"offset"`
+				Items  []json.RawMessage `json:"items"`
+			}
+			if err := json.Unmarshal(p, &m); err != nil {
+				return err
+			}
+			switch m.Op {
+			case "error":
+				return problem(400, m.Code, m.Detail)
+			case "subscribed":
+				last = m.Offset
+			case "events":
+				return q.json(map[string]any{"items": m.Items, "after": epoch + ":" + strconv.FormatUint(m.Offset, 10)})
+			}
+		case <-q.s.conns.stop:
+			return problem(503, "busy", "eyrie is stopping")
+		case <-ctx.Done():
+			after := q.arg("after")
+			if after == "" && last > 0 {
+				after = epoch + ":" + strconv.FormatUint(last-1, 10)
+			}
+			return q.json(map[string]any{"items": []any{}, "after": after})
+		}
+	}
+}

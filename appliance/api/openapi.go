@@ -1,0 +1,129 @@
+package api
+
+import (
+	"encoding/json"
+	"strings"
+	"sync"
+
+	"eyrie/appliance/obs"
+)
+
+// operation documents one route for the OpenAPI document. A test holds the
+// table against the routes.
+type operation struct {
+	method, path string // wildcards by name: /v1/agents/{space}/{id}
+	summary      string
+	params       string // names of query parameters, blank-separated, as in parameters
+	answer       string // what a 200 holds
+	open         bool   // no key needed
+}
+
+var operations = []operation{
+	{"GET", "/health", "The process lives", "", "status", true},
+	{"GET", "/ready", "Everything works: log, disk, views, listeners. 503 with the reasons otherwise", "", "ready, reasons", true},
+	{"GET", "/metrics", "eyrie's own metrics, Prometheus text format", "", "text", false},
+	{"GET", "/debug/pprof/{profile}", "Go profiles, for admins: heap, goroutine, profile?seconds=, trace", "", "a profile", false},
+	{"GET", "/v1/openapi.json", "This document", "", "OpenAPI 3.1", true},
+	{"GET", "/v1/session", "Who is signed in", "", "role, space, name", false},
+	{"POST", "/v1/session", `Sign a browser in: {"key"} becomes a cookie`, "", "role, space, name", true},
+	{"DELETE", "/v1/session", "Sign this browser out", "", "nothing", true},
+	{"GET", "/v1/status", "What this node is and does", "", "version, log, views, listeners, ready", false},
+	{"GET", "/v1/settings", "The configuration in force, with where each value comes from", "", "values", false},
+	{"GET", "/v1/setup", "How to point an agent here, ready to copy", "", "ingest_url, key, snippets", false},
+	{"GET", "/v1/fleet", "Summary over all agents", "space", "Fleet", false},
+	{"GET", "/v1/attention", "What wants a person now, by age × burn", "space limit", "a list of wants", false},
+	{"GET", "/v1/agents", "Agents", "space q state manager ended sort order limit after", "a list of agents", false},
+	{"GET", "/v1/agents/{space}/{id}", "One agent", "", "Agent", false},
+	{"GET", "/v1/spans", "Spans: runs, tasks, model calls, tool calls, asks", "space agent type status open run parent name from_ms to_ms q order limit after", "a list of spans", false},
+	{"GET", "/v1/spans/{space}/{span}", "One span with input and output", "", "Span", false},
+	{"GET", "/v1/runs", "Runs with what their spans add up to", "space agent status open name from_ms to_ms q order limit after", "a list of runs", false},
+	{"GET", "/v1/runs/{space}/{id}", "One run", "", "Run", false},
+	{"GET", "/v1/events", "Events of the log, newest first", "space agent type severity run from_ms to_ms offset system q order limit after", "a list of events", false},
+	{"POST", "/v1/events", `Append events: {"events":[…]}, an array, one event, or JSON lines; MessagePack with its content type. With an Idempotency-Key it is done once, and the answer kept 24 h`, "", "stored, refused, first, last", false},
+	{"GET", "/v1/series", "Metrics of one agent", "space agent", "a list of series", false},
+	{"GET", "/v1/series/range", "Samples of one agent's metrics in steps: average, least, greatest", "space agent metric from_ms to_ms points", "series, step_ms", false},
+	{"GET", "/v1/links", "Who is connected", "", "a list of links", false},
+	{"GET", "/v1/tokens", "Keys, without the keys themselves", "", "a list of keys", false},
+	{"POST", "/v1/tokens", "Make a key; it is shown this once", "", "the key", false},
+	{"DELETE", "/v1/tokens/{id}", "End a key at once", "", "the key's row", false},
+	{"GET", "/v1/live/sse", "What the WebSocket /v1/live streams, as server-sent events; Last-Event-ID is epoch:offset", "what space agent type severity run q mode from", "text/event-stream", false},
+	{"GET", "/v1/live/poll", "Events after a cursor as soon as there are any, at most 25 s later", "space agent type severity run q after limit", "items, after", false},
+}
+
+// parameters documents the query parameters; one name means the same on every
+// route.
+var parameters = map[string]string{
+	"space": "Tenant; the key's own by default, all of them for a key of all",
+	"q":     "Query: field:value, ranges, NOT, OR, free text",
+	"state": "What is shown: running, waiting, idle, stuck, silent, failed, unknown, ended; several with commas",
+	"agent": "Agent id", "manager": "Agents that this one delegates to",
+	"ended": "0 living agents (default), 1 ended ones, all",
+	"sort":  "last (default), cost, tokens, failures, state, name",
+	"order": "desc (default) or asc", "limit": "Rows a page, at most 1,000; 0 answers the total alone",
+	"after": "Cursor: the next of the page before", "type": "Types, with commas", "status": "How the span ended, or open",
+	"open": "1: spans that have not ended", "run": "Run id", "parent": "Span id of the parent", "name": "Name of the tool or model",
+	"from_ms": "From this instant on, Unix ms", "to_ms": "Before this instant, Unix ms", "severity": "This severity or worse",
+	"offset": "One offset of the log", "system": "1: the log's own records too", "metric": "Name of the metric; all by default",
+	"points": "Steps, at most 11,000; 300 by default", "what": "events (default), agents or fleet",
+	"mode": "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",
+}
+
+var openapiDocument = sync.OnceValues(func() ([]byte, error) {
+	paths := make(map[string]map[string]any)
+	for _, o := range operations {
+		var params []any
+		for seg := range strings.SplitSeq(o.path, "/") {
+			if strings.HasPrefix(seg, "{") {
+				params = append(params, map[string]any{"name": strings.Trim(seg, "{}"), "in": "path", "required": true, "schema": map[string]any{"type": "string"}})
+			}
+		}
+		for _, p := range strings.Fields(o.params) {
+			params = append(params, map[string]any{"name": p, "in": "query", "description": parameters[p], "schema": map[string]any{"type": "string"}})
+		}
+		op := map[string]any{
+			"summary": o.summary,
+			"responses": map[string]any{
+				"200":     map[string]any{"description": o.answer},
+				"default": map[string]any{"description": "RFC 9457 problem", "content": map[string]any{"application/problem+json": map[string]any{"schema": map[string]any{"$ref": "#/components/schemas/Problem"}}}},
+			},
+		}
+		if params != nil {
+			op["parameters"] = params
+		}
+		if o.open {
+			op["security"] = []any{}
+		}
+		if o.method == "POST" {
+			op["requestBody"] = map[string]any{"content": map[string]any{"application/json": map[string]any{}}}
+		}
+		if paths[o.path] == nil {
+			paths[o.path] = make(map[string]any)
+		}
+		paths[o.path][strings.ToLower(o.method)] = op
+	}
+	str := map[string]any{"type": "string"}
+	return json.MarshalIndent(map[string]any{
+		"openapi":  "3.1.0",
+		"info":     map[string]any{"title": "eyrie", "version": obs.Version, "description": "Watches a fleet of AI agents live. WebSockets: /v1/agent (agents), /v1/live (viewers); see docs/protocol.md."},
+		"security": []any{map[string]any{"key": []any{}}, map[string]any{"session": []any{}}},
+		"paths":    paths,
+		"components": map[string]any{
+			"securitySchemes": map[string]any{
+				"key":     map[string]any{"type": "http", "scheme": "bearer"},
+				"session": map[string]any{"type": "apiKey", "in": "cookie", "name": "eyrie_session"},
+			},
+			"schemas": map[string]any{"Problem": map[string]any{"type": "object", "properties": map[string]any{
+				"type": str, "title": str, "status": map[string]any{"type": "integer"}, "code": str, "detail": str, "field": str,
+			}}},
+		},
+	}, "", "  ")
+})
+
+// openapi answers the document.
+func (q *req) openapi() error {
+	b, err := openapiDocument()
+	if err != nil {
+		return err
+	}
+	return q.raw(b)
+}

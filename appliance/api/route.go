@@ -1,0 +1,247 @@
+package api
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/url"
+	"strconv"
+	"strings"
+
+	"eyrie/appliance/access"
+
+	"github.com/valyala/fasthttp"
+)
+
+// handler serves one route.
+type handler func(q *req) error
+
+// route is one method and path pattern. A segment "*" stands for one decoded
+// path segment.
+type route struct {
+	method  string
+	pattern []string
+	min     access.Role // "" = anyone
+	write   bool        // needs the page's own origin when a session asks
+	fn      handler
+}
+
+// req is one request with who asks.
+type req struct {
+	*fasthttp.RequestCtx
+	s    *Server
+	args []string // decoded wildcard segments
+	who  access.Token
+	ok   bool // who is known
+}
+
+func (s *Server) table() []route {
+	r := func(method, path string, min access.Role, fn handler) route {
+		return route{method: method, pattern: split(path), min: min, write: method != "GET", fn: fn}
+	}
+	return []route{
+		r("GET", "/health", "", (*req).health),
+		r("GET", "/ready", "", (*req).ready),
+		r("GET", "/metrics", access.Viewer, (*req).metrics),
+		r("GET", "/debug/pprof/*", access.Admin, (*req).pprof),
+		r("GET", "/v1/openapi.json", "", (*req).openapi),
+		r("GET", "/v1/session", access.Viewer, (*req).session),
+		r("POST", "/v1/session", "", (*req).signIn),
+		r("DELETE", "/v1/session", "", (*req).signOut),
+		r("GET", "/v1/status", access.Viewer, (*req).status),
+		r("GET", "/v1/settings", access.Operator, (*req).settings),
+		r("GET", "/v1/setup", access.Operator, (*req).setup),
+		r("GET", "/v1/fleet", access.Viewer, (*req).fleet),
+		r("GET", "/v1/attention", access.Viewer, (*req).attention),
+		r("GET", "/v1/agents", access.Viewer, (*req).agents),
+		r("GET", "/v1/agents/*/*", access.Viewer, (*req).agent),
+		r("GET", "/v1/spans", access.Viewer, (*req).spans),
+		r("GET", "/v1/spans/*/*", access.Viewer, (*req).span),
+		r("GET", "/v1/runs", access.Viewer, (*req).runs),
+		r("GET", "/v1/runs/*/*", access.Viewer, (*req).run),
+		r("GET", "/v1/events", access.Viewer, (*req).events),
+		r("POST", "/v1/events", access.Agent, (*req).postEvents),
+		r("GET", "/v1/series", access.Viewer, (*req).seriesList),
+		r("GET", "/v1/series/range", access.Viewer, (*req).seriesRange),
+		r("GET", "/v1/links", access.Viewer, (*req).links),
+		r("GET", "/v1/tokens", access.Admin, (*req).tokens),
+		r("POST", "/v1/tokens", access.Admin, (*req).createToken),
+		r("DELETE", "/v1/tokens/*", access.Admin, (*req).revokeToken),
+		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
+		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
+	}
+}
+
+func split(p string) []string { return strings.Split(strings.Trim(p, "/"), "/") }
+
+// handle answers one request.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	h := &ctx.Response.Header
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Referrer-Policy", "no-referrer")
+	if p := ambiguous(ctx); p != nil {
+		writeProblem(ctx, p)
+		ctx.SetConnectionClose()
+		return
+	}
+	path := string(ctx.URI().PathOriginal())
+	segs := split(path)
+	for i, seg := range segs {
+		d, err := url.PathUnescape(seg)
+		if err != nil {
+			writeProblem(ctx, problem(400, "bad_path", "The path has a broken percent escape."))
+			return
+		}
+		segs[i] = d
+	}
+	q := &req{RequestCtx: ctx, s: s}
+	q.identify()
+	method := string(ctx.Method())
+	head := method == "HEAD"
+	if head {
+		method = "GET"
+	}
+	var allowed []string
+	for i := range s.routes {
+		r := &s.routes[i]
+		args, ok := match(r.pattern, segs)
+		if !ok {
+			continue
+		}
+		if r.method != method {
+			allowed = append(allowed, r.method)
+			continue
+		}
+		h.Set("Cache-Control", "no-store")
+		q.args = args
+		if err := q.allowed(r); err != nil {
+			s.fail(ctx, err)
+			return
+		}
+		if err := r.fn(q); err != nil {
+			s.fail(ctx, err)
+		}
+		return
+	}
+	switch {
+	case len(allowed) > 0:
+		h.Set("Allow", strings.Join(allowed, ", "))
+		writeProblem(ctx, problem(405, "method", "This path answers "+strings.Join(allowed, ", ")+"."))
+	case segs[0] == "v1" || segs[0] == "api" || segs[0] == "debug":
+		writeProblem(ctx, problem(404, "not_found", "Nothing is here. /v1/openapi.json lists what is."))
+	case method != "GET":
+		writeProblem(ctx, problem(405, "method", "This path answers GET."))
+	case q.listener() == ListenerIngest:
+		writeProblem(ctx, problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events. The pages are on the web port."))
+	default:
+		s.files.serve(ctx, path)
+	}
+}
+
+func match(pattern, segs []string) (args []string, ok bool) {
+	if len(pattern) != len(segs) {
+		return nil, false
+	}
+	for i, p := range pattern {
+		switch {
+		case p == "*":
+			args = append(args, segs[i])
+		case p != segs[i]:
+			return nil, false
+		}
+	}
+	return args, true
+}
+
+// ambiguous refuses what two readers of HTTP could understand differently
+// (RFC 9112, 5.1, 5.2, 6.3).
+func ambiguous(ctx *fasthttp.RequestCtx) *Problem {
+	var te, cl int
+	for line := range bytes.SplitSeq(ctx.Request.Header.RawHeaders(), []byte("\n")) {
+		line = bytes.TrimSuffix(line, []byte("\r"))
+		if len(line) == 0 {
+			continue
+		}
+		if line[0] == ' ' || line[0] == '\t' {
+			return problem(400, "ambiguous", "A header line is folded.")
+		}
+		name, _, ok := bytes.Cut(line, []byte(":"))
+		if !ok || len(name) == 0 || bytes.ContainsAny(name, " \t\x00") {
+			return problem(400, "ambiguous", "A header line has no clean name.")
+		}
+		switch {
+		case bytes.EqualFold(name, []byte("transfer-encoding")):
+			te++
+		case bytes.EqualFold(name, []byte("content-length")):
+			cl++
+		}
+	}
+	if te > 0 && cl > 0 || te > 1 || cl > 1 {
+		return problem(400, "ambiguous", "The length of the body is stated twice.")
+	}
+	return nil
+}
+
+func (q *req) listener() int {
+	if t, ok := q.Conn().(*tracked); ok {
+		return t.listener
+	}
+	return 0
+}
+
+// json answers 200 with v.
+func (q *req) json(v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return q.raw(b)
+}
+
+// raw answers 200 with JSON bytes.
+func (q *req) raw(b []byte) error {
+	q.SetContentType("application/json")
+	q.SetBody(b)
+	return nil
+}
+
+// arg returns a query parameter.
+func (q *req) arg(name string) string { return string(q.QueryArgs().Peek(name)) }
+
+// integer returns a whole query parameter between min and max.
+func (q *req) integer(name string, def, min, max int64) (int64, error) {
+	s := q.arg(name)
+	if s == "" {
+		return def, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < min || n > max {
+		return 0, badField(name, "want a whole number from "+strconv.FormatInt(min, 10)+" to "+strconv.FormatInt(max, 10))
+	}
+	return n, nil
+}
+
+// instant returns a query parameter in Unix ms, as Unix ns; 0 where it is absent.
+func (q *req) instant(name string) (int64, error) {
+	s := q.arg(name)
+	if s == "" {
+		return 0, nil
+	}
+	ms, err := strconv.ParseFloat(s, 64)
+	if err != nil || ms < 0 || ms > 4102444800000 {
+		return 0, badField(name, "want Unix milliseconds")
+	}
+	return int64(ms * 1e6), nil
+}
+
+// limit returns the page size asked for.
+func (q *req) limit() (int, error) {
+	n, err := q.integer("limit", 100, 0, 1000)
+	return int(n), err
+}
+
+// list is the shape of every list.
+type list struct {
+	Items any    `json:"items"`
+	Next  string `json:"next"`
+	Total int    `json:"total"`
+}

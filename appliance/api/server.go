@@ -1,0 +1,243 @@
+package api
+
+import (
+	"context"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"eyrie/appliance/access"
+	"eyrie/appliance/intake"
+	"eyrie/appliance/views"
+	"eyrie/appliance/views/fleet"
+	"eyrie/appliance/views/live"
+	"eyrie/appliance/views/series"
+	"eyrie/appliance/views/spans"
+	"eyrie/engine"
+	"eyrie/wal"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/valyala/fasthttp"
+)
+
+// Parts is what the API serves from. All fields are needed.
+type Parts struct {
+	Log     *wal.Log
+	Fleet   *fleet.View
+	Spans   *spans.View
+	Series  *series.View
+	Hub     *live.Hub
+	Runner  *views.Runner
+	Intake  *intake.Intake
+	Keys    *access.Keys
+	Engine  *engine.Server
+	UI      fs.FS
+	Metrics []*metrics.Set
+	Logger  *slog.Logger
+	Now     func() time.Time
+	Rand    io.Reader
+	// Host says what only the node knows; see Host.
+	Host Host
+}
+
+// Host is what the node tells about itself.
+type Host interface {
+	// Ready reports whether everything works, and if not, why.
+	Ready() (bool, []string)
+	// Status returns the node's own part of /v1/status.
+	Status() NodeStatus
+	// Settings returns the configuration in force, with origins.
+	Settings() any
+}
+
+// NodeStatus is the node's own part of /v1/status.
+type NodeStatus struct {
+	Started   time.Time
+	Hostname  string
+	Listeners []Listener
+}
+
+// Listener is one address that is listened on.
+type Listener struct {
+	Name  string   `json:"name"`
+	Addr  string   `json:"addr"`
+	Roles []string `json:"roles"`
+}
+
+// Tags of the listeners, as the engine passes them on.
+const (
+	ListenerIngest = 1
+	ListenerWeb    = 2
+)
+
+// Server answers HTTP requests on connections that the loops hand over.
+type Server struct {
+	p      Parts
+	routes []route
+	files  *files
+	http   *fasthttp.Server
+	conns  *handover
+	done   chan struct{}
+}
+
+// Limits of HTTP.
+const (
+	bodyBytesMax   = 4 << 20
+	headerBytesMax = 16 << 10
+	connsMax       = 4096
+)
+
+// New returns a server that is not yet running.
+func New(p Parts) (*Server, error) {
+	s := &Server{p: p, conns: newHandover(), done: make(chan struct{})}
+	f, err := loadFiles(p.UI)
+	if err != nil {
+		return nil, err
+	}
+	s.files = f
+	s.routes = s.table()
+	s.http = &fasthttp.Server{
+		Handler:               s.handle,
+		ErrorHandler:          s.badRequest,
+		Name:                  "eyrie",
+		ReadTimeout:           10 * time.Second,
+		WriteTimeout:          60 * time.Second,
+		IdleTimeout:           60 * time.Second,
+		MaxRequestBodySize:    bodyBytesMax,
+		ReadBufferSize:        headerBytesMax,
+		Concurrency:           connsMax,
+		NoDefaultContentType:  true,
+		NoDefaultDate:         true,
+		CloseOnShutdown:       true,
+		SecureErrorLogMessage: true,
+		Logger:                quiet{p.Logger},
+	}
+	return s, nil
+}
+
+// Start serves until Shutdown.
+func (s *Server) Start() {
+	go func() {
+		defer close(s.done)
+		_ = s.http.Serve(s.conns)
+	}()
+}
+
+// Handle takes over a connection that a loop accepted. It never blocks: when
+// too many wait, the connection is closed.
+func (s *Server) Handle(c net.Conn, listener int) { s.conns.offer(tagged{c, listener}) }
+
+// Shutdown stops taking connections, lets requests under way finish and closes
+// the rest when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.conns.Close()
+	err := s.http.ShutdownWithContext(ctx)
+	s.conns.closeAll()
+	<-s.done
+	return err
+}
+
+// quiet writes fasthttp's own complaints, which a peer can cause at will, as
+// debug messages.
+type quiet struct{ l *slog.Logger }
+
+func (q quiet) Printf(format string, args ...any) { q.l.Debug("http", "format", format) }
+
+// tagged is a connection with the tag of its listener.
+type tagged struct {
+	net.Conn
+	listener int
+}
+
+// handover is a net.Listener whose connections come from the loops.
+type handover struct {
+	ch   chan tagged
+	once sync.Once
+	stop chan struct{}
+
+	mu   sync.Mutex
+	open map[*tracked]struct{}
+}
+
+func newHandover() *handover {
+	return &handover{ch: make(chan tagged, 256), stop: make(chan struct{}), open: make(map[*tracked]struct{})}
+}
+
+func (h *handover) offer(c tagged) {
+	select {
+	case <-h.stop:
+	default:
+		select {
+		case h.ch <- c:
+			return
+		default:
+		}
+	}
+	c.Close()
+}
+
+// Accept implements net.Listener.
+func (h *handover) Accept() (net.Conn, error) {
+	select {
+	case <-h.stop:
+		return nil, io.EOF
+	default:
+	}
+	select {
+	case c := <-h.ch:
+		t := &tracked{tagged: c, in: h}
+		h.mu.Lock()
+		h.open[t] = struct{}{}
+		h.mu.Unlock()
+		return t, nil
+	case <-h.stop:
+		return nil, io.EOF
+	}
+}
+
+// Close implements net.Listener.
+func (h *handover) Close() error {
+	h.once.Do(func() { close(h.stop) })
+	return nil
+}
+
+// Addr implements net.Listener.
+func (h *handover) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (h *handover) closeAll() {
+	for {
+		select {
+		case c := <-h.ch:
+			c.Close()
+			continue
+		default:
+		}
+		break
+	}
+	h.mu.Lock()
+	open := make([]*tracked, 0, len(h.open))
+	for t := range h.open {
+		open = append(open, t)
+	}
+	h.mu.Unlock()
+	for _, t := range open {
+		t.Close()
+	}
+}
+
+// tracked is a connection in the set of open ones.
+type tracked struct {
+	tagged
+	in *handover
+}
+
+// Close closes the connection and forgets it.
+func (t *tracked) Close() error {
+	t.in.mu.Lock()
+	delete(t.in.open, t)
+	t.in.mu.Unlock()
+	return t.Conn.Close()
+}

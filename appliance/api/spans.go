@@ -1,0 +1,130 @@
+package api
+
+import (
+	"encoding/json"
+
+	"eyrie/appliance/query"
+	"eyrie/appliance/views/spans"
+	"eyrie/engine/wire"
+)
+
+// spanQuery reads the parameters that spans and runs share.
+func (q *req) spanQuery() (s spans.Query, err error) {
+	if s.Space, err = q.space(); err != nil {
+		return s, err
+	}
+	if s.Limit, err = q.limit(); err != nil {
+		return s, err
+	}
+	if s.Asc, err = q.order(); err != nil {
+		return s, err
+	}
+	if s.From, err = q.instant("from_ms"); err != nil {
+		return s, err
+	}
+	if s.To, err = q.instant("to_ms"); err != nil {
+		return s, err
+	}
+	if s.Filter, err = query.Parse(q.arg("q")); err != nil {
+		return s, err
+	}
+	s.Agent, s.Type, s.Status = q.arg("agent"), q.arg("type"), q.arg("status")
+	s.Run, s.Parent, s.Name = q.arg("run"), q.arg("parent"), q.arg("name")
+	s.Open = q.arg("open") == "1"
+	s.After = q.arg("after")
+	return s, nil
+}
+
+// spans answers a page of spans.
+func (q *req) spans() error {
+	s, err := q.spanQuery()
+	if err != nil {
+		return err
+	}
+	p, err := q.s.p.Spans.List(q, s)
+	if err != nil {
+		return err
+	}
+	return q.json(p)
+}
+
+// runs answers a page of runs.
+func (q *req) runs() error {
+	s, err := q.spanQuery()
+	if err != nil {
+		return err
+	}
+	p, err := q.s.p.Spans.Runs(q, s)
+	if err != nil {
+		return err
+	}
+	return q.json(p)
+}
+
+// run answers one run.
+func (q *req) run() error {
+	space, err := q.readable(q.args[0])
+	if err != nil {
+		return err
+	}
+	r, ok, err := q.s.p.Spans.Run(q, space, q.args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return problem(404, "not_found", "No run of this id was seen in the space "+space+".")
+	}
+	return q.json(r)
+}
+
+// spanWhole is a span with what only its records in the log hold.
+type spanWhole struct {
+	spans.Span
+	Input  json.RawMessage `json:"input,omitempty"`
+	Output json.RawMessage `json:"output,omitempty"`
+	Attrs  json.RawMessage `json:"attrs,omitempty"`
+	Links  json.RawMessage `json:"links,omitempty"`
+}
+
+// span answers one span with its input and output, read from the log at the
+// offsets of its start and end.
+func (q *req) span() error {
+	space, err := q.readable(q.args[0])
+	if err != nil {
+		return err
+	}
+	sp, ok, err := q.s.p.Spans.Get(q, space, q.args[1])
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return problem(404, "not_found", "No span of this id was seen in the space "+space+".")
+	}
+	w := spanWhole{Span: sp}
+	for _, off := range []uint64{sp.StartOffset, sp.EndOffset} {
+		if off == 0 {
+			continue
+		}
+		rec, err := q.s.p.Log.Read(off)
+		if err != nil {
+			return err
+		}
+		var v wire.View
+		if err := v.Reset(rec.Payload); err != nil {
+			continue // set aside by the views as well
+		}
+		for _, f := range []struct {
+			field wire.Field
+			to    *json.RawMessage
+		}{{wire.FInput, &w.Input}, {wire.FOutput, &w.Output}, {wire.FAttrs, &w.Attrs}, {wire.FLinks, &w.Links}} {
+			if !v.Has(f.field) {
+				continue
+			}
+			b, err := wire.AppendJSONValue(nil, v.Raw(f.field))
+			if err == nil {
+				*f.to = b
+			}
+		}
+	}
+	return q.json(w)
+}

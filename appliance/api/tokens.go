@@ -1,0 +1,96 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	"eyrie/appliance/access"
+	"eyrie/appliance/intake"
+
+	"github.com/tinylib/msgp/msgp"
+)
+
+type tokenRow struct {
+	ID      string      `json:"id"`
+	Name    string      `json:"name"`
+	Role    access.Role `json:"role"`
+	Space   string      `json:"space"`
+	Agents  []string    `json:"agents,omitempty"`
+	Created int64       `json:"created_ms,omitempty"`
+	Expires int64       `json:"expires_ms,omitempty"`
+	Revoked int64       `json:"revoked_ms,omitempty"`
+	Key     string      `json:"key,omitempty"` // in the answer to its creation alone
+}
+
+func rowOf(t access.Token) tokenRow {
+	return tokenRow{ID: t.ID, Name: t.Name, Role: t.Role, Space: t.Space, Agents: t.Agents, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
+}
+
+// tokens answers every key, without the keys themselves.
+func (q *req) tokens() error {
+	ts := q.s.p.Keys.List()
+	rows := make([]tokenRow, len(ts))
+	for i, t := range ts {
+		rows[i] = rowOf(t)
+	}
+	return q.json(list{Items: rows, Total: len(rows)})
+}
+
+// createToken makes a key and answers it, once.
+func (q *req) createToken() error {
+	var b struct {
+		Name    string      `json:"name"`
+		Role    access.Role `json:"role"`
+		Space   string      `json:"space"`
+		Agents  []string    `json:"agents"`
+		Expires float64     `json:"expires_in_s"`
+	}
+	if err := json.Unmarshal(q.PostBody(), &b); err != nil {
+		return badField("body", "want JSON with role and, if wished, name, space, agents, expires_in_s")
+	}
+	t := access.Token{Name: b.Name, Role: b.Role, Space: b.Space, Agents: b.Agents}
+	if b.Expires < 0 || b.Expires > 100*365*86400 {
+		return badField("expires_in_s", "want seconds, 0 for never")
+	}
+	if b.Expires > 0 {
+		t.Expires = q.s.p.Now().Add(time.Duration(b.Expires * float64(time.Second))).UnixMilli()
+	}
+	key, t, err := q.s.p.Keys.Create(t)
+	if err != nil {
+		return err
+	}
+	if err := q.record("token.create", t.ID); err != nil {
+		return err
+	}
+	row := rowOf(t)
+	row.Key = key
+	q.SetStatusCode(201)
+	return q.json(row)
+}
+
+// revokeToken ends a key at once, and closes the links that use it.
+func (q *req) revokeToken() error {
+	t, err := q.s.p.Keys.Revoke(q.args[0])
+	if err != nil {
+		return err
+	}
+	for _, l := range q.s.p.Engine.Links() {
+		if l.Owner == t.ID {
+			q.s.p.Engine.Cut(l.Link, 1008, "the key was revoked")
+		}
+	}
+	if err := q.record("token.revoke", t.ID); err != nil {
+		return err
+	}
+	return q.json(rowOf(t))
+}
+
+// record writes what an operator did as a record of the log.
+func (q *req) record(action, object string) error {
+	b := msgp.AppendMapHeader(nil, 4)
+	b = msgp.AppendString(msgp.AppendString(b, "action"), action)
+	b = msgp.AppendString(msgp.AppendString(b, "object"), object)
+	b = msgp.AppendString(msgp.AppendString(b, "by"), q.who.ID)
+	b = msgp.AppendString(msgp.AppendString(b, "remote"), q.RemoteAddr().String())
+	return q.s.p.Intake.Submit(q, &intake.Submission{System: b})
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"os/user"
+	"syscall"
+
+	"eyrie/appliance/obs"
+
+	"github.com/alecthomas/kong"
+)
+
+// Exit codes, as docs/cli.md lists them.
+const (
+	exitFailed = 1 // it did not work; the last line says why
+	exitUsage  = 2 // the command line cannot be understood
+	exitData   = 3 // the data folder cannot be served: in use, newer, damaged
+	exitServer = 4 // the server cannot be reached or refused the key
+)
+
+// exitError is an error with an exit code of its own.
+type exitError struct {
+	code int
+	err  error
+}
+
+func (e *exitError) Error() string { return e.err.Error() }
+func (e *exitError) Unwrap() error { return e.err }
+
+func exit(code int, format string, args ...any) error {
+	return &exitError{code, fmt.Errorf(format, args...)}
+}
+
+// command is the whole command line.
+type command struct {
+	Serve  serveCmd  `cmd:"" help:"Run the appliance. Works without any configuration."`
+	Doctor doctorCmd `cmd:"" help:"Check what this host can bear, and what holds it back."`
+	Token  tokenCmd  `cmd:"" help:"Create, list and revoke keys."`
+	Send   sendCmd   `cmd:"" help:"Send one event."`
+	Tail   tailCmd   `cmd:"" help:"Print events as they arrive."`
+	Follow followCmd `cmd:"" help:"Follow an agent's own files, without touching the agent."`
+	// Watch   watchCmd   `cmd:"" help:"Run any program and watch it."`
+	Replay replayCmd `cmd:"" help:"Play recorded runs as if they happened now."`
+	// Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
+	Version versionCmd `cmd:"" help:"Print the version."`
+}
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stderr))
+}
+
+func run(args []string, stderr *os.File) int {
+	var c command
+	parser, err := kong.New(&c,
+		kong.Name("eyrie"),
+		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb talks to a running one."),
+		kong.DefaultEnvars("EYRIE"),
+		kong.Vars{"user": userName()},
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+	)
+	if err != nil {
+		panic(err)
+	}
+	k, err := parser.Parse(args)
+	if err != nil {
+		var pe *kong.ParseError
+		if errors.As(err, &pe) {
+			fmt.Fprintf(stderr, "eyrie: %v\n`eyrie %s--help` says what is understood.\n", err, verb(pe))
+			return exitUsage
+		}
+		fmt.Fprintf(stderr, "eyrie: %v\n", err)
+		return exitUsage
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(); err != nil {
+		var code exitCode
+		if errors.As(err, &code) {
+			return int(code)
+		}
+		fmt.Fprintf(stderr, "eyrie: %v\n", err)
+		var e *exitError
+		if errors.As(err, &e) {
+			return e.code
+		}
+		return exitFailed
+	}
+	return 0
+}
+
+// exitCode ends the process with a code and without a word of ours: the
+// watched program's own.
+type exitCode int
+
+func (e exitCode) Error() string { return fmt.Sprintf("exit status %d", int(e)) }
+
+// verb returns the verb that a usage error is about, with a blank behind it.
+func verb(e *kong.ParseError) string {
+	if e.Context != nil {
+		if c := e.Context.Command(); c != "" {
+			return c + " "
+		}
+	}
+	return ""
+}
+
+type versionCmd struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (v *versionCmd) Run() error {
+	b := obs.Stamp()
+	if v.JSON {
+		return printJSON(b)
+	}
+	fmt.Printf("eyrie %s (%s) %s %s/%s\n", b.Version, b.Commit, b.Go, b.OS, b.Arch)
+	return nil
+}
+
+// userName is the default agent of `send`: who runs it, and where.
+func userName() string {
+	name, host := "user", "localhost"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	if h, err := os.Hostname(); err == nil {
+		host = h
+	}
+	return name + "@" + host
+}

@@ -1,0 +1,273 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"eyrie/appliance/access"
+	"eyrie/appliance/api"
+	"eyrie/appliance/config"
+	"eyrie/appliance/intake"
+	"eyrie/appliance/obs"
+	"eyrie/appliance/views"
+	"eyrie/appliance/views/fleet"
+	"eyrie/appliance/views/live"
+	"eyrie/appliance/views/series"
+	"eyrie/appliance/views/spans"
+	"eyrie/engine"
+	"eyrie/netpoll"
+	"eyrie/ui"
+	"eyrie/wal"
+
+	"github.com/VictoriaMetrics/metrics"
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// Options are what a Node needs beside its configuration.
+type Options struct {
+	Config   *config.Config
+	Settings func(tuned []config.Tuned) []config.Value // with origins
+	Logger   *slog.Logger
+	Now      func() time.Time // default time.Now
+	Rand     io.Reader        // default crypto/rand
+	FS       vfs.FS           // of log and views; default the machine's
+}
+
+// Node is one running appliance.
+type Node struct {
+	cfg      *config.Config
+	o        Options
+	logger   *slog.Logger
+	throttle *obs.Throttle
+	now      func() time.Time
+	hostname string
+	started  time.Time
+	set      *metrics.Set
+	tuning   tuning
+
+	keys     *access.Keys
+	madeKeys bool
+	log      *wal.Log
+	store    *pebble.DB
+	fleet    *fleet.View
+	spans    *spans.View
+	series   *series.View
+	hub      *live.Hub
+	runner   *views.Runner
+	intake   *intake.Intake
+	engine   *engine.Server
+	api      *api.Server
+	self     *self
+
+	listeners []api.Listener
+	refused   []string // listeners that could not be opened, with why
+
+	failed   chan error // the first failure that ends the process
+	failOnce sync.Once
+	cancel   context.CancelFunc
+	running  sync.WaitGroup
+	selfDone chan struct{}
+}
+
+// Open builds the node: keys, log, views. It accepts nothing yet. Of errors,
+// wal.ErrInUse, *wal.NewerFormatError and *wal.LostError say that the data
+// folder cannot be served.
+func Open(o Options) (_ *Node, err error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Rand == nil {
+		o.Rand = rand.Reader
+	}
+	if o.FS == nil {
+		o.FS = vfs.Default
+	}
+	n := &Node{
+		cfg: o.Config, o: o, logger: o.Logger, now: o.Now, started: o.Now(), set: metrics.NewSet(),
+		throttle: obs.NewThrottle(10*time.Second, o.Now),
+		failed:   make(chan error, 1), selfDone: make(chan struct{}),
+	}
+	if n.hostname, err = os.Hostname(); err != nil {
+		n.hostname = "localhost"
+	}
+	n.tuning = tune(o.Config)
+	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	// The log takes the folder's lock, so it comes before all else.
+	n.intake = intake.New(nil, nil, intake.Options{
+		Now: n.now, Metrics: n.set, Tick: time.Second, Failed: n.fail, Refused: n.refusedEvent,
+	})
+	n.log, err = wal.Open(wal.Options{
+		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
+		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4,
+		AcceptLoss: o.Config.AcceptLoss,
+		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.log.Close()
+		}
+	}()
+	if n.keys, n.madeKeys, err = access.Open(filepath.Join(o.Config.Data, "keys"), n.now, o.Rand); err != nil {
+		return nil, err
+	}
+	if err = n.openViews(); err != nil {
+		return nil, err
+	}
+	if err = n.openFront(); err != nil {
+		n.store.Close()
+		return nil, err
+	}
+	n.self = newSelf(n)
+	return n, nil
+}
+
+// openFront builds what faces agents and people.
+func (n *Node) openFront() (err error) {
+	n.engine, err = engine.New(engine.Config{
+		Poll:      netpoll.Config{Loops: n.tuning.loops, Metrics: n.set},
+		RingBytes: n.cfg.RingMiB << 20,
+		Gate:      n.keys,
+		HTTP:      func(c net.Conn, listener int) { n.api.Handle(c, listener) },
+		Sockets:   engine.Sockets{access.LivePath: n.newLiveSocket()},
+		Notify:    n.intake.Notify,
+		Ping:      n.cfg.Ping.D(), Idle: n.cfg.IdleTimeout.D(),
+		Metrics: n.set, Now: n.now,
+	})
+	if err != nil {
+		return err
+	}
+	n.intake.Attach(n.log, n.engine)
+	n.fleet.OnChanged(n.hub.Changed)
+	n.api, err = api.New(api.Parts{
+		Log: n.log, Fleet: n.fleet, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
+		Intake: n.intake, Keys: n.keys, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
+		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n,
+	})
+	return err
+}
+
+// Start opens the listeners and serves. A listener that cannot be opened is
+// named and the rest starts; it returns an error only if none could.
+func (n *Node) Start() error {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.cancel = cancel
+	n.running.Go(func() {
+		if err := n.intake.Run(context.Background()); err != nil {
+			n.fail(err)
+		}
+	})
+	n.runner.Start()
+	n.api.Start()
+	n.engine.Start()
+	ingest, web := n.cfg.Addresses()
+	for _, l := range []struct {
+		name, addr string
+		tag        int
+		roles      []string
+	}{
+		{"ingest", ingest, api.ListenerIngest, []string{"ingest"}},
+		{"web", web, api.ListenerWeb, []string{"web"}},
+	} {
+		at, err := n.engine.Listen(l.addr, l.tag)
+		if err != nil {
+			n.logger.Error("cannot listen", "listener", l.name, "addr", l.addr, "err", err)
+			n.refused = append(n.refused, fmt.Sprintf("%s cannot listen on %s: %v", l.name, l.addr, err))
+			continue
+		}
+		n.listeners = append(n.listeners, api.Listener{Name: l.name, Addr: at.String(), Roles: l.roles})
+	}
+	if len(n.listeners) == 0 {
+		cancel()
+		return errors.New(n.refused[0])
+	}
+	go func() {
+		defer close(n.selfDone)
+		n.self.run(ctx)
+	}()
+	return nil
+}
+
+// Failed delivers the failure that must end the process, if one comes.
+func (n *Node) Failed() <-chan error { return n.failed }
+
+// fail reports a failure that ends the process.
+func (n *Node) fail(err error) {
+	n.failOnce.Do(func() {
+		n.logger.Error("eyrie cannot go on", "err", err)
+		n.failed <- err
+	})
+}
+
+// Listeners returns what is listened on, and why the rest is not.
+func (n *Node) Listeners() (open []api.Listener, refused []string) { return n.listeners, n.refused }
+
+// Keys returns the key store, and whether this start made the standing keys.
+func (n *Node) Keys() (*access.Keys, bool) { return n.keys, n.madeKeys }
+
+// Stop drains and closes: no new links, what was taken in is settled and
+// acknowledged, links get 1001, views are saved, stores closed. It keeps to
+// the time of ctx where it can; what is durable is safe in any case.
+func (n *Node) Stop(ctx context.Context) error {
+	n.engine.Quiesce(ctx)
+	n.self.goodbye(ctx)
+	n.cancel()
+	<-n.selfDone
+	n.intake.Stop()
+	n.running.Wait()
+	n.hub.Close()
+	n.engine.Shutdown(ctx)
+	err := n.api.Shutdown(ctx)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = nil // requests that did not end in time were cut
+	}
+	err = errors.Join(err, n.runner.Close(), n.store.Close(), n.log.Close())
+	return err
+}
+
+// refusedEvent tells of events that failed their checks, at most now and then.
+func (n *Node) refusedEvent(space, code, field, msg string) {
+	if ok, dropped := n.throttle.Allow("refused " + code); ok {
+		n.logger.Warn("an event was refused", "space", space, "code", code, "field", field, "reason", msg, "alike", dropped)
+	}
+}
+
+func (n *Node) logEvents() wal.Events {
+	return wal.Events{
+		Failed:   n.fail,
+		DiskSlow: func(path string, d time.Duration) { n.slow("disk is slow", "path", path, "took", d) },
+		Background: func(err error) {
+			n.slow("the store failed in the background and tries again", "err", err)
+		},
+		Corrupt: func(path string, err error) { n.logger.Error("damaged file", "path", path, "err", err) },
+		Stall:   func(reason string) { n.slow("writes wait for the store", "reason", reason) },
+		Log:     func(format string, args ...any) { n.logger.Debug("store", "msg", fmt.Sprintf(format, args...)) },
+		Wall: func(full bool, free, least uint64) {
+			if full {
+				n.logger.Error("disk below its watermark: writes are refused, reads go on", "free_mib", free>>20, "least_mib", least>>20)
+			} else {
+				n.logger.Info("disk has room again: writes are taken", "free_mib", free>>20)
+			}
+		},
+	}
+}
+
+func (n *Node) slow(msg string, args ...any) {
+	if ok, dropped := n.throttle.Allow(msg); ok {
+		n.logger.Warn(msg, append(args, "alike", dropped)...)
+	}
+}

@@ -1,0 +1,38 @@
+package node
+
+import (
+	"fmt"
+
+	"eyrie/appliance/api"
+	"eyrie/appliance/config"
+)
+
+// lagMax is how many records a view may be behind and still count as caught up.
+const lagMax = 200_000
+
+// Ready reports whether the log takes writes, the disk has room, every view is
+// caught up and every listener open; otherwise why not.
+func (n *Node) Ready() (ok bool, why []string) {
+	if err := n.log.Err(); err != nil {
+		why = append(why, "the log has failed: "+err.Error())
+	}
+	if err := n.log.Wall(); err != nil {
+		why = append(why, err.Error())
+	}
+	if lag := n.runner.Lag(); lag > lagMax {
+		why = append(why, fmt.Sprintf("views are %d records behind the log", lag))
+	}
+	why = append(why, n.refused...)
+	return len(why) == 0, why
+}
+
+// Status implements api.Host.
+func (n *Node) Status() api.NodeStatus {
+	return api.NodeStatus{Started: n.started, Hostname: n.hostname, Listeners: n.listeners}
+}
+
+// Settings implements api.Host: the configuration in force, with origins.
+func (n *Node) Settings() any { return n.o.Settings(n.tuning.why) }
+
+// Tuned returns what was chosen for this host, with reasons.
+func (n *Node) Tuned() []config.Tuned { return n.tuning.why }

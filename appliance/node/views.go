@@ -1,0 +1,78 @@
+package node
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"eyrie/appliance/views"
+	"eyrie/appliance/views/fleet"
+	"eyrie/appliance/views/live"
+	"eyrie/appliance/views/series"
+	"eyrie/appliance/views/spans"
+	"eyrie/tsdb"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// openViews opens the views store and every view at its cursor.
+func (n *Node) openViews() (err error) {
+	cache := pebble.NewCache(n.tuning.cacheBytes * 3 / 4)
+	defer cache.Unref()
+	n.store, err = views.OpenStore(n.o.FS, filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
+		o.Cache = cache
+		o.Logger = quietLogger{n}
+	})
+	if err != nil {
+		return fmt.Errorf("views: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			n.store.Close()
+		}
+	}()
+	n.fleet = fleet.New(n.log)
+	n.spans = spans.New(n.log, n.store)
+	db, err := tsdb.Open(n.store, series.DBPrefix, tsdb.Options{})
+	if err != nil {
+		return fmt.Errorf("views: %w", err)
+	}
+	n.series = series.New(db, n.log)
+	n.hub = live.New(n.liveOptions())
+	n.runner, err = views.Open(views.Options{
+		Folds: []views.Mount{
+			{Fold: n.fleet, Prefixes: "f"},
+			{Fold: n.spans, Prefixes: "s"},
+			{Fold: n.series, Prefixes: "tm"},
+		},
+		Store: n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, SaveEvery: n.cfg.Save.D(),
+		Events: views.Events{
+			Rebuild: func(fold, reason string) {
+				n.logger.Warn("a view is rebuilt from the log", "view", fold, "reason", reason)
+			},
+			Poison: func(fold string, off uint64, p any, stack []byte) {
+				n.logger.Error("a record was set aside: a view cannot fold it", "view", fold, "offset", off, "panic", fmt.Sprint(p), "stack", string(stack))
+			},
+			Malformed: func(off uint64, err error) { n.slow("an event's payload cannot be read", "offset", off, "err", err) },
+			Halted:    func(fold string, err error) { n.logger.Error("a view was halted", "view", fold, "err", err) },
+			Failed:    n.fail,
+		},
+	})
+	return err
+}
+
+// quietLogger hands the views store's words to the node's logger.
+type quietLogger struct{ n *Node }
+
+func (q quietLogger) Infof(format string, args ...any) {
+	q.n.logger.Debug("views store", "msg", fmt.Sprintf(format, args...))
+}
+
+func (q quietLogger) Errorf(format string, args ...any) {
+	q.n.slow("views store", "msg", fmt.Sprintf(format, args...))
+}
+
+func (q quietLogger) Fatalf(format string, args ...any) {
+	err := fmt.Errorf("views store: "+format, args...)
+	q.n.fail(err)
+	panic(err)
+}
