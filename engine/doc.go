@@ -4,6 +4,8 @@
 // in one ring per loop, what they are told comes back through Server.Reply.
 // Plain HTTP connections are detached and handed on with the bytes already read.
 //
-// Everything about a connection is touched by its loop's thread alone. Methods
-// of Server and Socket may be called from any goroutine unless they say otherwise.
+// A connection belongs to its loop's thread; methods of Server and Socket are
+// for any goroutine unless they say otherwise. loop.go holds a connection's
+// life, messages.go frames, session.go an agent's ops, room.go the full ring,
+// wake.go what others post. Linux only, as netpoll is.
 package engine

@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 // globMatch says whether s matches the pattern: * stands for any bytes, ? for

@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 // grants keeps each distinct Grant of a loop once; links hold a number. Loop

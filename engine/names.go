@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 // names keeps short strings (a link's default agent id) in slabs without

@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 // Refusal reads the payload of an ItemRefused: the machine code, the path of

@@ -1,3 +1,5 @@
+//go:build linux
+
 package engine
 
 import (
@@ -187,7 +189,9 @@ func (r *rig) turn(c *rigConn) {
 	for !c.paused && !c.ended && !c.gone && (len(c.fresh) > 0 || c.again) {
 		c.again = false
 		b := append(c.tail[:len(c.tail):len(c.tail)], c.fresh...)
-		c.fresh = nil
+		if c.fresh = nil; len(b) == 0 {
+			break // resumed, and nothing is kept: netpoll has nothing to show
+		}
 		n := r.l.Read(c.h, b)
 		r.flushBatch()
 		if n < 0 || n > len(b) {
