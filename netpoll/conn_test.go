@@ -490,3 +490,53 @@ func TestAbortWithinRead(t *testing.T) {
 		t.Fatal("Close came twice")
 	}
 }
+
+// TestPausedByAnother: a connection that another one pauses while its own
+// bytes are already reported is neither read nor ended.
+func TestPausedByAnother(t *testing.T) {
+	opened := make(chan Handle, 2)
+	read := make(chan Handle, 4)
+	var all []Handle
+	p, addr := serve(t, Config{}, func(k *hooks) {
+		k.open = func(h Handle, _ int, _ netip.AddrPort) { all = append(all, h); opened <- h }
+		k.read = func(h Handle, b []byte) int {
+			for _, o := range all {
+				if o != h {
+					k.l.Pause(o)
+				}
+			}
+			read <- h
+			return len(b)
+		}
+	})
+	l := p.Loops()[0]
+	a, b := rawDial(t, addr), rawDial(t, addr)
+	defer unix.Close(a)
+	defer unix.Close(b)
+	take(t, "Open", opened)
+	take(t, "Open", opened)
+	on(t, l, func() { // both are readable before the loop looks again
+		for _, fd := range []int{a, b} {
+			writeAll(t, fd, []byte("x"))
+		}
+		for _, h := range all {
+			pfd := []unix.PollFd{{Fd: l.slab.at(h.Slot()).fd, Events: unix.POLLIN}}
+			if n, err := unix.Poll(pfd, 5000); n != 1 || err != nil {
+				t.Error(n, err)
+			}
+		}
+	})
+	first := take(t, "the first Read", read)
+	on(t, l, func() {})
+	if len(read) != 0 || p.Conns() != 2 {
+		t.Fatalf("%d more reads, %d connections, want none and 2", len(read), p.Conns())
+	}
+	on(t, l, func() {
+		for _, h := range all {
+			l.Resume(h)
+		}
+	})
+	if h := take(t, "the other Read", read); h == first {
+		t.Fatal("the first was read again")
+	}
+}

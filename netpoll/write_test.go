@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestWriteQueueIsBounded: a reader that does not read costs WriteMax and no
@@ -242,3 +244,48 @@ func (d *doubler) Out(_ Handle, dst, plain []byte) ([]byte, error) {
 func (d *doubler) Final(_ Handle, dst []byte) []byte { return append(dst, '>') }
 
 func (d *doubler) Close(h Handle) { d.closed <- h }
+
+// TestPartialSends squeezes much through small kernel buffers, so that sends
+// end anywhere in a cell.
+func TestPartialSends(t *testing.T) {
+	want := random(1 << 20)
+	drained := make(chan Handle, 1)
+	p, addr := serve(t, Config{WriteMax: 1 << 20}, func(k *hooks) {
+		k.open = func(h Handle, _ int, _ netip.AddrPort) {
+			if err := unix.SetsockoptInt(int(k.l.slab.at(h.Slot()).fd), unix.SOL_SOCKET, unix.SO_SNDBUF, 10_000); err != nil {
+				t.Error(err)
+			}
+			for rest := want; len(rest) > 0; {
+				n := min(len(rest), 7000)
+				if err := k.l.Write(h, rest[:n]); err != nil {
+					t.Error(err)
+				}
+				rest = rest[n:]
+			}
+		}
+		k.drained = func(h Handle) { drained <- h }
+	})
+	fd := rawSocket(t)
+	defer unix.Close(fd)
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 5000); err != nil {
+		t.Fatal(err)
+	}
+	if err := rawConnect(fd, addr); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, 0, len(want))
+	for b := make([]byte, 3001); len(got) < len(want); {
+		n, err := unix.Read(fd, b)
+		if n <= 0 {
+			t.Fatal(n, err)
+		}
+		got = append(got, b[:n]...)
+	}
+	if !bytes.Equal(got, want) {
+		t.Fatal("bytes differ")
+	}
+	take(t, "Drained", drained)
+	if n := p.n.sends.Get(); n < 50 {
+		t.Fatalf("%d sends: the buffers were not small enough to test anything", n)
+	}
+}
