@@ -367,30 +367,3 @@ func TestApplyDoesNotAllocate(t *testing.T) {
 		t.Errorf("%v allocations for %d events", n, len(rs))
 	}
 }
-
-// BenchmarkApply folds blocks of which a quarter are reports of four metrics.
-func BenchmarkApply(b *testing.B) {
-	v := load(b, testStore(b))
-	rng := rand.New(rand.NewPCG(1, 1))
-	const blocks, events = 64, 1000
-	var bs []*block.Block
-	var vs [][]wire.View
-	for i := range blocks {
-		var rs []rec
-		for range events {
-			r := rec{agent: uint32(1 + rng.IntN(900)), recv: base + int64(i)*1000, e: wire.Event{Type: wire.TypeLog, Msg: "hello"}}
-			if rng.IntN(4) == 0 {
-				r.e = metrics(map[string]float64{"cpu": float64(rng.IntN(1000)) / 10, "mem": float64(rng.IntN(1 << 30)), "queue": float64(rng.IntN(9)), "lat": rng.Float64()})
-			}
-			rs = append(rs, r)
-		}
-		blk, v := makeBlock(uint64(i*events+1), rs)
-		bs, vs = append(bs, blk), append(vs, v)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for i := range b.N {
-		v.Apply(bs[i%blocks], 0, vs[i%blocks])
-	}
-	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*events), "ns/event")
-}
