@@ -10,6 +10,8 @@ import (
 	"eyrie/engine/wire"
 	"eyrie/wal/block"
 
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -22,7 +24,10 @@ func BenchmarkApplySave(b *testing.B) {
 		d.add("main", fmt.Sprintf("agent-%05d", i))
 	}
 	rng := rand.New(rand.NewPCG(1, 2))
-	db := openStore(b)
+	db, err := pebble.Open("views", &pebble.Options{FS: vfs.NewMem(), DisableWAL: true, Logger: quiet{}, FormatMajorVersion: pebble.FormatNewest, MemTableSize: 64 << 20, MemTableStopWritesThreshold: 4})
+	if err != nil {
+		b.Fatal(err)
+	}
 	defer db.Close()
 	v := New(d, db)
 	open := map[uint32]string{}
