@@ -125,6 +125,9 @@ func (l *Log) open() error {
 	if markErr != nil && !noMark {
 		return markErr
 	}
+	if err := l.checkSequence(m); err != nil {
+		return err
+	}
 	created, err := l.identify()
 	if err != nil {
 		return err
@@ -148,6 +151,33 @@ func (l *Log) open() error {
 		return fmt.Errorf("the mark is that of log %x, the store that of log %x", m.log, l.id)
 	}
 	return l.recover(&recovery{l: l, mark: m})
+}
+
+// checkSequence finds a store that has lost the end of its MANIFEST: its tables
+// hold sequence numbers that it believes it has not given out. It would hide
+// those keys, some of a table and not others, until it gives them out again.
+func (l *Log) checkSequence(m mark) error {
+	b := l.db.NewBatch()
+	defer b.Close()
+	at := binary.LittleEndian.AppendUint64(nil, uint64(l.o.Now().UnixNano()))
+	if err := b.Set([]byte(metaOpened), at, nil); err != nil {
+		return err
+	}
+	if err := errors.Join(l.db.Apply(b, pebble.Sync), l.Err()); err != nil {
+		return err
+	}
+	levels, err := l.db.SSTables()
+	if err != nil {
+		return err
+	}
+	for _, tables := range levels {
+		for _, t := range tables {
+			if t.LargestSeqNum >= b.SeqNum() {
+				return &LostError{Epoch: m.epoch, Reason: "the store has lost the end of its MANIFEST and hides some of its keys"}
+			}
+		}
+	}
+	return nil
 }
 
 // makeDirs creates the folders and makes their names durable.
