@@ -27,7 +27,7 @@ export type AgentsMessage = { items: AgentShape[]; gone: string[]; snapshot: boo
 export type Subscription =
   | { what: 'agents'; filter: Filter; on: (m: AgentsMessage) => void; fail?: (detail: string) => void; begin?: () => void }
   | { what: 'fleet'; filter: Filter; on: (fleet: FleetShape, attention: AttentionShape[], total: number) => void; fail?: (detail: string) => void }
-  | { what: 'events'; filter: Filter; from: 'now' | number | string; on: (items: EventShape[]) => void; gap?: (reason: string) => void; fail?: (detail: string) => void }
+  | { what: 'events'; filter: Filter; from: 'now' | number | string; on: (items: EventShape[]) => void; gap?: (reason: string) => void; fail?: (detail: string) => void; begun?: () => void }
 
 /** What of WebSocket we use, so that a test can stand in for it. */
 export type Wire = {
@@ -239,6 +239,7 @@ export class Live {
       if (sub.what !== 'events') return
       if (m.recovered === false && entry.offset >= 0) sub.gap?.('events between were no longer held')
       if (entry.offset < 0 && m.offset) entry.offset = m.offset
+      sub.begun?.()
       return
     }
     if (m.op !== sub.what) return

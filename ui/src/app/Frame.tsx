@@ -55,17 +55,17 @@ function Stale() {
 const staleAfterMs = 1500
 
 function useStale(): boolean {
-  const status = useStore(link, (l) => l.status)
+  const alive = useStore(link, (l) => l.status === 'live')
   const [stale, setStale] = useState(false)
   useEffect(() => {
-    if (status === 'live') {
+    if (alive) {
       setStale(false)
       return
     }
     const id = setTimeout(() => setStale(true), staleAfterMs)
     return () => clearTimeout(id)
-  }, [status])
-  return stale && status !== 'live'
+  }, [alive])
+  return stale && !alive
 }
 
 export function Frame({ children }: { children: ReactNode }) {

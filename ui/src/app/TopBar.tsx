@@ -1,13 +1,15 @@
 import { useEffect, useRef, useState } from 'react'
 import { useStore } from 'zustand'
-import { clock as clockText } from '../model/format'
+import { clock as clockText, line } from '../model/format'
 import { ClockIcon, SearchIcon } from '../parts/icons'
 import { Menu } from '../parts/Menu'
 import { Shape } from '../parts/State'
+import { Line } from '../parts/Text'
 import { fleet, link } from '../store/app'
 import { useKeys } from './keys'
 import { pause, setPaused, togglePause } from './pause'
-import { setParams, useParam, usePlace } from './router'
+import { Link } from './Link'
+import { setParams, to, useParam, usePlace } from './router'
 import { lengths, parseWindow } from './window'
 
 const hints: Record<string, string> = {
@@ -25,7 +27,7 @@ function QueryBox() {
   useEffect(() => setText(q), [q])
   useKeys({ '/': () => input.current?.select() })
   const hint = hints[route.page]
-  if (!hint) return <div className="query" />
+  if (!hint) return <Where />
   return (
     <form className="query" role="search" onSubmit={(e) => { e.preventDefault(); setParams({ q: text.trim() }, false) }}>
       <SearchIcon />
@@ -43,6 +45,18 @@ function QueryBox() {
       />
       {text === '' ? <kbd aria-hidden="true">/</kbd> : null}
     </form>
+  )
+}
+
+/** Where one is, on pages that take no query. */
+function Where() {
+  const { route } = usePlace()
+  if (route.page !== 'agent' && route.page !== 'run') return <div className="query" />
+  const up = route.page === 'agent' ? { path: '/', word: 'Fleet' } : { path: '/runs', word: 'Runs' }
+  return (
+    <nav className="query where" aria-label="Where">
+      <Link to={to(up.path)}>{up.word}</Link><span className="faint">/</span><span className="dim wide"><Line text={route.space} max={40} className="" /></span><span className="faint wide">/</span><bdi className="mono cut">{line(route.id, 120)}</bdi>
+    </nav>
   )
 }
 

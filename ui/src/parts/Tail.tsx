@@ -13,24 +13,23 @@ import { Shape } from './State'
 
 const severityShow: Record<string, Show> = { error: 'failed', fatal: 'failed', warn: 'stuck' }
 
-/** One live subscription with its rows. seed: rows of the log to begin with, newest first. */
-export function useTail(filter: Filter, seed: readonly EventView[] | null, on = true) {
+/** One live subscription with its rows. */
+export function useTail(filter: Filter, on = true) {
   const key = JSON.stringify(filter)
   const tail = useMemo(() => new Tail(), [key])
   const paused = useStore(pause, (p) => p.paused)
   const [away, setAway] = useState(false)
   const [problem, setProblem] = useState('')
+  // Grows when the subscription (re)starts: what the log got before is then to be read anew.
+  const [begun, setBegun] = useState(0)
   useEffect(() => {
     if (!on) return
     setProblem('')
-    return live.subscribe({ what: 'events', filter: JSON.parse(key) as Filter, from: 'now', on: tail.add, gap: tail.gap, fail: setProblem })
+    return live.subscribe({ what: 'events', filter: JSON.parse(key) as Filter, from: 'now', on: tail.add, gap: tail.gap, fail: setProblem, begun: () => setBegun((n) => n + 1) })
   }, [key, tail, on])
-  useEffect(() => {
-    if (seed) tail.seed([...seed])
-  }, [seed, tail])
   useEffect(() => tail.hold(paused || away), [tail, paused, away])
   const state = useStore(tail.store)
-  return { ...state, problem, setAway, paused }
+  return { ...state, problem, setAway, paused, begun, seed: tail.seed }
 }
 
 const rowHeight = 24

@@ -27,7 +27,7 @@ export class Tail {
   }
 
   /** Older rows from the log, newest first, put below what came live. */
-  seed(items: EventView[]): void {
+  readonly seed = (items: readonly EventView[]): void => {
     const have = new Set(this.store.getState().rows.map((e) => e.offset))
     const rows = [...this.store.getState().rows, ...items.filter((e) => !have.has(e.offset))].toSorted((a, b) => b.offset - a.offset)
     this.store.setState({ rows: rows.slice(0, Math.max(this.max, items.length)) })

@@ -61,8 +61,11 @@ export default function Agent({ space, id }: { space: string; id: string }) {
   const win = useWindow(spans.spans)
   const [sort, setSort] = useState<Sort>({ by: 'start', desc: true })
   const rows = useMemo(() => sortSpans(spans.spans, sort.by, sort.desc), [spans.spans, sort])
-  const seed = useLoad((signal) => get<Page<EventShape>>('/v1/events' + windowQuery(space, id, { ...(lf ? { from: lf } : {}), ...(lt ? { to: lt } : {}) }, 300), signal).then((p) => (p.items ?? []).map(event)), [space, id, lf, lt])
-  const tail = useTail(useMemo(() => ({ space, agent: id }), [space, id]), seed.data)
+  const tail = useTail(useMemo(() => ({ space, agent: id }), [space, id]))
+  const older = useLoad((signal) => get<Page<EventShape>>('/v1/events' + windowQuery(space, id, { ...(lf ? { from: lf } : {}), ...(lt ? { to: lt } : {}) }, 300), signal).then((p) => (p.items ?? []).map(event)), [space, id, lf, lt, tail.begun])
+  useEffect(() => {
+    if (older.data) tail.seed(older.data)
+  }, [older.data, tail.seed])
   const [shown, setShown] = useState<EventView | null>(null)
   const marks = useMemo(() => lanes(spans.spans, tail.rows, win.to), [spans.spans, tail.rows, win.to])
   const known = useMemo(() => spans.spans.find((s) => s.span === picked), [spans.spans, picked])

@@ -8,7 +8,7 @@ export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))] ?? Number.NaN
 }
 
-const Tile = ({ name, children }: { name: string; children: React.ReactNode }) => <div className="panel tile"><h3>{name}</h3>{children}</div>
+const Tile = ({ name, children }: { name: string; children: React.ReactNode }) => <div className="panel tile"><h2 className="tile-name">{name}</h2>{children}</div>
 
 export function Tiles({ agent: a, spans }: { agent: AgentView; spans: readonly SpanView[] }) {
   const took = spans.filter((s) => s.type === 'tool' && !s.open && !s.noStart).map((s) => s.dur).toSorted((x, y) => x - y)

@@ -14,7 +14,7 @@ export function Strip() {
   if (!f) return <section className="panel strip" aria-label="Counts"><span className="dim">Counting…</span></section>
   return (
     <section className="panel strip" aria-label="Counts">
-      <span className="lead"><span className="large" data-testid="agents-live">{count(f.live)}</span> <span className="dim">{f.live === 1 ? 'agent' : 'agents'} live{f.ended > 0 ? ` (${count(f.ended)} ended)` : ''}</span></span>
+      <span className="lead"><span className="large" data-testid="agents-live">{count(f.live)}</span> <span className="dim">{f.live === 1 ? 'agent' : 'agents'} live{f.ended > 0 ? `, ${count(f.ended)} ended` : ''}</span></span>
       <span className="states">
         {order.map((show) => (
           <button

@@ -66,9 +66,11 @@ const orders: Record<string, Order> = {
   burn: (a, b) => a.burn - b.burn,
 }
 
+/** Which comes first by one column alone; 0 when equal. */
+export const compareAgents: (a: AgentView, b: AgentView, by: string) => number = (a, b, by) => (orders[by] ?? orders.state)?.(a, b) ?? 0
+
 /** Sorts in place; ties go by name and id, so that equal rows keep their places. */
 export function sortAgents(rows: AgentView[], by: string, desc: boolean): AgentView[] {
-  const order = orders[by] ?? orders.state
   const sign = desc ? -1 : 1
-  return rows.sort((a, b) => sign * (order?.(a, b) ?? 0) || byText(a.title, b.title) || byText(a.id, b.id))
+  return rows.sort((a, b) => sign * compareAgents(a, b, by) || byText(a.title, b.title) || byText(a.id, b.id))
 }

@@ -23,12 +23,21 @@ const closeSpan = () => setParams({ span: '' })
 
 type View = { from: number; to: number }
 
-function Axis({ view, origin, width, onZoom, onReset }: { view: View; origin: number; width: number; onZoom: (v: View) => void; onReset: () => void }) {
+function Axis({ view, origin, onZoom, onReset }: { view: View; origin: number; onZoom: (v: View) => void; onReset: () => void }) {
   const drag = useRef<number | null>(null)
+  const box = useRef<HTMLDivElement>(null)
+  const [width, setWidth] = useState(700)
+  useEffect(() => {
+    const el = box.current
+    if (!el) return
+    const sizes = new ResizeObserver(() => setWidth(el.clientWidth))
+    sizes.observe(el)
+    return () => sizes.disconnect()
+  }, [])
   const ms = view.to - view.from
   const step = tickStep(ms, width, 96)
   const ticks: number[] = []
-  for (let t = origin + Math.ceil((view.from - origin) / step) * step; t < view.to; t += step) ticks.push(t)
+  for (let t = origin + Math.ceil((view.from - origin) / step) * step; t < view.to - (ms / width) * 60; t += step) ticks.push(t)
   const at = (e: React.PointerEvent) => {
     const r = e.currentTarget.getBoundingClientRect()
     return view.from + ((e.clientX - r.left) / r.width) * ms
@@ -37,7 +46,7 @@ function Axis({ view, origin, width, onZoom, onReset }: { view: View; origin: nu
     <div className="axis">
       <span />
       <div
-        className="ticks" title="Drag to zoom, double click goes back"
+        ref={box} className="ticks" title="Drag to zoom, double click goes back"
         onPointerDown={(e) => { drag.current = at(e); e.currentTarget.setPointerCapture(e.pointerId) }}
         onPointerUp={(e) => {
           const a = drag.current
@@ -157,7 +166,7 @@ export default function Run({ space, id }: { space: string; id: string }) {
             {zoom ? <button type="button" onClick={() => setZoom(null)}>Whole run</button> : null}
             <button type="button" disabled={errors === 0} onClick={nextError}>Next error <kbd>e</kbd></button>
           </header>
-          <Axis view={view} origin={origin} width={700} onZoom={setZoom} onReset={() => setZoom(null)} />
+          <Axis view={view} origin={origin} onZoom={setZoom} onReset={() => setZoom(null)} />
           <div className="waterfall" ref={body} role="treegrid" aria-label="Spans of the run" aria-rowcount={list.length} style={{ height: list.length * rowHeight }}>
             {list.slice(from, until).map((row, i) => (
               <Row key={row.span.key} row={row} top={(from + i) * rowHeight} view={view} now={now} selected={from + i === at} onFold={fold} />

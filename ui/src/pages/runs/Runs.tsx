@@ -21,7 +21,7 @@ import { Unused } from '../events/Unused'
 const path = (r: RunView) => to(runPath(r.space, r.run || r.span))
 
 const columns: Column<RunView>[] = [
-  { id: 'status', title: 'Ended', width: 112, cell: (r) => <Status status={r.status} />, text: (r) => r.status },
+  { id: 'status', title: 'Outcome', width: 108, cell: (r) => <Status status={r.status} />, text: (r) => r.status },
   {
     id: 'name', title: 'Run', width: 0,
     cell: (r) => <span className="pair"><Link to={path(r)} className="cut"><Line text={r.name || r.msg || r.run} max={160} /></Link><span className="faint small"><Id id={r.run || r.span} /></span></span>,
