@@ -34,9 +34,17 @@ const (
 
 // columns is the working memory of append.
 type columns struct {
-	res, best []int64
-	low       []int64
+	res, best, probe []int64
+	low              []int64
+	sampled          bool
 }
+
+// Of a long column every probeStep-th residual decides which transform is
+// taken; base and width are then chosen from all of them.
+const (
+	probeAbove = 96
+	probeStep  = 5
+)
 
 // plan is one way to store residuals and what it costs.
 type plan struct {
@@ -52,6 +60,7 @@ type plan struct {
 func (c *columns) append(dst []byte, xs []int64) []byte {
 	var p plan
 	p.bytes = -1
+	c.sampled = len(xs) > probeAbove
 	c.consider(&p, plan{mode: modePlain}, append(c.res[:0], xs...))
 	if n := len(xs); n >= 2 {
 		r := c.res[:0]
@@ -73,13 +82,24 @@ func (c *columns) append(dst []byte, xs []int64) []byte {
 			c.consider(&p, plan{mode: modeLine, head: [2]int64{xs[0], step}}, r)
 		}
 	}
+	if c.sampled {
+		p.measure(c.best, &c.low)
+	}
 	return p.append(dst, c.best)
 }
 
 // consider measures the residuals res under cand and keeps them if smaller.
 func (c *columns) consider(p *plan, cand plan, res []int64) {
 	c.res = res
-	cand.measure(res, &c.low)
+	probe := res
+	if c.sampled {
+		c.probe = c.probe[:0]
+		for i := 0; i < len(res); i += probeStep {
+			c.probe = append(c.probe, res[i])
+		}
+		probe = c.probe
+	}
+	cand.measure(probe, &c.low)
 	if p.bytes < 0 || cand.bytes < p.bytes {
 		*p = cand
 		c.best = append(c.best[:0], res...)
