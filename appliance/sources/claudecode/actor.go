@@ -80,12 +80,12 @@ func (a *actor) introduce(at stamp) {
 		return
 	}
 	a.stale = false
-	role := "worker"
+	role, manager := "worker", a.s.main.id
 	if a.task != nil {
-		role = a.task.role
+		role, manager = a.task.role, a.task.from.id
 	}
 	first := !a.declared
-	a.declare(role, a.s.name()+"/"+role, a.s.main.id, at)
+	a.declare(role, a.s.name()+"/"+role, manager, at)
 	if first && a.working() {
 		a.setState("running", "", "", at)
 	}

@@ -18,13 +18,14 @@ import (
 
 // Bounds in bytes. A line's events together stay below lineBytesMax and a bit, so that they fit one frame.
 const (
-	textBytesMax  = 32 << 10
-	lineBytesMax  = 384 << 10
-	errorBytesMax = 1 << 10
-	titleBytesMax = 96
-	nameBytesMax  = 96
-	labelBytesMax = 512
-	depthMax      = 10 // of a tool's arguments; deeper ones are sent as text
+	textBytesMax      = 32 << 10
+	lineBytesMax      = 384 << 10
+	errorBytesMax     = 1 << 10
+	titleBytesMax     = 96
+	nameBytesMax      = 96
+	labelBytesMax     = 512
+	structureBytesMax = 8 << 10 // names and numbers of a tool's arguments
+	depthMax          = 10      // of a tool's arguments; deeper ones are sent as text
 )
 
 func (f *Fold) full() bool { return f.o.Content == sources.ContentFull }
@@ -66,46 +67,46 @@ func (f *Fold) value(raw json.RawMessage) any {
 	if len(raw) > 4*f.limit || d.Decode(&v) != nil {
 		return f.text(string(raw), f.limit)
 	}
-	left := f.limit
-	v, ok := shorten(v, &left, depthMax)
+	sh := shortener{text: f.limit, rest: structureBytesMax}
+	v, ok := sh.value(v, depthMax)
 	if !ok {
 		return f.text(string(raw), f.limit)
 	}
 	return v
 }
 
-// shorten cuts strings so that all together keep within left bytes. False: too deep or too many values.
-func shorten(v any, left *int, depth int) (any, bool) {
-	if depth == 0 || *left <= 0 {
+// shortener cuts a value's strings so that together they keep within text bytes, its names and numbers within rest.
+type shortener struct{ text, rest int }
+
+// value returns v shortened. False: it is too deep, or names and numbers alone are too much.
+func (s *shortener) value(v any, depth int) (any, bool) {
+	if s.rest -= 10; depth == 0 || s.rest < 0 {
 		return nil, false
 	}
 	switch v := v.(type) {
 	case string:
-		s := cut(v, *left)
-		*left -= len(s) + 4
-		if *left <= 0 {
-			*left = 16 // what follows is cut to its beginning
-		}
-		return s, true
+		short := cut(v, max(s.text, 16))
+		s.text -= len(short)
+		return short, true
 	case []any:
 		for i := range v {
 			var ok bool
-			if v[i], ok = shorten(v[i], left, depth-1); !ok {
+			if v[i], ok = s.value(v[i], depth-1); !ok {
 				return nil, false
 			}
 		}
-		return v, len(v) < 2048
 	case map[string]any:
 		for _, k := range slices.Sorted(maps.Keys(v)) {
 			var ok bool
-			if v[k], ok = shorten(v[k], left, depth-1); !ok {
+			if s.rest -= len(k); s.rest < 0 {
 				return nil, false
 			}
-			if len(k) > nameBytesMax {
+			if v[k], ok = s.value(v[k], depth-1); !ok {
 				return nil, false
 			}
 		}
-		return v, len(v) < 2048
+	case json.Number:
+		s.rest -= len(v)
 	}
 	return v, true
 }
