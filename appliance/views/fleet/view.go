@@ -117,16 +117,22 @@ func (v *View) reset() {
 // Apply folds the records from index from on. vs[i] is the parsed payload of
 // record i where that is an event.
 func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
+	v.foldAll(b, from, vs)
+	if fn := v.changed.Load(); fn != nil {
+		(*fn)(v.touched, v.offset)
+	}
+}
+
+// foldAll holds the lock in a function of its own, so that a record that makes
+// the fold panic leaves the view usable.
+func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 	v.mu.Lock()
+	defer v.mu.Unlock()
 	v.apply++
 	v.touched = v.touched[:0]
 	for i := from; i < b.Len(); i++ {
 		v.rec = b.Record(i)
 		v.fold(&v.rec, &vs[i])
-	}
-	v.mu.Unlock()
-	if fn := v.changed.Load(); fn != nil {
-		(*fn)(v.touched, v.offset)
 	}
 }
 
