@@ -23,7 +23,7 @@ func playDemo(ctx context.Context, n *node.Node) error {
 	if err != nil {
 		return err
 	}
-	sink, err := s.dialSink(ctx, uuid.New())
+	sink, err := s.dialSink(ctx, uuid.New(), firstTry)
 	if err != nil {
 		return err
 	}

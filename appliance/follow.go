@@ -76,7 +76,7 @@ func (c *followClaudeCmd) follow(ctx context.Context, dir string, content source
 	if err != nil {
 		return claudecode.Stats{}, err
 	}
-	sink, err := c.dialSink(ctx, producer)
+	sink, err := c.dialSink(ctx, producer, firstTry)
 	if err != nil {
 		return claudecode.Stats{}, err
 	}

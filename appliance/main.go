@@ -43,7 +43,7 @@ type command struct {
 	Send   sendCmd   `cmd:"" help:"Send one event."`
 	Tail   tailCmd   `cmd:"" help:"Print events as they arrive."`
 	Follow followCmd `cmd:"" help:"Follow an agent's own files, without touching the agent."`
-	// Watch   watchCmd   `cmd:"" help:"Run any program and watch it."`
+	Watch  watchCmd  `cmd:"" help:"Run any program and watch it."`
 	Replay replayCmd `cmd:"" help:"Play recorded runs as if they happened now."`
 	// Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
 	Version versionCmd `cmd:"" help:"Print the version."`

@@ -34,7 +34,7 @@ func (c *replayCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sink, err := c.dialSink(ctx, uuid.New())
+	sink, err := c.dialSink(ctx, uuid.New(), firstTry)
 	if err != nil {
 		return err
 	}

@@ -18,9 +18,14 @@ type clientSink struct {
 	c *client.Client
 }
 
-// dialSink connects as the given producer. It tries until ctx ends, except
-// where the server says that trying again is of no use.
-func (s *serverFlags) dialSink(ctx context.Context, producer uuid.UUID) (*clientSink, error) {
+// Whether dialSink ends with the first failure or tries until ctx ends.
+const (
+	firstTry   = true
+	keepTrying = false
+)
+
+// dialSink connects as the given producer.
+func (s *serverFlags) dialSink(ctx context.Context, producer uuid.UUID, failFast bool) (*clientSink, error) {
 	u, err := s.base()
 	if err != nil {
 		return nil, err
@@ -30,7 +35,7 @@ func (s *serverFlags) dialSink(ctx context.Context, producer uuid.UUID) (*client
 		return nil, err
 	}
 	c, err := client.Dial(ctx, client.Options{
-		URL: u.String(), Key: key, Producer: producer, FailFast: true,
+		URL: u.String(), Key: key, Producer: producer, FailFast: failFast,
 		OnNack: func(n client.Nack) {
 			fmt.Fprintf(os.Stderr, "eyrie: refused: events %d to %d: %s: %s (%s)\n", n.From, n.To, plain(n.Field), plain(n.Msg), plain(n.Code))
 		},
