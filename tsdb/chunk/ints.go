@@ -176,17 +176,22 @@ func width(res []int64, base int64, g uint64) (w, bytes int) {
 		top--
 	}
 	w, bytes = top, (top*len(res)+7)/8
-	patched, high := 0, 0
+	var above [65]int // lengths in use above c, longest first
+	used, patched := 0, 0
 	for c := top - 1; c >= 0; c-- {
-		patched += hist[c+1]
-		if patched*2 > len(res) {
-			break
+		if hist[c+1] != 0 {
+			above[used] = c + 1
+			used++
+			patched += hist[c+1]
+			if patched*2 > len(res) {
+				break
+			}
 		}
-		high = 0
-		for l := c + 1; l <= top; l++ {
-			high += hist[l] * ((l-c+6)/7 + 1)
+		n := (c*len(res) + 7) / 8
+		for _, l := range above[:used] {
+			n += hist[l] * ((l-c+6)/7 + 1)
 		}
-		if n := (c*len(res)+7)/8 + high; n < bytes {
+		if n < bytes {
 			w, bytes = c, n
 		}
 	}
