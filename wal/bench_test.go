@@ -123,6 +123,7 @@ func BenchmarkAppendDurable(b *testing.B) {
 	b.ReportMetric(float64(s.StoredBytes-before.StoredBytes)/float64(b.N), "stored-B/event")
 	b.ReportMetric(float64(b.N)/float64(s.Commits-before.Commits), "events/commit")
 	b.ReportMetric(float64(s.Commits-before.Commits)/float64(max(s.Marks-before.Marks, 1)), "commits/mark")
+	b.ReportMetric(s.WriteAmplification, "write-amp")
 	if err := l.Close(); err != nil {
 		b.Fatal(err)
 	}

@@ -13,19 +13,13 @@ type meters struct {
 }
 
 func newMeters(s *metrics.Set, l *Log) *meters {
-	s.GetOrCreateGauge("eyrie_wal_next_offset", func() float64 { return float64(l.Next()) })
-	s.GetOrCreateGauge("eyrie_wal_failed", func() float64 {
-		if l.Err() != nil {
-			return 1
-		}
-		return 0
-	})
-	s.GetOrCreateGauge("eyrie_wal_wall", func() float64 {
-		if l.Wall() != nil {
-			return 1
-		}
-		return 0
-	})
+	gauge := func(name string, f func() float64) {
+		s.UnregisterMetric(name) // of a log that was open before on the same set
+		s.NewGauge(name, f)
+	}
+	gauge("eyrie_wal_next_offset", func() float64 { return float64(l.Next()) })
+	gauge("eyrie_wal_failed", func() float64 { return one(l.Err() != nil) })
+	gauge("eyrie_wal_wall", func() float64 { return one(l.Wall() != nil) })
 	return &meters{
 		commits:     s.GetOrCreateCounter("eyrie_wal_commits_total"),
 		records:     s.GetOrCreateCounter("eyrie_wal_records_total"),
@@ -49,4 +43,11 @@ func newMeters(s *metrics.Set, l *Log) *meters {
 		commitRec:   s.GetOrCreateHistogram("eyrie_wal_commit_records"),
 		commitB:     s.GetOrCreateHistogram("eyrie_wal_commit_bytes"),
 	}
+}
+
+func one(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -278,8 +278,8 @@ func (l *Log) idValue() []byte {
 // start starts the goroutines behind the writer.
 func (l *Log) start(r *recovery, c checkpoint) {
 	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
-		ckptAgent: int(c.agents), hint: 16 << 10, grp: &group{first: r.next()}}
-	w.cur = block.NewBuilder(w.next, w.hint)
+		ckptAgent: int(c.agents), hint: 16 << 10, hintRows: 128, grp: &group{first: r.next()}}
+	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
 	for _, pr := range r.producers {
 		w.addProducer(pr)
 		if pr.dirty {

@@ -188,7 +188,7 @@ func (s *salvager) finish(first *LostError, c checkpoint) error {
 	if len(s.holes) == 0 {
 		s.holes = []Hole{{From: first.From, To: first.To, Epoch: first.Epoch, Reason: first.Reason}}
 	}
-	b := block.NewBuilder(r.next(), 0)
+	b := block.NewBuilder(r.next(), len(s.holes), 0)
 	for _, h := range s.holes {
 		p := h.encode()
 		if !b.Fits(len(p)) {

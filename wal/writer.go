@@ -27,6 +27,7 @@ type Writer struct {
 	sinceCkpt int64 // bytes of payload since the checkpoint
 	scratch   []byte
 	hint      int // bytes to reserve for the next block's payload
+	hintRows  int // and its records
 	judge     judge
 	pending   []*Block // handed over, perhaps not yet in the store
 	diskAsked time.Time
@@ -324,8 +325,9 @@ func (w *Writer) seal() {
 	w.grp.blocks = append(w.grp.blocks, b)
 	w.grp.bytes += n + rowBytes*b.Len()
 	w.pending = append(w.pending, b)
-	w.hint = min(max(n+n/8, 4<<10), block.PayloadBytesMax)
-	w.cur = block.NewBuilder(w.next, w.hint)
+	w.hint = min(max(n+n/8, 1<<10), block.PayloadBytesMax)
+	w.hintRows = min(max(b.Len()+b.Len()/4, 16), block.RecordsMax)
+	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
 }
 
 // Commit hands the group over if no commit is in flight; token comes back

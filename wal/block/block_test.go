@@ -15,7 +15,7 @@ import (
 // records of the log's own, payloads of up to size bytes.
 func sample(seed uint64, base uint64, n, size, agents, keys int) *Block {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	b := NewBuilder(base, 16)
+	b := NewBuilder(base, 4, 16)
 	recv := int64(1_700_000_000_000_000_000)
 	next := map[uint32]uint64{}
 	for b.Len() < n {
@@ -128,7 +128,7 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestLargeRecordAlone(t *testing.T) {
-	b := NewBuilder(5, 0)
+	b := NewBuilder(5, 1, 0)
 	text := bytes.Repeat([]byte("x1"), PayloadBytesMax)
 	if !b.Fits(len(text)) {
 		t.Fatal("a large record does not fit alone")
@@ -257,7 +257,7 @@ func TestGolden(t *testing.T) {
 }
 
 func TestFind(t *testing.T) {
-	b := NewBuilder(1, 0)
+	b := NewBuilder(1, 0, 0)
 	g := b.OpenRange(Range{Producer: 4, From: 1, To: 9})
 	b.Event(4, 1, 0, 0, 0, 0, 1, []byte("a"), g)
 	b.Append(&Record{Kind: KindShed, Producer: 4, Seq: 2, Recv: 1, Payload: AppendTo(nil, 5)}, g)

@@ -42,10 +42,10 @@ type Builder struct {
 	kinds   uint32
 }
 
-// NewBuilder begins a block at offset base, with room for payloadCap bytes of
-// payload before it grows.
-func NewBuilder(base uint64, payloadCap int) *Builder {
-	return &Builder{base: base, rows: make([]row, 0, RecordsMax), payload: make([]byte, 0, payloadCap)}
+// NewBuilder begins a block at offset base, with room for so many records and
+// bytes of payload before it grows.
+func NewBuilder(base uint64, records, payload int) *Builder {
+	return &Builder{base: base, rows: make([]row, 0, records), payload: make([]byte, 0, payload)}
 }
 
 // Base returns the offset of the first record.
