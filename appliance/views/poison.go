@@ -78,7 +78,7 @@ func (r *Runner) applyAround(f *member, b *block.Block, from int, vs []wire.View
 
 // slice makes a block of the records i..j-1 of b.
 func slice(b *block.Block, i, j int) *block.Block {
-	nb := block.NewBuilder(b.Base()+uint64(i), 0)
+	nb := block.NewBuilder(b.Base()+uint64(i), j-i, 0)
 	for ; i < j; i++ {
 		rec := b.Record(i)
 		nb.Append(&rec, -1)

@@ -47,7 +47,7 @@ func (l *memLog) Next() uint64 {
 func (l *memLog) add(events ...wire.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b := block.NewBuilder(l.next, 0)
+	b := block.NewBuilder(l.next, len(events), 0)
 	for i := range events {
 		p := events[i].AppendMsgpack(nil)
 		if events[i].Msg == "malformed" {

@@ -80,7 +80,7 @@ type rec struct {
 }
 
 func makeBlock(at uint64, rs []rec) (*block.Block, []wire.View) {
-	b := block.NewBuilder(at, 0)
+	b := block.NewBuilder(at, len(rs), 0)
 	for i := range rs {
 		e := &rs[i].e
 		h := wire.Head{Type: e.Type, Phase: e.Phase}
