@@ -27,7 +27,7 @@ func BenchmarkApply(b *testing.B) {
 	base, now := uint64(1), int64(1_700_000_000e9)
 	open := map[uint32]string{}
 	for serial := 0; len(blocks) < 128; {
-		bb := block.NewBuilder(base, 1<<18)
+		bb := block.NewBuilder(base, 16, 1<<18)
 		for range 1024 {
 			num := uint32(rng.IntN(agents)) + 1
 			now += 4e3
@@ -72,6 +72,39 @@ func BenchmarkApply(b *testing.B) {
 	b.ReportMetric(float64(cpuTime()-cpu)/float64(n*1024), "cpu-ns/record")
 	b.ReportMetric(used, "B/agent")
 	runtime.KeepAlive(v)
+}
+
+// BenchmarkSave writes 4,000 agents that have all changed.
+func BenchmarkSave(b *testing.B) {
+	names := &dict{}
+	v := New(names)
+	e := wire.Event{Type: wire.TypeRun, Phase: wire.PhaseStart, Span: "run", Name: "goal"}
+	bb := block.NewBuilder(1, 16, 1<<19)
+	for i := range uint32(4000) {
+		names.add("main", fmt.Sprintf("agent-%05d", i))
+		put(bb, i+1, t0, &e)
+	}
+	blk := bb.Block()
+	v.Apply(blk, 0, parse(blk))
+	db := openStore(b)
+	defer db.Close()
+	cpu, n, size := cpuTime(), 0, 0
+	for b.Loop() {
+		for _, a := range v.agents {
+			if a != nil {
+				a.dirty = true
+				n++
+			}
+		}
+		w := db.NewBatch()
+		if err := v.Save(w); err != nil {
+			b.Fatal(err)
+		}
+		size += w.Len()
+		w.Close()
+	}
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(n), "cpu-ns/agent")
+	b.ReportMetric(float64(size)/float64(n), "B/agent")
 }
 
 // cpuTime is the process's own: other load on the machine does not count.

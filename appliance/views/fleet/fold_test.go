@@ -83,7 +83,7 @@ func (w *world) apply(b *block.Builder) {
 
 // say folds events of an agent, a millisecond apart, at the instant they state or now.
 func (w *world) say(id string, es ...wire.Event) {
-	b := block.NewBuilder(w.next, 1<<12)
+	b := block.NewBuilder(w.next, 16, 1<<12)
 	for i := range es {
 		w.now += 1e6
 		if es[i].TS == 0 {
@@ -95,7 +95,7 @@ func (w *world) say(id string, es ...wire.Event) {
 }
 
 func (w *world) record(r block.Record) {
-	b := block.NewBuilder(w.next, 1<<12)
+	b := block.NewBuilder(w.next, 16, 1<<12)
 	r.Recv = w.now
 	b.Append(&r, -1)
 	w.apply(b)

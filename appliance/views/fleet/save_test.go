@@ -95,7 +95,7 @@ func TestSaveLoadResetProperty(t *testing.T) {
 		var blocks []*block.Block
 		next := uint64(1)
 		for range rapid.IntRange(1, 12).Draw(t, "blocks") {
-			b := block.NewBuilder(next, 1<<12)
+			b := block.NewBuilder(next, 16, 1<<12)
 			for range rapid.IntRange(1, 12).Draw(t, "records") {
 				r := drawRecord(t, d, &now)
 				b.Append(&r, -1)

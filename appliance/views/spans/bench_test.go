@@ -33,7 +33,7 @@ func BenchmarkApplySave(b *testing.B) {
 	open := map[uint32]string{}
 	next, now, serial := uint64(1), t0, 0
 	ready := func() (*block.Block, []wire.View) {
-		bb := block.NewBuilder(next, 1<<18)
+		bb := block.NewBuilder(next, 16, 1<<18)
 		for range perBlock {
 			num := uint32(rng.IntN(agents)) + 1
 			now += 4e3

@@ -68,7 +68,7 @@ func parse(b *block.Block) []wire.View {
 const t0 = int64(1_700_000_000e9)
 
 func apply(v *View, next uint64, num uint32, es ...wire.Event) uint64 {
-	b := block.NewBuilder(next, 1<<12)
+	b := block.NewBuilder(next, 16, 1<<12)
 	for i := range es {
 		put(b, num, t0+int64(next+uint64(i))*1e6, &es[i])
 	}
@@ -259,7 +259,7 @@ func TestSaveLoadResetProperty(t *testing.T) {
 		now, next := t0, uint64(1)
 		var blocks []*block.Block
 		for range rapid.IntRange(1, 10).Draw(t, "blocks") {
-			b := block.NewBuilder(next, 1<<12)
+			b := block.NewBuilder(next, 16, 1<<12)
 			for range rapid.IntRange(1, 10).Draw(t, "records") {
 				now += rapid.SampledFrom([]int64{1e6, 1e9}).Draw(t, "step")
 				e := drawEvent(t, now)
