@@ -36,7 +36,7 @@ func TestFind(t *testing.T) {
 	end := r.Next()
 	first, last := all[0].Recv, all[len(all)-1].Recv
 	ctx := context.Background()
-	for n := range 400 {
+	for n := range 150 {
 		q := Query{Reverse: rng.IntN(2) == 0, Limit: 1 + rng.IntN(50)}
 		if rng.IntN(2) == 0 {
 			for range 1 + rng.IntN(3) {
