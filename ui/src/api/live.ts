@@ -22,7 +22,7 @@ export type LinkState = {
 
 export type Filter = { space?: string; agent?: string; type?: string[]; severity?: string; run?: string; q?: string }
 
-export type AgentsMessage = { items: AgentShape[]; gone: string[]; snapshot: boolean; end: boolean; offset: number }
+export type AgentsMessage = { items: AgentShape[]; gone: { space?: string; id?: string }[]; snapshot: boolean; end: boolean; offset: number }
 
 export type Subscription =
   | { what: 'agents'; filter: Filter; on: (m: AgentsMessage) => void; fail?: (detail: string) => void; begin?: () => void }
@@ -67,7 +67,7 @@ type Message = {
   t?: number
   recovered?: boolean
   items?: unknown[] | null
-  gone?: string[] | null
+  gone?: { space?: string; id?: string }[] | null
   snapshot?: boolean
   end?: boolean
   fleet?: FleetShape

@@ -135,6 +135,7 @@ export type StatusShape = {
   space_count?: number
   agents?: number
   events_total?: number
+  records_total?: number
   first_event?: boolean
   listeners?: { name?: string; addr?: string; roles?: string[] | string }[]
   hostname?: string

@@ -15,7 +15,7 @@ import { lengths, parseWindow } from './window'
 const hints: Record<string, string> = {
   fleet: 'space:main state:stuck role:reviewer …',
   runs: 'space:main agent:w-17 status:error …',
-  events: 'type:tool agent:w-17 severity:warn …',
+  events: 'type:tool agent:w-17 status:error npm …',
 }
 
 function QueryBox() {

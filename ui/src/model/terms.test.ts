@@ -1,28 +1,16 @@
 import { expect, test } from 'vitest'
-import { hasWords, split, withField } from './terms'
+import { fieldOf, withField } from './terms'
 
-const known = ['space', 'agent', 'type']
-
-test('fields that are known, words, and the rest', () => {
-  const t = split('type:tool agent:"a b" state:stuck npm -space:x type:llm "two words" OR n:[1..2]', known)
-  expect([...t.fields]).toEqual([['type', 'tool'], ['agent', 'a b']])
-  expect(t.words).toEqual(['npm', 'two words'])
-  expect(t.rest).toEqual(['state:stuck', '-space:x', 'type:llm', 'OR', 'n:[1..2]'])
-})
-
-test('patterns and ranges are not plain values', () => {
-  expect(split('agent:w-*', known).rest).toEqual(['agent:w-*'])
-  expect(split('', known)).toMatchObject({ words: [], rest: [] })
+test.each([
+  ['type:tool npm', 'type', 'tool'], ['agent:"a b"', 'agent', 'a b'], ['npm', 'type', ''], ['NOT type:tool', 'type', ''], ['-type:tool', 'type', ''],
+  ['type:tool type:llm', 'type', ''], ['type:tool OR type:llm', 'type', ''], ['(type:tool)', 'type', ''], ['agent:w-*', 'agent', ''], ['n:1..2', 'n', ''], ['type:a,b', 'type', ''],
+])('in %s the field %s is %s', (q, field, want) => {
+  expect(fieldOf(q, field)).toBe(want)
 })
 
 test('a field is written anew', () => {
   expect(withField('npm type:tool', 'type', 'llm')).toBe('npm type:llm')
   expect(withField('type:tool npm', 'type', '')).toBe('npm')
   expect(withField('', 'agent', 'a "b" c')).toBe(String.raw`agent:"a \"b\" c"`)
-  expect(split(withField('', 'agent', 'a "b" c'), known).fields.get('agent')).toBe('a "b" c')
-})
-
-test('words match whatever the case', () => {
-  expect(hasWords(['NPM', 'test'], 'run npm Test')).toBe(true)
-  expect(hasWords(['x'], 'y')).toBe(false)
+  expect(fieldOf(withField('', 'agent', 'a "b" c'), 'agent')).toBe('a "b" c')
 })

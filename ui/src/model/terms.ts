@@ -1,35 +1,19 @@
-// The query box's text, split just far enough to hand known fields to endpoints that take
-// them as parameters. The whole language is the server's; what is left over is told to the person.
-
-export type Terms = { fields: Map<string, string>; words: string[]; rest: string[] }
+// Fields of the query box's text. The language is the server's; here a field is only read or written anew.
 
 const token = /(-|NOT\s+)?([A-Za-z_][\w.]*):("(?:[^"\\]|\\.)*"|\S+)|"((?:[^"\\]|\\.)*)"|(\S+)/g
 
 const unquote = (s: string) => (s.length > 1 && s.startsWith('"') && s.endsWith('"') ? s.slice(1, -1).replaceAll(/\\(.)/g, '$1') : s)
 
-/** Fields named in known, free words, and all terms that are neither. */
-export function split(q: string, known: readonly string[]): Terms {
-  const out: Terms = { fields: new Map(), words: [], rest: [] }
-  for (const m of q.matchAll(token)) {
-    const [whole, not, field, value, quoted, word] = m
-    if (field !== undefined && value !== undefined) {
-      const plain = unquote(value)
-      const single = !not && !out.fields.has(field) && !/[*(<>]|\.\./.test(plain)
-      if (single && known.includes(field)) out.fields.set(field, plain)
-      else out.rest.push(whole)
-    } else if (word === 'OR' || word === 'AND' || word === 'NOT' || /^[()-]/.test(word ?? '')) {
-      out.rest.push(whole)
-    } else {
-      out.words.push(unquote(quoted ?? word ?? ''))
-    }
-  }
-  return out
-}
-
-/** True when every word occurs in the text, whatever the case. */
-export function hasWords(words: readonly string[], text: string): boolean {
-  const low = text.toLowerCase()
-  return words.every((w) => low.includes(w.toLowerCase()))
+/** The one plain value that a field is asked to have; '' when there is none, several, or a pattern. */
+export function fieldOf(q: string, field: string): string {
+  const all = [...q.matchAll(token)]
+  // Within OR or parentheses a field is only a part of the condition.
+  if (all.some((m) => m[5] === 'OR' || /^[()]/.test(m[5] ?? ''))) return ''
+  const own = all.filter((m) => m[2] === field)
+  const value = own[0]?.[3]
+  if (own.length !== 1 || own[0]?.[1] || value === undefined) return ''
+  const plain = unquote(value)
+  return /[*(<>,]|\.\./.test(plain) ? '' : plain
 }
 
 /** Writes one field of a query anew, leaving the rest; '' removes it. */

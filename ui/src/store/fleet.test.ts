@@ -14,7 +14,7 @@ const frame = () => {
   frames = []
   for (const fn of now) fn(0)
 }
-const message = (ids: string[], part: { end?: boolean; gone?: string[]; show?: string } = {}) => ({
+const message = (ids: string[], part: { end?: boolean; gone?: { space: string; id: string }[]; show?: string } = {}) => ({
   items: ids.map((id) => agentShape({ id, show: part.show ?? 'running' })), gone: part.gone ?? [], snapshot: part.end !== undefined, end: part.end ?? false, offset: 1,
 })
 const key = (id: string) => agentKey('main', id)
@@ -66,7 +66,7 @@ test('gone agents leave', () => {
   f.begin()
   f.agents(message(['a', 'x/y'], { end: true }))
   frame()
-  f.agents(message([], { gone: ['main/x/y'] }))
+  f.agents(message([], { gone: [{ space: 'main', id: 'x/y' }] }))
   frame()
   expect([...f.rows.keys()]).toEqual([key('a')])
 })

@@ -47,8 +47,7 @@ export class FleetStore {
       this.coming.set(view.key, view)
     }
     for (const name of m.gone) {
-      const key = goneKey(name)
-      this.coming.set(key, null)
+      this.coming.set(agentKey(name.space ?? '', name.id ?? ''), null)
     }
     if (m.end && this.seen) {
       for (const key of this.rows.keys()) if (!this.seen.has(key) && !this.coming.has(key)) this.coming.set(key, null)
@@ -109,14 +108,4 @@ export class FleetStore {
     }
     this.store.setState(next)
   }
-}
-
-// The live protocol names a gone agent as "space/id"; a space has no slash.
-function goneKey(name: unknown): AgentKey {
-  if (typeof name === 'string') {
-    const cut = name.indexOf('/')
-    return cut < 0 ? agentKey('', name) : agentKey(name.slice(0, cut), name.slice(cut + 1))
-  }
-  const { space = '', id = '' } = (name ?? {}) as { space?: string; id?: string }
-  return agentKey(space, id)
 }

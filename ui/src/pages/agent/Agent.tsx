@@ -1,6 +1,6 @@
 import { useCallback, useEffect, useMemo, useState } from 'react'
 import { useStore } from 'zustand'
-import { get } from '../../api/http'
+import { get, query } from '../../api/http'
 import type { EventShape, Page } from '../../api/shape'
 import { setParams, useParam } from '../../app/router'
 import { bounds, parseWindow, rangeParam } from '../../app/window'
@@ -15,7 +15,7 @@ import { useLoad } from '../../parts/useLoad'
 import { clock } from '../../store/clock'
 import { pause } from '../../app/pause'
 import { Charts } from './Charts'
-import { EventDetails, SpanDetails, windowQuery } from './Details'
+import { EventDetails, SpanDetails } from './Details'
 import { Header } from './Header'
 import { extent, lanes } from './lanes'
 import { sortSpans, spanColumns } from './spanColumns'
@@ -56,13 +56,12 @@ export default function Agent({ space, id }: { space: string; id: string }) {
   const t = useParam('t')
   const picked = useParam('span')
   const limits = useMemo(() => (parseWindow(t).kind === 'range' ? bounds(parseWindow(t), 0) : {}), [t])
-  const { from: lf, to: lt } = limits
   const spans = useSpans(space, id, limits, agent?.last ?? 0)
   const win = useWindow(spans.spans)
   const [sort, setSort] = useState<Sort>({ by: 'start', desc: true })
   const rows = useMemo(() => sortSpans(spans.spans, sort.by, sort.desc), [spans.spans, sort])
   const tail = useTail(useMemo(() => ({ space, agent: id }), [space, id]))
-  const older = useLoad((signal) => get<Page<EventShape>>('/v1/events' + windowQuery(space, id, { ...(lf ? { from: lf } : {}), ...(lt ? { to: lt } : {}) }, 300), signal).then((p) => (p.items ?? []).map(event)), [space, id, lf, lt, tail.begun])
+  const older = useLoad((signal) => get<Page<EventShape>>('/v1/events' + query({ space, agent: id, order: 'desc', limit: 300 }), signal).then((p) => (p.items ?? []).map(event)), [space, id, tail.begun])
   useEffect(() => {
     if (older.data) tail.seed(older.data)
   }, [older.data, tail.seed])

@@ -1,6 +1,6 @@
 import { agentPath, runPath, setParams, to } from '../../app/router'
 import { Link } from '../../app/Link'
-import { get, path, query } from '../../api/http'
+import { get, path } from '../../api/http'
 import type { SpanShape } from '../../api/shape'
 import { spanDetail } from '../../model/map'
 import { bounded, count, duration, exact, money } from '../../model/format'
@@ -82,7 +82,3 @@ export function EventDetails({ event, onClose }: { event: EventView; onClose: ()
     </aside>
   )
 }
-
-/** Query of an agent's spans or events in a window. */
-export const windowQuery = (space: string, agent: string, b: { from?: number; to?: number }, limit: number) =>
-  query({ space, agent, from_ms: b.from, to_ms: b.to, order: 'desc', limit })

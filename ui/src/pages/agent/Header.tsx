@@ -23,7 +23,7 @@ export function Header({ agent: a }: { agent: AgentView }) {
         <p className="verdict">
           <strong>{line(v.kind.replace('_', ' '), 24)}</strong> {v.since > 0 ? <>for <Since at={v.since} />: </> : ': '}
           <Line text={v.reason} max={400} className="" />
-          <span className="dim"> · rule <span className="mono">{line(v.rule, 40)}</span>{v.evidence.length > 0 ? <> · <Link to={evidencePath(a, v.since, v.evidence)}>evidence ({v.evidence.length})</Link></> : null}</span>
+          <span className="dim"> · rule <span className="mono">{line(v.rule, 40)}</span>{v.evidence.length > 0 ? <> · <Link to={evidencePath(a, v.evidence)}>evidence ({v.evidence.length})</Link></> : null}</span>
         </p>
       ) : null}
       {a.ask ? (

@@ -7,7 +7,7 @@ import { agentPath, setParams, to, useParam } from '../../app/router'
 import { bounds, parseWindow } from '../../app/window'
 import { clock as clockText, count, exact, line, moment } from '../../model/format'
 import { event } from '../../model/map'
-import { hasWords, split, withField } from '../../model/terms'
+import { fieldOf, withField } from '../../model/terms'
 import type { EventView, Show } from '../../model/view'
 import { Empty, Failed, Loading } from '../../parts/Notice'
 import { Shape } from '../../parts/State'
@@ -17,7 +17,6 @@ import { useTail } from '../../parts/Tail'
 import { Id } from '../../parts/Text'
 import { now } from '../../store/clock'
 import { EventDetails } from '../agent/Details'
-import { Unused } from './Unused'
 
 const severityShow: Record<string, Show> = { error: 'failed', fatal: 'failed', warn: 'stuck', debug: 'ended' }
 
@@ -33,9 +32,18 @@ const columns: Column<EventView>[] = [
   { id: 'run', title: 'Run', width: 112, off: true, cell: (e) => <Id id={e.run} />, text: (e) => e.run },
 ]
 
-const known = ['space', 'agent', 'type', 'severity', 'run'] as const
 const pageSize = 300
+const contextAbove = 100 // offsets above the newest marked event
 const shortcuts = ['run', 'task', 'llm', 'tool', 'ask', 'message', 'state', 'metrics', 'log']
+const eventTypes = new Set([...shortcuts, 'span', 'agent', 'note', 'board'])
+
+/** What of the query the log has an index for; the query itself goes along. */
+function indexed(q: string): { type?: string; space?: string; agent?: string } {
+  const type = fieldOf(q, 'type')
+  const space = fieldOf(q, 'space')
+  const agent = fieldOf(q, 'agent')
+  return { ...(eventTypes.has(type) ? { type } : {}), ...(space && agent ? { space, agent } : {}) }
+}
 
 type Older = { rows: EventView[]; next: string; problem: string; loaded: boolean }
 
@@ -45,34 +53,25 @@ export default function Events() {
   const mark = useParam('mark')
   const [shown, setShown] = useState<EventView | null>(null)
   const [older, setOlder] = useState<Older>({ rows: [], next: '', problem: '', loaded: false })
-  const terms = useMemo(() => split(q, known), [q])
-  const type = terms.fields.get('type') ?? ''
-  const fixed = parseWindow(t).kind === 'range'
+  const type = fieldOf(q, 'type')
+  const marks = useMemo(() => mark.split(',').map(Number).filter((n) => n > 0), [mark])
+  const fixed = marks.length > 0 || parseWindow(t).kind === 'range'
 
   const load = useCallback(async (after: string, signal?: AbortSignal) => {
     try {
       const { from, to: until } = bounds(parseWindow(t), now())
-      const page = await get<Page<EventShape>>('/v1/events' + query({ ...Object.fromEntries(terms.fields), from_ms: from, to_ms: until, order: 'desc', limit: pageSize, after }), signal)
+      const page = await get<Page<EventShape>>('/v1/events' + query({ q, ...indexed(q), from_ms: from, to_ms: until, order: 'desc', limit: pageSize, after: after || (marks.length ? Math.max(...marks) + contextAbove : '') }), signal)
       const rows = (page.items ?? []).map(event)
       setOlder((s) => ({ rows: after ? [...s.rows, ...rows] : rows, next: page.next ?? '', problem: '', loaded: true }))
     } catch (e) {
       if (!signal?.aborted) setOlder((s) => ({ ...s, next: '', problem: e instanceof Error ? e.message : String(e), loaded: true }))
     }
-  }, [terms, t])
+  }, [q, t, marks])
   useEffect(() => {
     document.title = 'Events · eyrie'
   }, [])
 
-  const filter = useMemo<Filter>(() => {
-    const f: Filter = {}
-    const { fields } = terms
-    if (fields.has('space')) f.space = fields.get('space') ?? ''
-    if (fields.has('agent')) f.agent = fields.get('agent') ?? ''
-    if (fields.has('run')) f.run = fields.get('run') ?? ''
-    if (fields.has('severity')) f.severity = fields.get('severity') ?? ''
-    if (fields.has('type')) f.type = (fields.get('type') ?? '').split(',')
-    return f
-  }, [terms])
+  const filter = useMemo<Filter>(() => (q ? { q } : {}), [q])
   const tail = useTail(filter, !fixed)
   const { begun } = tail
   useEffect(() => {
@@ -84,11 +83,9 @@ export default function Events() {
   const rows = useMemo(() => {
     const newest = older.rows[0]?.offset ?? -1
     const fresh = fixed ? [] : tail.rows.filter((e) => e.offset > newest)
-    const all = [...fresh, ...older.rows]
-    return terms.words.length ? all.filter((e) => hasWords(terms.words, `${e.summary} ${JSON.stringify(e.raw)}`)) : all
-  }, [tail.rows, older.rows, terms, fixed])
-  const marks = useMemo(() => new Set(mark.split(',').filter(Boolean).map(Number)), [mark])
-  const marked = useCallback((e: EventView) => marks.has(e.offset), [marks])
+    return [...fresh, ...older.rows]
+  }, [tail.rows, older.rows, fixed])
+  const marked = useCallback((e: EventView) => marks.includes(e.offset), [marks])
   const more = useCallback(() => {
     if (older.next) void load(older.next)
   }, [load, older.next])
@@ -109,7 +106,7 @@ export default function Events() {
       <span className="typechips">
         {shortcuts.map((s) => <button key={s} type="button" className="quiet" aria-pressed={type === s} onClick={() => setParams({ q: withField(q, 'type', type === s ? '' : s) }, false)}>{s}</button>)}
       </span>
-      {fixed ? <span className="dim">a fixed window{marks.size > 0 ? `, ${marks.size} marked as evidence` : ''}</span> : <span className="dim">{tail.held ? 'held' : 'live'}</span>}
+      {fixed ? <span className="dim">{marks.length > 0 ? `${marks.length} marked as evidence` : 'a fixed window'}{marks.length > 0 ? <button type="button" className="quiet" onClick={() => setParams({ mark: '' }, false)}>Back to live</button> : null}</span> : <span className="dim">{tail.held ? 'held' : 'live'}</span>}
       {tail.gap ? <span className="s-stuck">a gap: {line(tail.gap, 80)}</span> : null}
       {tail.problem ? <span className="s-failed">{line(tail.problem, 160)}</span> : null}
     </>
@@ -118,7 +115,6 @@ export default function Events() {
     <div className="page">
       <h1 className="hidden">Events</h1>
       {older.problem ? <Failed what="The events could not be read." why={older.problem} retry={() => void load('')} /> : null}
-      <Unused rest={terms.rest} known={known} />
       {tail.held && tail.waiting > 0 ? (
         <div className="floating"><button type="button" className="main" onClick={() => { document.getElementById('main')?.scrollTo(0, 0); setAway(false) }}>{count(tail.waiting)} new</button></div>
       ) : null}

@@ -34,7 +34,7 @@ function Item({ item }: { item: AttentionView }) {
         {rule ? <span>{rule}</span> : null}
         {a.manager ? <span className="sep">of <Id id={a.manager} /></span> : null}
         {item.run ? <span className="sep"><Link to={to(runPath(a.space, item.run))}>run</Link></span> : null}
-        {item.evidence.length > 0 ? <span className="sep"><Link to={evidencePath(item.agent, item.since, item.evidence)}>evidence ({item.evidence.length})</Link></span> : null}
+        {item.evidence.length > 0 ? <span className="sep"><Link to={evidencePath(item.agent, item.evidence)}>evidence ({item.evidence.length})</Link></span> : null}
       </span>
       <Link to={openPath} className="button" label={`Open ${a.title}`}>Open</Link>
     </li>

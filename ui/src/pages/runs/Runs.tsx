@@ -8,7 +8,6 @@ import { agentPath, go, runPath, to, useParam } from '../../app/router'
 import { bounds, parseWindow } from '../../app/window'
 import { bounded, count, duration, exact, money, none } from '../../model/format'
 import { run } from '../../model/map'
-import { hasWords, split } from '../../model/terms'
 import type { RunView } from '../../model/view'
 import { Empty, Failed, Loading } from '../../parts/Notice'
 import { Status } from '../../parts/State'
@@ -16,7 +15,6 @@ import { Table } from '../../parts/Table'
 import type { Column } from '../../parts/Table'
 import { Ago, Id, Line, Moment } from '../../parts/Text'
 import { now } from '../../store/clock'
-import { Unused } from '../events/Unused'
 
 const path = (r: RunView) => to(runPath(r.space, r.run || r.span))
 
@@ -39,7 +37,6 @@ const columns: Column<RunView>[] = [
   { id: 'cost', title: 'Cost', width: 96, num: true, from: 560, cell: (r) => (r.usage ? money(r.usage.cost, r.usage.quality) : none), text: (r) => (r.usage ? money(r.usage.cost, r.usage.quality) : ''), value: (r) => (r.usage ? r.usage.cost / 1e9 : null) },
 ]
 
-const known = ['space', 'agent', 'status'] as const
 const pageSize = 200
 const refreshMs = 3000
 
@@ -50,12 +47,10 @@ export default function Runs() {
   const t = useParam('t')
   const paused = useStore(pause, (p) => p.paused)
   const [state, setState] = useState<State>({ rows: [], next: '', total: 0, problem: '', loaded: false })
-  const terms = split(q, known)
   const pages = useRef(1)
   const load = useCallback(async (after: string, signal?: AbortSignal) => {
     try {
-      const { fields } = split(q, known)
-      const page = await get<Page<SpanShape>>('/v1/runs' + query({ ...Object.fromEntries(fields), order: 'desc', limit: pageSize, after }), signal)
+      const page = await get<Page<SpanShape>>('/v1/runs' + query({ q, order: 'desc', limit: pageSize, after }), signal)
       const rows = (page.items ?? []).map(run)
       setState((s) => ({ rows: after ? [...s.rows, ...rows] : rows, next: page.next ?? '', total: page.total ?? rows.length, problem: '', loaded: true }))
     } catch (e) {
@@ -83,12 +78,11 @@ export default function Runs() {
     void load(state.next)
   }, [load, state.next])
   const { from = 0, to: until = Infinity } = bounds(parseWindow(t), now())
-  const rows = state.rows.filter((r) => (r.open || (r.end || r.start) >= from) && r.start <= until && hasWords(terms.words, `${r.name} ${r.msg} ${r.run} ${r.agent}`))
+  const rows = state.rows.filter((r) => (r.open || (r.end || r.start) >= from) && r.start <= until)
   return (
     <div className="page">
       <h1 className="hidden">Runs</h1>
       {state.problem ? <Failed what="The runs could not be read." why={state.problem} retry={() => void load('')} /> : null}
-      <Unused rest={terms.rest} known={known} />
       <Table
         id="runs" label={`${count(rows.length)} runs${state.total > rows.length ? ` of ${count(state.total)}` : ''}`} columns={columns} rows={rows} rowKey={(r) => r.key} onOpen={(r) => go(path(r))} onEnd={more}
         empty={!state.loaded ? <Loading what="runs" /> : q || t ? <Empty title="No run matches">Take away the query, or choose a longer window of time.</Empty> : <Empty title="No runs yet">A run is one goal from start to outcome: a prompt to its answer, a workflow. <Link to={to('/setup')}>Connect</Link> an agent and its runs are listed here.</Empty>}

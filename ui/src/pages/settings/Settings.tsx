@@ -26,9 +26,9 @@ function Server() {
       <Fact name="version">{line(s.version ?? '', 40)} <span className="dim mono">{line(s.commit ?? '', 12)}</span></Fact>
       <Fact name="host">{line(s.hostname ?? '', 80)}</Fact>
       <Fact name="up for">{duration((s.uptime_s ?? 0) * 1000)}</Fact>
-      <Fact name="events">{count(s.events_total ?? 0)} of {count(s.agents ?? 0)} agents</Fact>
+      <Fact name="records">{count(s.records_total ?? s.events_total ?? 0)} in the log, {count(s.agents ?? 0)} agents</Fact>
       <Fact name="log">{bytes(s.log?.bytes ?? 0)}, next offset <span className="mono">{s.log?.next ?? 0}</span>, epoch {s.log?.epoch ?? 0}</Fact>
-      <Fact name="disk free">{bytes(s.log?.disk_free ?? 0)}</Fact>
+      {s.log?.disk_free ? <Fact name="disk free">{bytes(s.log.disk_free)}</Fact> : null}
       {(s.views ?? []).map((v) => <Fact key={v.name} name={line(v.name ?? '', 20)}>{v.lag ? `${count(v.lag)} events behind` : 'caught up'}</Fact>)}
       {(s.listeners ?? []).map((l) => <Fact key={`${l.name} ${l.addr}`} name={line(l.name ?? '', 20)}><span className="mono">{line(l.addr ?? '', 60)}</span></Fact>)}
     </dl>

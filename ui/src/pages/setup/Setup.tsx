@@ -38,7 +38,7 @@ function useFirst(): { first: EventView | null; total: number; known: boolean } 
       }
     },
   }), [])
-  return { first, total: status.data?.events_total ?? 0, known: status.data?.first_event === true }
+  return { first, total: status.data?.records_total ?? status.data?.events_total ?? 0, known: status.data?.first_event === true }
 }
 
 export default function Setup() {
@@ -59,7 +59,7 @@ export default function Setup() {
           {first ? (
             <span><strong>An event arrived</strong> <Ago at={first.recv} /> from <Link to={to(agentPath(first.space, first.agent))}><Line text={first.agent} max={60} className="" /></Link>: {first.type} <span className="dim"><Line text={first.summary} max={100} className="" /></span></span>
           ) : known ? (
-            <span><strong>Agents are sending.</strong> <span className="dim">{count(total)} events so far. The next one will be shown here.</span></span>
+            <span><strong>Agents are sending.</strong> <span className="dim">{count(total)} records in the log so far. The next one will be shown here.</span></span>
           ) : (
             <span><strong>Waiting for the first event.</strong> <span className="dim">This line changes the moment it is on disk. eyrie’s own host is already in the fleet.</span></span>
           )}
