@@ -152,6 +152,28 @@ func TestMovedCopiedRotatedTruncated(t *testing.T) {
 		}
 		onlyLastResult(t, s, root, "replaced by a file that begins alike")
 	})
+	t.Run("appended to a last line without an end", func(t *testing.T) {
+		root := t.TempDir()
+		path := filepath.Join(root, "full.jsonl")
+		write(t, path, strings.TrimSuffix(strings.Join(all, ""), "\n"))
+		s := &store{}
+		once(t, s, root)
+		nothing(t, s, root, "second run")
+		appendTo(t, path, lastResult)
+		added, reports := once(t, s, root)
+		if len(added) != 1 || added[0].Span != "toolu_10" || len(reports) != 0 {
+			t.Errorf("got %v, %v, want the end of toolu_10", lines(added), reports)
+		}
+		nothing(t, s, root, "after that")
+		appendTo(t, path, `{"type":"summary"}`) // short, and again without an end
+		nothing(t, s, root, "a short record without an end")
+		appendTo(t, path, `{"type":"summary","a":1}`)
+		nothing(t, s, root, "another behind it")
+		appendTo(t, path, "\n"+strings.ReplaceAll(all[2], "msg_1", "msg_new"))
+		if added, reports := once(t, s, root); len(reports) != 0 || len(added) != 0 {
+			t.Errorf("a record that is known by its uuid: %v, %v", lines(added), reports)
+		}
+	})
 	t.Run("last line without an end", func(t *testing.T) {
 		s, root, path := start(t)
 		appendTo(t, path, strings.TrimSuffix(lastResult, "\n"))

@@ -126,12 +126,23 @@ func (f *File) read(o *Options, final bool, fn func(Line) error) error {
 
 // deliver hands one line to fn. raw is the line with its end, less the cut bytes of a line that is too long.
 func (f *File) deliver(h io.ReaderAt, o *Options, raw []byte, cut int64, partial bool, fn func(Line) error) error {
+	// A former run took the beginning of this line when it was all there was: what was written behind it, without a
+	// line end between, is a line of its own, as it was for a run that kept reading.
+	if n := f.Replay - f.Offset; f.replay && cut == 0 && n > 0 && n < int64(len(bytes.TrimRight(raw, "\r\n"))) {
+		if err := f.deliver(h, o, raw[:n], 0, true, fn); err != nil {
+			return err
+		}
+		raw = raw[n:]
+	}
 	line := raw
 	if !partial {
 		line = raw[:len(raw)-1]
 	}
 	end := f.Offset + int64(len(raw)) + cut
 	l := Line{File: f, No: f.Lines + 1, Offset: f.Offset, Partial: partial, Replay: f.Offset+int64(len(line))+cut <= f.Replay}
+	if f.open {
+		l.No = f.Lines // still on the line whose beginning was taken
+	}
 	if n := len(line); n > 0 && line[n-1] == '\r' {
 		line = line[:n-1]
 	}
@@ -145,14 +156,15 @@ func (f *File) deliver(h io.ReaderAt, o *Options, raw []byte, cut int64, partial
 		if err := fn(l); err != nil {
 			return err
 		}
-		f.Lines++
+		f.Lines = l.No
 	}
 	if f.print == 0 {
 		f.print = printOf(raw)
 	}
+	behind := f.open // raw is not the whole line
 	f.Offset, f.open = end, partial
 	f.tail = tailHash(raw)
-	if rest || cut > 0 {
+	if behind || cut > 0 {
 		f.tail, _, _ = tailAt(h, end)
 	}
 	return nil

@@ -191,3 +191,40 @@ func TestWaitSeesAWriteAtOnce(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestGrowsBehindALineThatWasTakenWithoutAnEnd(t *testing.T) {
+	root := t.TempDir()
+	p := filepath.Join(root, "a")
+	put(t, p, "one\ntwo")
+	r := open(t, root, Options{})
+	r.want("a:1@0 one")
+	if err := r.tree.Read(r.tree.Files()[0], true, r.take); err != nil {
+		t.Fatal(err)
+	}
+	grow(t, p, "+\n")
+	r.want("a:2@7 +") // still line 2
+	grow(t, p, "three\n")
+	r.want("a:3@9 three")
+	m := r.tree.Marks()
+	m.List[0].Offset, m.List[0].Settled = 7, 0 // as a run left it that took "two" and ended
+	h, err := os.Open(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	if m.List[0].Tail, _, err = tailAt(h, 7); err != nil {
+		t.Fatal(err)
+	}
+	again := open(t, root, Options{})
+	again.tree.Restore(m)
+	if _, err := again.tree.Scan(); err != nil {
+		t.Fatal(err)
+	}
+	if err := again.tree.Replay(again.take, func(*File) {}); err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"a:1@0 one", "a:2@4 two"}; !slices.Equal(again.lines, want) {
+		t.Errorf("replayed %q, want %q", again.lines, want)
+	}
+	again.want("a:2@7 +", "a:3@9 three")
+}
