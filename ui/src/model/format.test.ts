@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { ago, block, bounded, bytes, count, duration, exact, hourly, line, money, percent, rate, shortId } from './format'
+import { ago, block, bounded, bytes, cost, count, duration, exact, hourly, line, money, percent, rate, shortId } from './format'
 
 const plain = (s: string) => s.replaceAll('\u00a0', ' ')
 
@@ -22,6 +22,12 @@ test('a time that is not known reads as none', () => {
 
 test.each([[0, 'exact', '$0.00'], [31_200_000, 'exact', '$0.0312'], [3.41e9, 'lower_bound', '≥ $3.41'], [14.2e9, 'estimated', '≈ $14.20'], [1204e9, 'exact', '$1,204'], [10_000, 'exact', '< $0.0001'], [-5e9, 'exact', '−$5.00']] as const)('money %s %s', (n, quality, want) => {
   expect(plain(money(n, quality))).toBe(want)
+})
+
+test('no price is not no cost', () => {
+  expect(cost(0, 'lower_bound', 500)).toBe('unpriced')
+  expect(cost(0, 'exact', 0)).toBe('$0.00')
+  expect(cost(3.41e9, 'exact', 500)).toBe('$3.41')
 })
 
 test('units', () => {

@@ -79,6 +79,11 @@ export function hourly(nanousd: number): string {
   return (nanousd > 0 && nanousd < 5e6 ? `<${nb}$0.01` : `$${(nanousd / 1e9).toLocaleString('en-US', { minimumFractionDigits: 2, maximumFractionDigits: 2 })}`) + '/h'
 }
 
+/** What was spent; a model without a price costs something that nobody knows. */
+export function cost(nanousd: number, quality: Quality, tokens: number): string {
+  return nanousd === 0 && tokens > 0 ? 'unpriced' : money(nanousd, quality)
+}
+
 export function bounded(text: string, quality: Quality): string {
   return mark[quality] + text
 }

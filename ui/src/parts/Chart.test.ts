@@ -16,12 +16,19 @@ test('nothing sent at all is one gap', () => {
 
 test('series of other times share one axis', () => {
   const j = join([series([1000, 3000], [1, 3]), series([2000], [0])], 1000, 1000, 3000)
-  expect(j.y).toEqual([[1, null, 3], [null, 0, null]])
+  expect(j.y).toEqual([[1, undefined, 3], [undefined, 0, undefined]])
+})
+
+test('what comes seldom is not silent in between', () => {
+  expect(join([series([1000, 61_000, 121_000, 190_000], [1, 2, 3, 4])], 1000, 1000, 190_000).gaps).toEqual([])
 })
 
 test('values read as their unit', () => {
   const plain = (s: string) => s.replaceAll('\u00a0', ' ')
   expect(plain(inUnit(328e6, 'B'))).toBe('328 MB')
   expect(plain(inUnit(1240, 'ms'))).toBe('1.24 s')
+  expect(plain(inUnit(328e6, 'By'))).toBe('328 MB')
+  expect(plain(inUnit(0.8, '1/s'))).toBe('0.80/s')
+  expect(plain(inUnit(0.5, '1'))).toBe('0.50')
   expect(plain(inUnit(13.27, '%'))).toBe('13.3 %')
 })

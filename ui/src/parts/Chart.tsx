@@ -13,26 +13,46 @@ export const colourOf = (i: number) => lineColours[i % lineColours.length] ?? '-
 
 /** Values as their unit is read. */
 export function inUnit(v: number, unit: string): string {
-  if (unit === 'B' || unit === 'bytes') return bytes(Math.round(v))
+  if (unit === 'By' || unit === 'B' || unit === 'bytes') return bytes(Math.round(v))
   if (unit === 'ms') return duration(v)
   if (unit === 's') return duration(v * 1000)
   const text = count(Math.abs(v) >= 100 ? Math.round(v) : Number(v.toPrecision(3)))
-  return unit ? `${text}\u00a0${unit}` : text
+  if (unit.startsWith('1/')) return text + unit.slice(1)
+  return unit === '' || unit === '1' || unit.startsWith('{') ? text : `${text}\u00a0${unit}`
 }
 
-export type Joined = { x: number[]; y: (number | null)[][]; lo: (number | null)[]; hi: (number | null)[]; gaps: [number, number][] }
+/** On an axis a long unit would leave no room for the figure. */
+const onAxis = (v: number, unit: string) => inUnit(v, unit.length > 2 ? '' : unit)
 
-/** Puts all series on one time axis (s), with nulls and gaps where a step is missing. */
+/** null breaks the line; undefined is another series' instant and does not. */
+type Value = number | null | undefined
+export type Joined = { x: number[]; y: Value[][]; lo: Value[]; hi: Value[]; gaps: [number, number][] }
+
+// A series is silent when it misses more than these many of its own usual intervals.
+const silentIntervals = 6
+
+/** The usual distance of samples; what comes seldom is not silent in between. */
+function interval(times: readonly number[]): number {
+  const gaps = times.slice(1).map((t, i) => t - (times[i] ?? t)).toSorted((a, b) => a - b)
+  return gaps[(gaps.length - 1) >> 1] ?? 0
+}
+
+/** Puts all series on one time axis (s), with nulls and gaps where samples are missing. */
 export function join(series: readonly RangeView[], step: number, from: number, to: number): Joined {
   const times = [...new Set(series.flatMap((s) => s.t))].toSorted((a, b) => a - b)
-  const limit = Math.max(step, 1) * 2.5
+  const usual = Math.max(0, ...series.map((s) => interval(s.t)))
+  const limit = Math.max(Math.max(step, 1) * 2.5, usual * (usual > step * 1.5 ? silentIntervals : 1))
   const x: number[] = []
   const gaps: [number, number][] = []
+  const holes = new Set<number>()
   let last = from
   for (const t of times) {
     if (t - last > limit) {
       gaps.push([last, t])
-      if (x.length) x.push(last + step)
+      if (x.length) {
+        x.push(last + step)
+        holes.add(last + step)
+      }
     }
     x.push(t)
     last = t
@@ -40,7 +60,7 @@ export function join(series: readonly RangeView[], step: number, from: number, t
   if (to - last > limit) gaps.push([last, to])
   const column = (s: RangeView, values: (number | null)[]) => {
     const at = new Map(s.t.map((t, i) => [t, values[i] ?? null]))
-    return x.map((t) => at.get(t) ?? null)
+    return x.map((t) => (holes.has(t) ? null : at.get(t)))
   }
   const only = series.length === 1 ? series[0] : undefined
   return { x: x.map((t) => t / 1000), y: series.map((s) => column(s, s.avg)), lo: only ? column(only, only.min) : [], hi: only ? column(only, only.max) : [], gaps }
@@ -82,6 +102,7 @@ type Props = {
 }
 
 const height = 132
+const pointsBelow = 60 // fewer samples than this are dots, too
 
 export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: Props) {
   const box = useRef<HTMLDivElement>(null)
@@ -107,7 +128,7 @@ export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: 
       const v = (name: string) => style.getPropertyValue(name)
       const axis = { stroke: v('--dim'), font: `11px ${v('--font')}`, grid: { stroke: v('--line'), width: 1 }, ticks: { show: false } }
       const band = series.length === 1
-      const lines: uPlot.Series[] = series.map((_, i) => ({ stroke: v(colourOf(i)), width: 1.5, points: { show: false }, spanGaps: false }))
+      const lines: uPlot.Series[] = series.map((_, i) => ({ stroke: v(colourOf(i)), width: 1.5, points: { show: () => joined.current.x.length < pointsBelow, size: 5 }, spanGaps: false }))
       const edges: uPlot.Series[] = band ? [{ stroke: 'transparent', points: { show: false } }, { stroke: 'transparent', points: { show: false } }] : []
       plot.current = new uPlot({
         width: Math.max(120, el.clientWidth), height,
@@ -116,7 +137,7 @@ export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: 
         scales: { x: { time: true, range: () => [bounds.current.from / 1000, bounds.current.to / 1000] }, y: { range: (_u, lo, hi) => [Math.min(0, lo ?? 0), hi > 0 ? hi * 1.08 : 1] } },
         axes: [
           { ...axis, size: 24, space: 72, values: (_u, ticks) => ticks.map((t) => (bounds.current.to - bounds.current.from > 2 * 86_400e3 ? moment(t * 1000, 0) : clockText(t * 1000, false).slice(0, bounds.current.to - bounds.current.from < 20 * 60e3 ? 8 : 5))) },
-          { ...axis, size: 64, space: 32, values: (_u, ticks) => ticks.map((t) => inUnit(t, unit)) },
+          { ...axis, size: 64, space: 32, values: (_u, ticks) => ticks.map((t) => onAxis(t, unit)) },
         ],
         series: [{}, ...lines, ...edges],
         bands: band ? [{ series: [3, 2], fill: v('--accent') + '26' }] : [],
@@ -171,14 +192,14 @@ export function Chart({ title, unit, series, step, from, to, onZoom, onReset }: 
 
   const shown = (i: number): string => {
     const values = data.y[i] ?? []
-    const v = at === null ? values.findLast((x) => x !== null) : values[at]
+    const v = at === null ? values.findLast((x) => typeof x === 'number') : values[at]
     return v === null || v === undefined ? 'no data' : inUnit(v, unit)
   }
   return (
     <figure className="panel chart">
       <figcaption>
         <Line text={title} max={60} className="cut title" />
-        {series.length > 1 ? null : <strong>{shown(0)}</strong>}
+        {series.length > 1 ? <span className="faint small">{unit === '1' ? '' : unit}</span> : <strong>{shown(0)}</strong>}
       </figcaption>
       <div ref={box} className="plot" />
       {series.length > 1 ? (

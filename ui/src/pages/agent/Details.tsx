@@ -3,7 +3,7 @@ import { Link } from '../../app/Link'
 import { get, path } from '../../api/http'
 import type { SpanShape } from '../../api/shape'
 import { spanDetail } from '../../model/map'
-import { bounded, count, duration, exact, money } from '../../model/format'
+import { bounded, cost, count, duration, exact } from '../../model/format'
 import type { EventView, SpanView } from '../../model/view'
 import { Failed, Loading } from '../../parts/Notice'
 import { Payload } from '../../parts/Payload'
@@ -38,7 +38,7 @@ export function SpanDetails({ space, span, known, onClose }: { space: string; sp
             {s.error ? <Fact name="error"><span className="mono">{s.error.code}</span> <Line text={s.error.msg} className="" max={600} /></Fact> : null}
             {s.usage ? (
               <Fact name="usage">
-                {bounded(count(s.usage.tokens), s.usage.quality)} tokens, {money(s.usage.cost, s.usage.quality)}
+                {bounded(count(s.usage.tokens), s.usage.quality)} tokens, {cost(s.usage.cost, s.usage.quality, s.usage.tokens)}
                 <span className="dim small"> in {count(s.usage.input)}, out {count(s.usage.output)}, cache read {count(s.usage.cacheRead)}, write {count(s.usage.cacheWrite)}</span>
               </Fact>
             ) : null}

@@ -43,7 +43,7 @@ export function Header({ agent: a }: { agent: AgentView }) {
         <span title={`said by the ${line(a.by || 'agent', 20)}`}>declares {line(a.state, 20)}{a.on ? ` on ${line(a.on, 20)}` : ''} for <Since at={a.since} />{a.msg ? <>: <Line text={a.msg} max={120} className="" /></> : null}</span>
         {a.run?.id ? <span>run <Link to={to(runPath(a.space, a.run.id))}><Line text={a.run.name || a.run.id} max={60} className="" /></Link></span> : null}
         {a.ended ? <span>ended <Ago at={a.endedAt} /></span> : null}
-        {a.labels.slice(0, 8).map(([k, val]) => <span key={k} className="mono">{line(k, 30)}={line(val, 40)}</span>)}
+        {a.labels.filter(([, val]) => val !== '').slice(0, 8).map(([k, val]) => <span key={k} className="mono">{line(k, 30)}={line(val, 40)}</span>)}
       </p>
     </header>
   )

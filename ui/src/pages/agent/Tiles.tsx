@@ -1,4 +1,4 @@
-import { bounded, count, duration, money, none } from '../../model/format'
+import { bounded, cost, count, duration, none } from '../../model/format'
 import type { AgentView, SpanView } from '../../model/view'
 import { Spark } from '../../parts/Spark'
 import { Line, Since } from '../../parts/Text'
@@ -20,7 +20,7 @@ export function Tiles({ agent: a, spans }: { agent: AgentView; spans: readonly S
         <p className="dim small">{a.task ? <>for <Since at={a.task.since} />{a.task.from ? <> · from <Line text={a.task.from} max={30} className="" /></> : null}</> : 'no open task'} · {count(c.tasks)} tasks, {count(c.runs)} runs</p>
       </Tile>
       <Tile name="Tokens, cost">
-        <p className="tile-main"><strong>{bounded(count(a.usage.tokens), a.usage.quality)}</strong> <span className="dim">tokens</span> <strong>{money(a.usage.cost, a.usage.quality)}</strong></p>
+        <p className="tile-main"><strong>{bounded(count(a.usage.tokens), a.usage.quality)}</strong> <span className="dim">tokens</span> <strong>{cost(a.usage.cost, a.usage.quality, a.usage.tokens)}</strong></p>
         <p className="dim small">in {count(a.usage.input)} · out {count(a.usage.output)} · cache read {count(a.usage.cacheRead)} · write {count(a.usage.cacheWrite)} · {count(c.llm)} calls</p>
       </Tile>
       <Tile name="Tools">

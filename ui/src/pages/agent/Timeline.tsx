@@ -73,6 +73,7 @@ export function Timeline(p: Props) {
       c.rect(left, 0, width - left, g.height)
       c.clip()
       const text = v('--accent-text')
+      const strong = v('--text')
       for (const m of lanes.marks) {
         if (m.to < from || m.from > to) continue
         const y = (g.tops[m.lane] ?? 0) + lanePad + m.row * rowHeight
@@ -87,7 +88,8 @@ export function Timeline(p: Props) {
           c.fill()
           continue
         }
-        c.globalAlpha = m.status === 'denied' || m.status === 'cancelled' || m.status === 'interrupted' ? 0.45 : 1
+        const faded = m.status === 'denied' || m.status === 'cancelled' || m.status === 'interrupted'
+        c.globalAlpha = faded ? 0.45 : 1
         c.fillRect(a, y, w, rowHeight - 2)
         c.globalAlpha = 1
         if (m.open) {
@@ -100,7 +102,7 @@ export function Timeline(p: Props) {
           c.beginPath()
           c.rect(Math.max(a, left), y, w - 3, rowHeight)
           c.clip()
-          c.fillStyle = text
+          c.fillStyle = faded ? strong : text
           c.fillText(line(m.label, 60), Math.max(a, left) + 4, y + rowHeight / 2 - 0.5)
           c.restore()
         }

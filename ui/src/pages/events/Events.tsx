@@ -21,7 +21,7 @@ import { EventDetails } from '../agent/Details'
 const severityShow: Record<string, Show> = { error: 'failed', fatal: 'failed', warn: 'stuck', debug: 'ended' }
 
 const columns: Column<EventView>[] = [
-  { id: 'at', title: 'Time', width: 132, cell: (e) => <time title={exact(e.at)}>{Date.now() - e.at < 86_400e3 ? clockText(e.at) : moment(e.at, 0)}</time>, text: (e) => exact(e.at), value: (e) => e.at },
+  { id: 'at', title: 'Time', width: 148, cell: (e) => <time title={exact(e.at)}>{Date.now() - e.at < 86_400e3 ? clockText(e.at) : moment(e.at, 0)}</time>, text: (e) => exact(e.at), value: (e) => e.at },
   { id: 'severity', title: 'Severity', width: 84, from: 640, cell: (e) => <span className="state">{severityShow[e.severity] ? <Shape show={severityShow[e.severity] as Show} /> : <span className="shape" />}<span className={e.severity === 'info' || e.severity === 'debug' ? 'dim' : ''}>{e.severity}</span></span>, text: (e) => e.severity },
   { id: 'type', title: 'Type', width: 112, cell: (e) => <span>{line(e.type, 24)}{e.phase && e.phase !== 'whole' ? <span className="faint"> {line(e.phase, 12)}</span> : null}</span>, text: (e) => `${e.type} ${e.phase}` },
   { id: 'agent', title: 'Agent', width: 128, from: 480, cell: (e) => (e.agent ? <Link to={to(agentPath(e.space, e.agent))}><Id id={e.agent} /></Link> : null), text: (e) => e.agent },

@@ -24,7 +24,7 @@ function Item({ item }: { item: AttentionView }) {
       <Shape show={kindShow[item.kind] ?? 'unknown'} />
       <Link to={openPath} className="who cut"><Line text={a.title} max={60} /></Link>
       <span className="what">
-        {item.title.startsWith(kindWord[item.kind] ?? item.kind) ? null : <span className="dim">{kindWord[item.kind] ?? item.kind}: </span>}
+        {item.title.includes(kindWord[item.kind] ?? item.kind) ? null : <span className="dim">{kindWord[item.kind] ?? item.kind}: </span>}
         <Line text={item.title} max={200} className="" />
         {item.detail ? <span className="dim"> <Line text={item.detail} max={200} className="" /></span> : null}
       </span>

@@ -1,7 +1,7 @@
 import { useEffect, useRef, useState } from 'react'
 import { useStore } from 'zustand'
 import { agentPath, go, setParams, to, useParam } from '../../app/router'
-import { money } from '../../model/format'
+import { cost } from '../../model/format'
 import { withField } from '../../model/terms'
 import type { AgentView } from '../../model/view'
 import { State } from '../../parts/State'
@@ -32,7 +32,7 @@ function HoverCard({ card }: { card: Card }) {
         {a.named ? <><Id id={a.id} /><span className="sep" /></> : null}
         {a.role ? <><Line text={a.role} max={40} className="" /><span className="sep" /></> : null}
         {a.host ? <><Line text={a.host} max={40} className="" /><span className="sep" /></> : null}
-        last event <Ago at={a.last} /><span className="sep" />{money(a.usage.cost, a.usage.quality)}
+        last event <Ago at={a.last} /><span className="sep" />{cost(a.usage.cost, a.usage.quality, a.usage.tokens)}
       </p>
     </div>
   )

@@ -1,6 +1,6 @@
 import { Link } from '../../app/Link'
 import { agentPath, to } from '../../app/router'
-import { bounded, count, duration, exact, hourly, line, money, none } from '../../model/format'
+import { bounded, cost, count, duration, exact, hourly, line, none } from '../../model/format'
 import { shows } from '../../model/view'
 import type { AgentView } from '../../model/view'
 import { Spark } from '../../parts/Spark'
@@ -13,7 +13,7 @@ const foreign = (text: string) => (text ? <Line text={text} /> : dash)
 
 export const columns: Column<AgentView>[] = [
   {
-    id: 'state', title: 'State', width: 128, sort: true,
+    id: 'state', title: 'State', width: 112, sort: true,
     cell: (a) => <span title={line(a.verdict?.reason || a.msg || `${a.state}${a.on ? ` on ${a.on}` : ''}, said by the ${a.by || 'agent'}`, 400)}><State show={a.show} detail={a.show === 'running' && a.on ? `on ${line(a.on, 12)}` : ''} /></span>,
     text: (a) => a.show,
   },
@@ -22,22 +22,22 @@ export const columns: Column<AgentView>[] = [
     cell: (a) => <span className="pair"><Link to={to(agentPath(a.space, a.id))} className="cut"><Line text={a.title} max={80} /></Link>{a.named ? <span className="faint small"><Id id={a.id} /></span> : null}</span>,
     text: (a) => `${a.space}/${a.id}`,
   },
-  { id: 'role', title: 'Role', width: 104, from: 720, cell: (a) => foreign(a.role), text: (a) => a.role },
+  { id: 'role', title: 'Role', width: 92, from: 720, cell: (a) => foreign(a.role), text: (a) => a.role },
   {
-    id: 'manager', title: 'Delegated by', width: 112, from: 1000,
+    id: 'manager', title: 'Delegated by', width: 96, from: 1000,
     cell: (a) => (a.manager ? <Link to={to(agentPath(a.space, a.manager))}><Id id={a.manager} /></Link> : dash), text: (a) => a.manager,
   },
   { id: 'task', title: 'Task', width: 0, from: 560, cell: (a) => foreign(a.ask?.msg || a.task?.name || a.run?.name || a.msg), text: (a) => a.task?.name ?? '' },
-  { id: 'last', title: 'Last event', width: 92, num: true, sort: true, cell: (a) => <Ago at={a.last} />, text: (a) => exact(a.last), value: (a) => a.last },
-  { id: 'events', title: 'Events', width: 76, num: true, from: 900, cell: (a) => count(a.counts.events), text: (a) => String(a.counts.events), value: (a) => a.counts.events },
+  { id: 'last', title: 'Last event', width: 84, num: true, sort: true, cell: (a) => <Ago at={a.last} />, text: (a) => exact(a.last), value: (a) => a.last },
+  { id: 'events', title: 'Events', width: 64, num: true, from: 900, cell: (a) => count(a.counts.events), text: (a) => String(a.counts.events), value: (a) => a.counts.events },
   {
-    id: 'tokens', title: 'Tokens', width: 88, num: true, sort: true, from: 480,
+    id: 'tokens', title: 'Tokens', width: 84, num: true, sort: true, from: 480,
     cell: (a) => <span title={`in ${count(a.usage.input)} · out ${count(a.usage.output)} · cache read ${count(a.usage.cacheRead)} · cache write ${count(a.usage.cacheWrite)}`}>{bounded(count(a.usage.tokens), a.usage.quality)}</span>,
     text: (a) => String(a.usage.tokens), value: (a) => a.usage.tokens,
   },
-  { id: 'cost', title: 'Cost', width: 100, num: true, sort: true, from: 640, cell: (a) => money(a.usage.cost, a.usage.quality), text: (a) => money(a.usage.cost, a.usage.quality), value: (a) => a.usage.cost / 1e9 },
+  { id: 'cost', title: 'Cost', width: 88, num: true, sort: true, from: 640, cell: (a) => cost(a.usage.cost, a.usage.quality, a.usage.tokens), text: (a) => cost(a.usage.cost, a.usage.quality, a.usage.tokens), value: (a) => a.usage.cost / 1e9 },
   {
-    id: 'failures', title: 'Failures', width: 72, num: true, sort: true, from: 820,
+    id: 'failures', title: 'Failures', width: 64, num: true, sort: true, from: 820,
     cell: (a) => (a.counts.failed_calls > 0 ? <span title={`${a.counts.failed_calls} failed, ${a.counts.denied} denied, ${a.counts.cancelled} cancelled`}>{count(a.counts.failed_calls)}</span> : <span className="faint">0</span>),
     text: (a) => String(a.counts.failed_calls), value: (a) => a.counts.failed_calls,
   },

@@ -3,7 +3,7 @@ import { useStore } from 'zustand'
 import { Link } from '../../app/Link'
 import { useKeys } from '../../app/keys'
 import { agentPath, setParams, to, useParam } from '../../app/router'
-import { bounded, clock as clockText, count, duration, line, money } from '../../model/format'
+import { bounded, clock as clockText, cost, count, duration, line } from '../../model/format'
 import type { SpanView } from '../../model/view'
 import { Empty, Failed, Loading } from '../../parts/Notice'
 import { Shape, Status } from '../../parts/State'
@@ -152,7 +152,7 @@ export default function Run({ space, id }: { space: string; id: string }) {
           {run ? <span>{count(run.tools)} tool calls</span> : null}
           <span className={errors ? 's-failed' : ''}>{count(run?.errors || errors)} errors</span>
           {u ? <span>{bounded(count(u.tokens), u.quality)} tokens</span> : null}
-          {u ? <span>{money(u.cost, u.quality)}</span> : null}
+          {u ? <span>{cost(u.cost, u.quality, u.tokens)}</span> : null}
         </p>
         {run?.error ? <p className="verdict"><span className="mono">{line(run.error.code, 40)}</span> <Line text={run.error.msg} max={400} className="" /></p> : null}
       </header>

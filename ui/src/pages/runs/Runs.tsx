@@ -6,7 +6,7 @@ import { Link } from '../../app/Link'
 import { pause } from '../../app/pause'
 import { agentPath, go, runPath, to, useParam } from '../../app/router'
 import { bounds, parseWindow } from '../../app/window'
-import { bounded, count, duration, exact, money, none } from '../../model/format'
+import { bounded, cost, count, duration, exact, none } from '../../model/format'
 import { run } from '../../model/map'
 import type { RunView } from '../../model/view'
 import { Empty, Failed, Loading } from '../../parts/Notice'
@@ -26,7 +26,7 @@ const columns: Column<RunView>[] = [
     text: (r) => r.run || r.span,
   },
   { id: 'agent', title: 'Agent', width: 128, from: 640, cell: (r) => <Link to={to(agentPath(r.space, r.agent))}><Id id={r.agent} /></Link>, text: (r) => r.agent },
-  { id: 'start', title: 'Began', width: 128, num: true, from: 720, cell: (r) => <Moment at={r.start} />, text: (r) => exact(r.start), value: (r) => r.start },
+  { id: 'start', title: 'Began', width: 148, num: true, from: 720, cell: (r) => <Moment at={r.start} />, text: (r) => exact(r.start), value: (r) => r.start },
   { id: 'ago', title: 'Age', width: 92, num: true, off: true, cell: (r) => <Ago at={r.start} />, text: (r) => exact(r.start), value: (r) => r.start },
   { id: 'dur', title: 'Took', width: 96, num: true, cell: (r) => (r.open ? <span className="dim">open</span> : duration(r.dur)), text: (r) => String(r.dur), value: (r) => (r.open ? null : r.dur) },
   { id: 'agents', title: 'Agents', width: 64, num: true, from: 900, cell: (r) => count(r.agents), text: (r) => String(r.agents), value: (r) => r.agents },
@@ -34,7 +34,7 @@ const columns: Column<RunView>[] = [
   { id: 'tools', title: 'Tools', width: 64, num: true, from: 1000, cell: (r) => count(r.tools), text: (r) => String(r.tools), value: (r) => r.tools },
   { id: 'errors', title: 'Errors', width: 64, num: true, from: 480, cell: (r) => (r.errors ? count(r.errors) : <span className="faint">0</span>), text: (r) => String(r.errors), value: (r) => r.errors },
   { id: 'tokens', title: 'Tokens', width: 88, num: true, from: 820, cell: (r) => (r.usage ? bounded(count(r.usage.tokens), r.usage.quality) : none), text: (r) => String(r.usage?.tokens ?? ''), value: (r) => r.usage?.tokens ?? null },
-  { id: 'cost', title: 'Cost', width: 96, num: true, from: 560, cell: (r) => (r.usage ? money(r.usage.cost, r.usage.quality) : none), text: (r) => (r.usage ? money(r.usage.cost, r.usage.quality) : ''), value: (r) => (r.usage ? r.usage.cost / 1e9 : null) },
+  { id: 'cost', title: 'Cost', width: 96, num: true, from: 560, cell: (r) => (r.usage ? cost(r.usage.cost, r.usage.quality, r.usage.tokens) : none), text: (r) => (r.usage ? cost(r.usage.cost, r.usage.quality, r.usage.tokens) : ''), value: (r) => (r.usage ? r.usage.cost / 1e9 : null) },
 ]
 
 const pageSize = 200
