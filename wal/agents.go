@@ -80,7 +80,18 @@ func (t *agentTable) fold(n uint32, payload []byte) error {
 	if !ok || !ok2 || len(rest) != 0 {
 		return fmt.Errorf("agent %d: the record is damaged", n)
 	}
-	if int(n) <= len(t.names) {
+	if n > 0 && int(n) <= len(t.names) && t.names[n-1] == lostAgent(n) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.space[""], t.names[n-1].id)
+		t.names[n-1] = agentName{string(space), string(id)}
+		if t.space[string(space)] == nil {
+			t.space[string(space)] = map[string]uint32{}
+		}
+		t.space[string(space)][string(id)] = n
+		return nil
+	}
+	if n > 0 && int(n) <= len(t.names) {
 		if t.names[n-1] != (agentName{string(space), string(id)}) {
 			return fmt.Errorf("agent %d is named twice: %q and %q", n, t.names[n-1].id, id)
 		}
@@ -97,9 +108,13 @@ func (t *agentTable) fold(n uint32, payload []byte) error {
 // numbers are not given to others.
 func (t *agentTable) pad(n uint32) {
 	for i := uint32(t.len()) + 1; i <= n; i++ {
-		t.add("", fmt.Sprintf("lost-%d", i))
+		t.add("", lostAgent(i).id)
 	}
 }
+
+// lostAgent is what an agent is called whose dictionary record was lost. No
+// caller's space is empty.
+func lostAgent(n uint32) agentName { return agentName{id: fmt.Sprintf("lost-%d", n)} }
 
 // Agent returns who the agent with number n is.
 func (l *Log) Agent(n uint32) (space, id string, ok bool) {

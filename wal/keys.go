@@ -11,8 +11,7 @@ import "encoding/binary"
 //	'e' epoch 4        epoch: first offset 8, begun 8 (Unix ns), reason
 //	'g' from 8         hole: to 8, epoch 4, reason
 //	'h' base 8         header value of a block
-//	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go;
-//	                   "opened" when the log was last opened, 8 (Unix ns)
+//	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
 //	'p' producer 4     producer, see producer.go
 //
 // Reserved: 'i' indexes of sealed stretches, 's' sealed stretches, 'x' blobs,
@@ -38,7 +37,6 @@ const logVersion = 1
 const (
 	metaLog        = "mlog"
 	metaCheckpoint = "mcheckpoint"
-	metaOpened     = "mopened"
 )
 
 func key8(prefix byte, v uint64) []byte { return appendKey8(make([]byte, 0, 9), prefix, v) }

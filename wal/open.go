@@ -159,11 +159,12 @@ func (l *Log) open() error {
 func (l *Log) checkSequence(m mark) error {
 	b := l.db.NewBatch()
 	defer b.Close()
-	at := binary.LittleEndian.AppendUint64(nil, uint64(l.o.Now().UnixNano()))
-	if err := b.Set([]byte(metaOpened), at, nil); err != nil {
+	// Tells the next sequence number and adds no key: a key written to such a
+	// store may meet itself under the same number, and the store panics.
+	if err := b.LogData([]byte("eyrie"), nil); err != nil {
 		return err
 	}
-	if err := errors.Join(l.db.Apply(b, pebble.Sync), l.Err()); err != nil {
+	if err := errors.Join(l.db.Apply(b, pebble.NoSync), l.Err()); err != nil {
 		return err
 	}
 	levels, err := l.db.SSTables()
