@@ -52,5 +52,6 @@ test('foreign text keeps to one line, without controls and direction tricks', ()
 test('a long id keeps what tells it apart', () => {
   expect(shortId('w-17')).toBe('w-17')
   expect(shortId('0f8fad5b-d9cb-469f-a165-70867728950e')).toBe('0f8fad5b')
+  expect(shortId('0f8fad5b-d9cb-469f-a165-70867728950e.a7c88b9')).toBe('0f8fad5b.a7c88b9')
   expect(shortId('a-very-long-name-of-an-agent')).toHaveLength(14)
 })

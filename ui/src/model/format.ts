@@ -152,5 +152,8 @@ export function block(text: string): string {
 export function shortId(id: string): string {
   const flat = line(id, 64)
   if (flat.length <= 14) return flat
-  return /^[0-9a-f]{8}-[0-9a-f-]+$/i.test(flat) ? flat.slice(0, 8) : flat.slice(0, 13) + '…'
+  // A UUID is known by its beginning, a worker by its session's and its own end.
+  const uuid = /^([0-9a-f]{8})-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}(.*)$/i.exec(flat)
+  const text = uuid ? `${uuid[1]}${uuid[2]}` : flat
+  return text.length <= 18 ? text : text.slice(0, 13) + '…'
 }
