@@ -189,6 +189,7 @@ type agent struct {
 	state state
 	on    uint8
 	by    uint8
+	gone  bool // ended by inference: nothing was heard for goneAfter
 	said  bool // a state was declared: the fold implies none any more
 	since int64
 	msg   string

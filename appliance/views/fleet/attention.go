@@ -23,7 +23,7 @@ var wantNames = [...]string{"asks", "stuck", "failed", "silent", "over_budget"}
 
 // wants calls fn for each reason for which the agent wants a person now.
 func (a *agent) wants(fn func(kind uint8, since int64, s *span, x *verdict)) {
-	if a.ended != 0 || a.state == stDone {
+	if a.over() {
 		return
 	}
 	asks := false

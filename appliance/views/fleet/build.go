@@ -15,7 +15,7 @@ func (v *View) row(a *agent) Agent {
 		Num: a.num, Space: a.space, ID: a.id, Name: a.name, Role: a.role, Host: a.host, Version: a.version,
 		Model: a.model, Manager: a.manager, Kind: a.kind, State: stateNames[a.state], On: onNames[a.on],
 		StateBy: byNames[a.by], StateSince: ms(a.since), StateMsg: a.msg, Show: showNames[a.show()],
-		Session: a.session, First: ms(a.first), Last: ms(a.last), Ended: a.ended != 0, EndedMs: ms(a.ended),
+		Session: a.session, First: ms(a.first), Last: ms(a.last), Ended: a.over(), EndedMs: ms(a.ended),
 		HeartbeatMs: ms(a.heartbeat), Workers: int(a.workers),
 		Counts: Counts{a.counts[cEvents], a.counts[cRuns], a.counts[cTasks], a.counts[cLLM], a.counts[cTools], a.counts[cAsks],
 			a.counts[cMessages], a.counts[cErrors], a.counts[cFailed], a.counts[cDenied], a.counts[cCancelled], a.counts[cShed]},
@@ -23,6 +23,12 @@ func (v *View) row(a *agent) Agent {
 	}
 	if p := a.speaker; p != nil && p.open {
 		r.Links = 1
+	}
+	switch {
+	case a.gone:
+		r.EndedBy = byNames[byFold]
+	case a.over():
+		r.EndedBy = byNames[byAgent]
 	}
 	if len(a.labels) > 0 {
 		r.Labels = make(map[string]string, len(a.labels))

@@ -200,6 +200,7 @@ func (c *codec) agent(a *agent) {
 		c.fail(errSnapshot)
 	}
 	c.flag(&a.said)
+	c.flag(&a.gone)
 	for _, p := range [...]*int64{&a.since, &a.first, &a.last, &a.recv, &a.ended, &a.heartbeat, &a.gap, &a.budget} {
 		c.i64(p)
 	}

@@ -129,6 +129,7 @@ func (v *View) event(r *block.Record, w *wire.View) {
 	if a.first == 0 || ts < a.first {
 		a.first = ts
 	}
+	a.back()
 	a.last, a.recv, a.lastOff = max(a.last, ts), v.clock, r.Offset
 	v.speaks(a, r.Producer)
 	a.counts[cEvents]++

@@ -136,3 +136,31 @@ func tool(i int, input string, st wire.Status) []wire.Event {
 	s.Input = input
 	return []wire.Event{s, end(wire.TypeTool, s.Span, st)}
 }
+
+// An agent that says nothing for a day is given up and marked so; the next
+// word brings it back. A promise, or a wait for a person, keeps it.
+func TestGoneByInference(t *testing.T) {
+	w := newWorld(t, "quiet", "promised", "asks", "past")
+	w.say("quiet", wire.Event{Type: wire.TypeMessage, Msg: "x"})
+	w.say("promised", wire.Event{Type: wire.TypeAgent, HeartbeatMs: 1000})
+	w.say("asks", wire.Event{Type: wire.TypeState, State: &wire.State{State: "waiting", On: "person"}})
+	w.say("past", wire.Event{Type: wire.TypeMessage, Msg: "read from a file", TS: w.now - 3*goneAfter})
+	w.pass(1)
+	if r := w.row("past"); !r.Ended || r.EndedBy != "fold" || r.Show != "ended" {
+		t.Errorf("an agent of three days ago: ended %v by %q, shown %s", r.Ended, r.EndedBy, r.Show)
+	}
+	if r := w.row("quiet"); r.Ended {
+		t.Error("given up too early")
+	}
+	w.now += goneAfter
+	w.pass(1)
+	for id, want := range map[string]bool{"quiet": true, "promised": false, "asks": false} {
+		if r := w.row(id); r.Ended != want {
+			t.Errorf("%s after a day: ended %v, want %v", id, r.Ended, want)
+		}
+	}
+	w.say("quiet", wire.Event{Type: wire.TypeMessage, Msg: "back"})
+	if r := w.row("quiet"); r.Ended || r.EndedBy != "" {
+		t.Errorf("after its next word: ended %v by %q", r.Ended, r.EndedBy)
+	}
+}

@@ -61,6 +61,7 @@ func (r *Agent) AppendJSON(dst []byte) []byte {
 	if r.EndedMs != 0 {
 		w.num("ended_ms", r.EndedMs)
 	}
+	w.opt("ended_by", r.EndedBy)
 	if r.HeartbeatMs != 0 {
 		w.num("heartbeat_ms", r.HeartbeatMs)
 	}

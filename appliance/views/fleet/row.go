@@ -28,6 +28,7 @@ type Agent struct {
 	Last        float64           `json:"last_ms"`
 	Ended       bool              `json:"ended"`
 	EndedMs     float64           `json:"ended_ms,omitempty"`
+	EndedBy     string            `json:"ended_by,omitempty"` // agent: it said so; fold: inferred from silence
 	HeartbeatMs float64           `json:"heartbeat_ms,omitempty"`
 	Links       int               `json:"links"`
 	Workers     int               `json:"workers"`

@@ -12,6 +12,35 @@ import "eyrie/engine/wire"
 //	the agent ended                             done
 const quietAfter = minute
 
+// goneAfter is how long an agent that promised no heartbeat may say nothing
+// before it counts as ended, by inference and marked so: by its own clock, so
+// that a history that is read later does not fill the fleet with the past. The
+// next event brings it back. Who waits on a person is not given up.
+const goneAfter = 24 * 60 * minute
+
+// over tells whether the agent has ended: it said so, declared itself done, or
+// is gone.
+func (a *agent) over() bool { return a.ended != 0 || a.state == stDone }
+
+// goneAt is the clock at which the agent counts as gone, or never.
+func (a *agent) goneAt() int64 {
+	if a.heartbeat > 0 || a.last == 0 || a.state == stWaiting && a.on == onPerson && a.said {
+		return never
+	}
+	if p := a.speaker; p != nil && p.open && a.recv > a.last+goneAfter {
+		// Its history is being read now: wait until that is over.
+		return a.recv + quietAfter
+	}
+	return a.last + goneAfter
+}
+
+// back revives an agent that was given up.
+func (a *agent) back() {
+	if a.gone {
+		a.gone, a.ended = false, 0
+	}
+}
+
 // set moves the agent to a state; the same state again keeps its since.
 func (v *View) set(a *agent, st state, on, by uint8, ts int64, msg string) {
 	if a.state != st || a.on != on || a.since == 0 {
@@ -94,7 +123,7 @@ var showNames = [shows]string{"running", "waiting", "idle", "stuck", "silent", "
 
 // show lays the verdict over the state.
 func (a *agent) show() uint8 {
-	if a.ended != 0 || a.state == stDone {
+	if a.over() {
 		return shEnded
 	}
 	for i := range a.verdicts {

@@ -234,6 +234,12 @@ func (v *View) schedule(a *agent) {
 		if !a.said && a.state == stRunning && len(a.open) == 0 && a.recv > 0 {
 			t = min(t, a.recv+quietAfter)
 		}
+		if a.gap != 0 && a.atWork() && a.judged(vdUnknown) < 0 {
+			t = 0 // with the next tick
+		}
+		if !a.over() {
+			t = min(t, a.goneAt())
+		}
 	}
 	v.due[a.num] = t
 }
@@ -289,6 +295,10 @@ func (v *View) timers(a *agent) (changed bool) {
 	}
 	if !a.said && a.state == stRunning && len(a.open) == 0 && v.clock-a.recv > quietAfter {
 		v.set(a, stIdle, 0, byFold, a.last, "")
+		changed = true
+	}
+	if !a.over() && v.clock > a.goneAt() {
+		a.gone, a.ended = true, a.last
 		changed = true
 	}
 	return changed
