@@ -45,8 +45,12 @@ func (q *req) agents() error {
 	if err != nil {
 		return err
 	}
+	ended := q.arg("ended")
+	if ended == "" {
+		ended = "all"
+	}
 	p, err := q.s.p.Fleet.List(fleet.Query{
-		Filter: filter, Space: space, Show: q.arg("state"), Manager: q.arg("manager"), Ended: q.arg("ended"),
+		Filter: filter, Space: space, Show: q.arg("state"), Manager: q.arg("manager"), Ended: ended,
 		Sort: q.arg("sort"), Asc: asc, Limit: n, After: q.arg("after"),
 	})
 	if err != nil {

@@ -57,7 +57,7 @@ var parameters = map[string]string{
 	"q":     "Query: field:value, ranges, NOT, OR, free text",
 	"state": "What is shown: running, waiting, idle, stuck, silent, failed, unknown, ended; several with commas",
 	"agent": "Agent id", "manager": "Agents that this one delegates to",
-	"ended": "0 living agents (default), 1 ended ones, all",
+	"ended": "0 living agents, 1 ended ones, all (default)",
 	"sort":  "last (default), cost, tokens, failures, state, name",
 	"order": "desc (default) or asc", "limit": "Rows a page, at most 1,000; 0 answers the total alone",
 	"after": "Cursor: the next of the page before", "type": "Types, with commas", "status": "How the span ended, or open",

@@ -109,7 +109,7 @@ func (s *self) read() (r reading) {
 func (s *self) sample() *wire.Event {
 	now := s.read()
 	m := map[string]float64{
-		"process.threads":       float64(runtime.NumGoroutine()),
+		"go.goroutines":         float64(runtime.NumGoroutine()),
 		"eyrie.agents":          float64(s.n.fleet.Len()),
 		"eyrie.links":           float64(len(s.n.engine.Links())),
 		"eyrie.view_lag":        float64(s.n.runner.Lag()),
