@@ -74,7 +74,7 @@ function Current({ tools }: { tools: React.ReactNode }) {
   ) : show || q ? (
     <Empty title="No agent matches">Take away <button type="button" className="quiet" onClick={() => setParams({ q: '', show: '' })}>the filter</button> to see all of them.</Empty>
   ) : (
-    <Empty title="No agent is live">Point one here: <Link to={to('/setup')}>Connect</Link> shows three ways, each one line. Those that ended are under “Ended”.</Empty>
+    <Empty title="No agent is live">Point one here: <Link to={to('/setup')}>Connect</Link> shows how. Those that ended are under “Ended”.</Empty>
   )
   return (
     <Table
