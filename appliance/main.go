@@ -37,15 +37,15 @@ func exit(code int, format string, args ...any) error {
 
 // command is the whole command line.
 type command struct {
-	Serve  serveCmd  `cmd:"" help:"Run the appliance. Works without any configuration."`
-	Doctor doctorCmd `cmd:"" help:"Check what this host can bear, and what holds it back."`
-	Token  tokenCmd  `cmd:"" help:"Create, list and revoke keys."`
-	Send   sendCmd   `cmd:"" help:"Send one event."`
-	Tail   tailCmd   `cmd:"" help:"Print events as they arrive."`
-	Follow followCmd `cmd:"" help:"Follow an agent's own files, without touching the agent."`
-	Watch  watchCmd  `cmd:"" help:"Run any program and watch it."`
-	Replay replayCmd `cmd:"" help:"Play recorded runs as if they happened now."`
-	// Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
+	Serve   serveCmd   `cmd:"" help:"Run the appliance. Works without any configuration."`
+	Doctor  doctorCmd  `cmd:"" help:"Check what this host can bear, and what holds it back."`
+	Token   tokenCmd   `cmd:"" help:"Create, list and revoke keys."`
+	Send    sendCmd    `cmd:"" help:"Send one event."`
+	Tail    tailCmd    `cmd:"" help:"Print events as they arrive."`
+	Follow  followCmd  `cmd:"" help:"Follow an agent's own files, without touching the agent."`
+	Watch   watchCmd   `cmd:"" help:"Run any program and watch it."`
+	Replay  replayCmd  `cmd:"" help:"Play recorded runs as if they happened now."`
+	Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 

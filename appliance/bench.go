@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"eyrie/bench"
+	"eyrie/bench/workload"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+// benchCmd measures what this machine can bear. Every part starts its own
+// server on a temporary folder; nothing of a running one is touched.
+type benchCmd struct {
+	Ingest benchIngestCmd `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
+	Client benchClientCmd `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
+}
+
+// benchFlags are what every part takes.
+type benchFlags struct {
+	Dir     string `placeholder:"DIR" help:"Where to put the temporary data folder; its disk is what is measured. Without it, the system's temporary folder."`
+	Clients int    `default:"0" placeholder:"N" help:"Load client processes; 0 chooses."`
+	JSON    bool   `help:"Print JSON."`
+	Quick   bool   `help:"A fraction of the time, for a first look."`
+	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
+}
+
+// common prepares a part.
+func (f *benchFlags) common() (bench.Common, error) {
+	exe, err := os.Executable()
+	if err != nil {
+		return bench.Common{}, err
+	}
+	c := bench.Common{Exe: exe, Client: []string{"bench", "client"}, Dir: f.Dir, Clients: f.Clients, Command: "eyrie " + strings.Join(os.Args[1:], " ")}
+	if term.IsTerminal(int(os.Stderr.Fd())) {
+		c.Progress = benchProgress
+	}
+	return c, nil
+}
+
+// print writes a report, and says by the exit code whether it holds.
+func (f *benchFlags) print(r *bench.Report, err error) error {
+	if r == nil {
+		return err
+	}
+	var werr error
+	if f.JSON {
+		werr = r.WriteJSON(os.Stdout)
+	} else {
+		werr = r.WriteText(os.Stdout)
+	}
+	if err == nil {
+		err = werr
+	}
+	return err
+}
+
+// benchIngestCmd is `eyrie bench ingest`.
+type benchIngestCmd struct {
+	benchFlags
+	Connections int    `default:"1000" placeholder:"N" help:"Links that send."`
+	Agents      int    `default:"65000" placeholder:"N" help:"Agents they speak for."`
+	Frame       int    `default:"100" placeholder:"N" help:"Events a frame."`
+	Window      int    `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
+	Seconds     int    `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
+	JSONCodec   bool   `help:"Send JSON, not MessagePack."`
+	Seed        uint64 `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
+}
+
+// Run measures.
+func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
+	common, err := c.common()
+	if err != nil {
+		return err
+	}
+	m := bench.Ingest{
+		Common: common, JSON: c.JSONCodec, Window: max(c.Window, 1), Seconds: time.Duration(max(c.Seconds, 1)) * time.Second,
+		Shape:   workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+		Loads:   []float64{0.25, 0.5, 0.8},
+		Profile: c.Profile,
+	}
+	if c.Quick {
+		m.Seconds, m.Loads = 6*time.Second, []float64{0.5}
+	}
+	if err := m.Shape.Check(); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return c.print(m.Run(ctx))
+}
+
+// benchClientCmd is a child of the parts above.
+type benchClientCmd struct{}
+
+// Run serves orders until standard input ends.
+func (*benchClientCmd) Run() error { return bench.ServeClient(os.Stdin, os.Stdout) }
+
+// benchProgress keeps one line on the terminal.
+func benchProgress(format string, args ...any) {
+	os.Stderr.WriteString("\r\x1b[K" + fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,327 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"eyrie/bench/host"
+	"eyrie/bench/load"
+	"eyrie/bench/workload"
+)
+
+// Common is what every part needs.
+type Common struct {
+	Exe      string   // the eyrie binary: server and clients
+	Client   []string // arguments that make Exe a load client
+	Dir      string   // folder to put data folders in; "" = the system's temporary one
+	Command  string   // as typed, for the report
+	Clients  int      // load client processes; 0 chooses
+	Progress func(format string, args ...any)
+}
+
+func (c *Common) say(format string, args ...any) {
+	if c.Progress != nil {
+		c.Progress(format, args...)
+	}
+}
+
+// clients returns how many client processes hold n links: one for every four
+// cores, and enough for their descriptors.
+func (c *Common) clients(n int) int {
+	if c.Clients > 0 {
+		return c.Clients
+	}
+	return max(1, host.Describe("/").Cores/4, (n+descriptorsOfAClient-1)/descriptorsOfAClient)
+}
+
+const descriptorsOfAClient = 9_000
+
+// sources is how many loopback addresses n links come from, so that none runs
+// out of ports.
+func sources(n int) int { return min(200, 1+n/5_000) }
+
+// temp makes a folder for one server.
+func (c *Common) temp(part string) (dir string, remove func(), err error) {
+	dir, err = os.MkdirTemp(c.Dir, "eyrie-bench-"+part+"-")
+	return dir, func() { os.RemoveAll(dir) }, err
+}
+
+// Ingest measures durable events a second with every view on.
+type Ingest struct {
+	Common
+	Shape   workload.Shape
+	JSON    bool          // the links' codec
+	Window  int           // frames at once per link, closed loop
+	Seconds time.Duration // of the measurement at full load
+	Loads   []float64     // shares of the full load to measure latency at, open loop
+	Profile string        // folder to leave CPU and heap profiles of the server in
+}
+
+// Run measures and reports.
+func (m Ingest) Run(ctx context.Context) (*Report, error) {
+	dir, remove, err := m.temp("ingest")
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Start(); err != nil {
+		return nil, err
+	}
+	defer srv.Kill()
+	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
+		return nil, err
+	}
+	key, err := srv.Key("agent")
+	if err != nil {
+		return nil, err
+	}
+	clients := m.clients(m.Shape.Connections)
+	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
+		Addr: srv.Ingest, Key: key, JSON: m.JSON, Shape: m.Shape, To: m.Shape.Connections, Sources: sources(m.Shape.Connections),
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer fleet.Close()
+	m.say("connecting %d links", m.Shape.Connections)
+	if err := within(ctx, 60*time.Second, func(ctx context.Context) error { return fleet.Open(ctx, m.Shape.Connections) }); err != nil {
+		return nil, err
+	}
+	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: newReport("ingest", m.Command, dir)}
+	codec := "MessagePack"
+	if m.JSON {
+		codec = "JSON"
+	}
+	x.rep.set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
+	x.rep.set("mix", "%s", workload.Mix)
+	x.rep.set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
+	if err := x.warm(ctx); err != nil {
+		return nil, err
+	}
+	if err := x.full(ctx); err != nil {
+		return nil, err
+	}
+	for _, share := range m.Loads {
+		if err := x.latency(ctx, share); err != nil {
+			return nil, err
+		}
+	}
+	return x.rep, x.end()
+}
+
+// ingestRun is one run of Ingest under way.
+type ingestRun struct {
+	Ingest
+	srv       *Server
+	fleet     *load.Fleet
+	rep       *Report
+	sustained float64
+}
+
+// warm sends until nearly every agent has been seen: first sights are not what
+// is measured.
+func (x *ingestRun) warm(ctx context.Context) error {
+	x.say("warming up until all %d agents are known", x.Shape.Agents)
+	if err := x.fleet.Run(0, x.Window); err != nil {
+		return err
+	}
+	for until := time.Now().Add(60 * time.Second); time.Now().Before(until); {
+		if err := sleep(ctx, 250*time.Millisecond); err != nil {
+			return err
+		}
+		n, err := x.fleet.Events()
+		if err != nil {
+			return err
+		}
+		if n > uint64(x.Shape.Agents)*12 {
+			break
+		}
+	}
+	_, err := x.stop(ctx)
+	return err
+}
+
+// stop ends sending and waits for acks and views.
+func (x *ingestRun) stop(ctx context.Context) (*load.Result, error) {
+	var r *load.Result
+	err := within(ctx, 120*time.Second, func(ctx context.Context) (err error) {
+		r, err = x.fleet.Stop(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	x.rep.Faults = append(x.rep.Faults, r.Errors...)
+	return r, within(ctx, 120*time.Second, x.srv.Applied)
+}
+
+// usage is what everyone has used up to an instant.
+type usage struct {
+	clock  host.Clock
+	server host.Process
+	client time.Duration
+	status Status
+}
+
+func (x *ingestRun) look(ctx context.Context) (u usage, err error) {
+	if u.status, err = x.srv.Status(ctx); err != nil {
+		return u, err
+	}
+	if u.server, err = host.Look(x.srv.Pid()); err != nil {
+		return u, err
+	}
+	u.client = host.CPU(x.fleet.Pids()...)
+	u.clock = host.ReadClock()
+	return u, nil
+}
+
+// watch lets the load run and returns the largest lag of a view, in records.
+func (x *ingestRun) watch(ctx context.Context, d time.Duration, what string) (lag uint64, err error) {
+	began := time.Now()
+	for time.Since(began) < d {
+		if err := sleep(ctx, min(time.Second, d-time.Since(began))); err != nil {
+			return lag, err
+		}
+		st, err := x.srv.Status(ctx)
+		if err != nil {
+			return lag, err
+		}
+		now := uint64(0)
+		for _, v := range st.Views {
+			now = max(now, v.Lag)
+		}
+		lag = max(lag, now)
+		n, err := x.fleet.Events()
+		if err != nil {
+			return lag, err
+		}
+		x.say("%s: %3.0f s, %s events acknowledged, views %s behind", what, time.Since(began).Seconds(), thousands(fmt.Sprint(n)), thousands(fmt.Sprint(now)))
+	}
+	return lag, nil
+}
+
+// full measures a closed loop: as much as the server takes.
+func (x *ingestRun) full(ctx context.Context) error {
+	before, err := x.look(ctx)
+	if err != nil {
+		return err
+	}
+	profiled := make(chan error, 1)
+	if x.Profile != "" {
+		go func() {
+			profiled <- x.srv.Profile(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(x.Seconds.Seconds())-2)), filepath.Join(x.Profile, "ingest-cpu.pprof"))
+		}()
+	}
+	if err := x.fleet.Run(0, x.Window); err != nil {
+		return err
+	}
+	lag, err := x.watch(ctx, x.Seconds, "full load")
+	if err != nil {
+		return err
+	}
+	r, err := x.stop(ctx)
+	if err != nil {
+		return err
+	}
+	applied := time.Now()
+	after, err := x.look(ctx)
+	if err != nil {
+		return err
+	}
+	if x.Profile != "" {
+		if err := <-profiled; err != nil {
+			return err
+		}
+		if err := x.srv.Profile(ctx, "heap", filepath.Join(x.Profile, "ingest-heap.pprof")); err != nil {
+			return err
+		}
+	}
+	events := float64(r.Events)
+	acked := time.Duration(r.LastAck - r.FirstSend).Seconds()
+	viewed := applied.Sub(time.Unix(0, r.FirstSend)).Seconds()
+	server, client := after.server.CPU-before.server.CPU, after.client-before.client
+	x.rep.Noise = host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
+	x.sustained = events / viewed
+	add := x.rep.add
+	add("sustained", x.sustained, "events/s", "durable, acknowledged and in every view: plan for less than this")
+	add("acknowledged", events/acked, "events/s", "durable and acknowledged; where it exceeds the line above, views fall behind for as long as it lasts")
+	add("events", events, "events", fmt.Sprintf("sent in %.1f s, the last in all views after %.1f s", acked, viewed))
+	add("server cpu", float64(server.Microseconds())/events, "µs/event", "CPU of the server per event, all views on")
+	add("client cpu", float64(client.Microseconds())/events, "µs/event", "CPU of the load client beside it, which agents on other machines would not take")
+	add("view lag", float64(lag), "records", "the most that the slowest view was behind the log")
+	add("ack p50 full", ms(r.Latency.Quantile(0.5)), "ms", fmt.Sprintf("at full load with %d frame(s) in flight on each link: what is in flight divided by the rate", x.Window))
+	add("ack p99 full", ms(r.Latency.Quantile(0.99)), "ms", "the slowest of 100 frames at full load")
+	add("wire", float64(r.Bytes)/events, "B/event", "sent by the client, WebSocket headers included")
+	add("log", float64(after.status.Log.Bytes-min(before.status.Log.Bytes, after.status.Log.Bytes))/events, "B/event", "growth of the log's files; its write-ahead part is recycled, so short runs scatter")
+	add("device", float64(after.server.Written-before.server.Written)/events, "B/event", "written to the disk for log and views together")
+	add("server rss", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("resident memory of the server with %d agents known", after.status.Agents))
+	x.judge(r)
+	return nil
+}
+
+// latency measures an open loop at a share of the full load.
+func (x *ingestRun) latency(ctx context.Context, share float64) error {
+	rate := x.sustained * share
+	if err := x.fleet.Run(rate, 0); err != nil {
+		return err
+	}
+	if _, err := x.watch(ctx, x.Seconds/2, fmt.Sprintf("%.0f %% load", 100*share)); err != nil {
+		return err
+	}
+	r, err := x.stop(ctx)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf(" at %.0f %%", 100*share)
+	got := float64(r.Events) / time.Duration(r.LastAck-r.FirstSend).Seconds()
+	x.rep.add("rate"+name, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", thousands(fmt.Sprintf("%.0f", rate))))
+	x.rep.add("ack p50"+name, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
+	x.rep.add("ack p99"+name, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
+	x.rep.add("ack p99.9"+name, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
+	x.judge(r)
+	return nil
+}
+
+// judge names what must not happen in a measurement.
+func (x *ingestRun) judge(r *load.Result) {
+	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
+		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed))
+	}
+	if r.Deferred > 0 {
+		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("the schedule was held up %d times: the server does not bear this rate", r.Deferred))
+	}
+}
+
+// end holds the log against what was sent.
+func (x *ingestRun) end() error {
+	if len(x.rep.Faults) > 0 {
+		return fmt.Errorf("the measurement went wrong: %s", x.rep.Faults[0])
+	}
+	return nil
+}
+
+func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+// within runs fn with a deadline.
+func within(ctx context.Context, d time.Duration, fn func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, d)
+	defer cancel()
+	return fn(ctx)
+}
+
+// sleep waits, or returns why ctx ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

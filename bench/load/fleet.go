@@ -1,0 +1,208 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// Spawn says how to start a child: this binary with a verb that calls Serve.
+type Spawn struct {
+	Exe  string
+	Args []string
+}
+
+// Fleet is the children of one measurement.
+type Fleet struct {
+	children []*child
+	total    int
+}
+
+type child struct {
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	answers chan answer
+	from    int
+	to      int
+	events  uint64 // of the latest progress
+}
+
+// Start starts n children that share the job's connections evenly.
+func Start(ctx context.Context, sp Spawn, n int, job Job) (*Fleet, error) {
+	f := &Fleet{total: job.To - job.From}
+	for i := range n {
+		part := job
+		part.From = job.From + i*f.total/n
+		part.To = job.From + (i+1)*f.total/n
+		if job.Ledger != "" && i > 0 {
+			part.Ledger = fmt.Sprintf("%s.%d", job.Ledger, i)
+		}
+		c, err := startChild(ctx, sp, part)
+		if err != nil {
+			f.Close()
+			return nil, err
+		}
+		f.children = append(f.children, c)
+	}
+	return f, nil
+}
+
+func startChild(ctx context.Context, sp Spawn, job Job) (*child, error) {
+	cmd := exec.CommandContext(ctx, sp.Exe, sp.Args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("load client: %w", err)
+	}
+	c := &child{cmd: cmd, in: in, answers: make(chan answer, 64), from: job.From, to: job.To}
+	go c.read(out)
+	if _, err := in.Write(line(job)); err != nil {
+		c.end()
+		return nil, fmt.Errorf("load client: %w", err)
+	}
+	return c, nil
+}
+
+func (c *child) read(out io.Reader) {
+	defer close(c.answers)
+	sc := bufio.NewScanner(out)
+	sc.Buffer(nil, 16<<20)
+	for sc.Scan() {
+		var a answer
+		if err := json.Unmarshal(sc.Bytes(), &a); err != nil {
+			a = answer{Says: saysFailed, Error: "it said what is no answer: " + err.Error()}
+		}
+		c.answers <- a
+	}
+}
+
+func (c *child) end() {
+	c.in.Close()
+	go func() {
+		for range c.answers {
+		}
+	}()
+	killed := time.AfterFunc(5*time.Second, func() { c.cmd.Process.Kill() })
+	c.cmd.Wait()
+	killed.Stop()
+}
+
+// errGone is what a child's silence means.
+var errGone = errors.New("a load client ended by itself")
+
+// await waits for an answer of each child.
+func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error {
+	for _, c := range f.children {
+		for got := false; !got; {
+			select {
+			case a, ok := <-c.answers:
+				switch {
+				case !ok:
+					return errGone
+				case a.Says == saysFailed:
+					return fmt.Errorf("load client: %s", a.Error)
+				case a.Says == saysProgress:
+					c.events = a.Result.Events
+				case a.Says == says:
+					if each != nil {
+						each(a)
+					}
+					got = true
+				}
+			case <-ctx.Done():
+				return fmt.Errorf("load client: no %q: %w", says, context.Cause(ctx))
+			}
+		}
+	}
+	return nil
+}
+
+func (f *Fleet) tell(o order, to func(c *child) int) error {
+	for _, c := range f.children {
+		if to != nil {
+			o.To = to(c)
+		}
+		if _, err := c.in.Write(line(o)); err != nil {
+			return fmt.Errorf("%w: %v", errGone, err)
+		}
+	}
+	return nil
+}
+
+// Open brings the number of links to n, counted over all children, and returns
+// when each is welcome (and has its one event acknowledged, with Job.Touch).
+func (f *Fleet) Open(ctx context.Context, n int) error {
+	share := func(c *child) int { return (c.to - c.from) * n / f.total }
+	if err := f.tell(order{Do: doOpen}, share); err != nil {
+		return err
+	}
+	return f.await(ctx, saysOpen, nil)
+}
+
+// Run begins to send: at a rate in events a second, or, where that is 0, with
+// window frames at once on each link.
+func (f *Fleet) Run(rate float64, window int) error {
+	return f.tell(order{Do: doRun, Rate: rate / float64(len(f.children)), Window: window}, nil)
+}
+
+// Events returns how many events were acknowledged since Run, as last told.
+func (f *Fleet) Events() (n uint64, err error) {
+	for _, c := range f.children {
+		for told := true; told; {
+			select {
+			case a, ok := <-c.answers:
+				switch {
+				case !ok:
+					return 0, errGone
+				case a.Says == saysFailed:
+					return 0, fmt.Errorf("load client: %s", a.Error)
+				case a.Says == saysProgress:
+					c.events = a.Result.Events
+				}
+			default:
+				told = false
+			}
+		}
+		n += c.events
+	}
+	return n, nil
+}
+
+// Stop ends sending and returns what was seen once everything is acknowledged.
+func (f *Fleet) Stop(ctx context.Context) (*Result, error) {
+	if err := f.tell(order{Do: doStop}, nil); err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	err := f.await(ctx, saysStopped, func(a answer) { r.Merge(a.Result) })
+	return r, err
+}
+
+// Pids returns the processes of the children.
+func (f *Fleet) Pids() (pids []int) {
+	for _, c := range f.children {
+		pids = append(pids, c.cmd.Process.Pid)
+	}
+	return pids
+}
+
+// Close ends the children.
+func (f *Fleet) Close() {
+	for _, c := range f.children {
+		c.end()
+	}
+}

@@ -1,0 +1,104 @@
+package load
+
+import (
+	"encoding/json"
+
+	"eyrie/bench/latency"
+	"eyrie/bench/workload"
+)
+
+// Job is what a child is told first: whom to connect to and as whom.
+type Job struct {
+	Addr    string         `json:"addr"` // of the ingest listener
+	Key     string         `json:"key"`
+	JSON    bool           `json:"json"` // the codec; else MessagePack
+	Shape   workload.Shape `json:"shape"`
+	From    int            `json:"from"` // the child's connections: [From, To) of the shape
+	To      int            `json:"to"`
+	Sources int            `json:"sources"` // loopback addresses to connect from
+	// Touch has each link send one event on its own once it is welcome.
+	Touch bool `json:"touch"`
+	// Reconnect keeps what is not acknowledged, comes back after a loss of the
+	// link and sends it again. Ledger is a file that gets every acknowledgement.
+	Reconnect bool   `json:"reconnect"`
+	Ledger    string `json:"ledger"`
+}
+
+// Orders of a parent.
+const (
+	doOpen = "open" // hold To links
+	doRun  = "run"  // send: Rate events a second, or Window frames at once per link
+	doStop = "stop" // send nothing new; answer once everything is acknowledged
+)
+
+type order struct {
+	Do     string  `json:"do"`
+	To     int     `json:"to,omitempty"`
+	Rate   float64 `json:"rate,omitempty"`
+	Window int     `json:"window,omitempty"`
+}
+
+// Answers of a child.
+const (
+	saysOpen     = "open"
+	saysProgress = "progress"
+	saysStopped  = "stopped"
+	saysFailed   = "failed"
+)
+
+type answer struct {
+	Says   string  `json:"says"`
+	Error  string  `json:"error,omitempty"`
+	Result *Result `json:"result,omitempty"`
+}
+
+// Result is what was seen between run and stop.
+type Result struct {
+	Events     uint64            `json:"events"` // acknowledged
+	Frames     uint64            `json:"frames"`
+	Bytes      uint64            `json:"bytes"` // written, with WebSocket headers
+	FirstSend  int64             `json:"first_send_ns"`
+	LastAck    int64             `json:"last_ack_ns"` // Unix ns
+	Latency    latency.Histogram `json:"latency"`     // of frames: from when each was due to its ack
+	Nacked     uint64            `json:"nacked"`
+	Shed       uint64            `json:"shed"`
+	Reconnects uint64            `json:"reconnects"`
+	Closed     uint64            `json:"closed"` // links lost that do not come back
+	Deferred   uint64            `json:"deferred"`
+	Errors     []string          `json:"errors,omitempty"`
+}
+
+// errorsMax bounds the messages kept of one child.
+const errorsMax = 10
+
+// Merge adds what another child saw.
+func (r *Result) Merge(o *Result) {
+	r.Events += o.Events
+	r.Frames += o.Frames
+	r.Bytes += o.Bytes
+	if r.FirstSend == 0 || o.FirstSend != 0 && o.FirstSend < r.FirstSend {
+		r.FirstSend = o.FirstSend
+	}
+	r.LastAck = max(r.LastAck, o.LastAck)
+	r.Latency.Merge(&o.Latency)
+	r.Nacked += o.Nacked
+	r.Shed += o.Shed
+	r.Reconnects += o.Reconnects
+	r.Closed += o.Closed
+	r.Deferred += o.Deferred
+	r.Errors = append(r.Errors, o.Errors...)
+}
+
+func (r *Result) fault(s string) {
+	if len(r.Errors) < errorsMax {
+		r.Errors = append(r.Errors, s)
+	}
+}
+
+func line(v any) []byte {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic("load: " + err.Error()) // plain structs always print
+	}
+	return append(b, '\n')
+}
