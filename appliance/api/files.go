@@ -62,11 +62,12 @@ func loadFiles(f fs.FS) (*files, error) {
 	return out, err
 }
 
-// serve answers a GET for a page or one of its files. Every path without a dot
-// is a page of the front end, which routes by itself.
+// serve answers a GET for a page or one of its files. Every path that is no
+// file is a page of the front end, which routes by itself; only what is missing
+// below /assets/ is missing.
 func (f *files) serve(ctx *fasthttp.RequestCtx, p string) {
 	x := f.byPath[p]
-	if x == nil && !strings.Contains(path.Base(p), ".") {
+	if x == nil && !strings.HasPrefix(p, "/assets/") {
 		x = f.index
 	}
 	if x == nil {

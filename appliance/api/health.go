@@ -72,7 +72,7 @@ func (q *req) status() error {
 	return q.json(map[string]any{
 		"version": build.Version, "commit": build.Commit, "go": build.Go,
 		"log": map[string]any{
-			"id": logID(q.s), "epoch": q.s.p.Log.Epoch(), "next": q.s.p.Log.Next(), "bytes": st.DiskBytes,
+			"id": logID(q.s), "epoch": q.s.p.Log.Epoch(), "next": q.s.p.Log.Next(), "bytes": st.DiskBytes, "disk_free": n.DiskFree,
 		},
 		"views":         q.viewRows(),
 		"uptime_s":      q.s.p.Now().Sub(n.Started).Round(time.Second).Seconds(),

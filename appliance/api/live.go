@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"eyrie/appliance/access"
+	"eyrie/appliance/query"
 	"eyrie/appliance/views/live"
 )
 
@@ -23,6 +24,9 @@ const (
 
 // subscription builds the hub's subscribe message from query parameters.
 func (q *req) subscription(what string, credits int) ([]byte, error) {
+	if _, err := query.Parse(q.arg("q")); err != nil {
+		return nil, err // before the stream has begun, so that it is an answer
+	}
 	filter := map[string]any{}
 	for _, name := range []string{"space", "agent", "severity", "run", "q"} {
 		if v := q.arg(name); v != "" {

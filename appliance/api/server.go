@@ -58,6 +58,7 @@ type NodeStatus struct {
 	Started   time.Time
 	Hostname  string
 	Listeners []Listener
+	DiskFree  uint64 // bytes that the data folder's file system has left
 }
 
 // Listener is one address that is listened on.

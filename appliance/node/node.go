@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -193,7 +194,8 @@ func (n *Node) Start() error {
 	}
 	if len(n.listeners) == 0 {
 		cancel()
-		return errors.New(n.refused[0])
+		close(n.selfDone) // Stop waits for it
+		return errors.New(strings.Join(n.refused, "; "))
 	}
 	go func() {
 		defer close(n.selfDone)

@@ -28,7 +28,11 @@ func (n *Node) Ready() (ok bool, why []string) {
 
 // Status implements api.Host.
 func (n *Node) Status() api.NodeStatus {
-	return api.NodeStatus{Started: n.started, Hostname: n.hostname, Listeners: n.listeners}
+	s := api.NodeStatus{Started: n.started, Hostname: n.hostname, Listeners: n.listeners}
+	if u, err := n.o.FS.GetDiskUsage(n.cfg.Data); err == nil {
+		s.DiskFree = u.AvailBytes
+	}
+	return s
 }
 
 // Settings implements api.Host: the configuration in force, with origins.

@@ -106,22 +106,18 @@ func (v *View) wantRow(w *want) Wants {
 	} else if a.lastRun != "" {
 		r.Run = a.lastRun
 	}
-	who := a.name
-	if who == "" {
-		who = a.id
-	}
 	switch {
 	case w.s != nil:
-		r.Span, r.Title, r.Detail = w.s.id, who+" asks: "+first(w.s.msg, w.s.name, "a question"), w.s.kind
+		r.Span, r.Title, r.Detail = w.s.id, "asks: "+first(w.s.msg, w.s.name, "a question"), w.s.kind
 	case w.kind == wnAsks:
-		r.Title, r.Detail = who+" waits for a person", a.msg
+		r.Title, r.Detail = "waits for a person", a.msg
 	case w.kind == wnFailed:
-		r.Title, r.Detail = who+" failed", a.msg
+		r.Title, r.Detail = "failed", a.msg
 		if a.failOff != 0 {
 			r.Evidence = []uint64{a.failOff}
 		}
 	default:
-		r.Title, r.Detail = who+" is "+wordOf(w.kind), v.reason(a, w.x)
+		r.Title, r.Detail = wordOf(w.kind), v.reason(a, w.x)
 		r.Evidence = w.x.evidence
 	}
 	return r
