@@ -104,7 +104,11 @@ func (t *tail) stream(ctx context.Context) (got bool, err error) {
 		if json.Unmarshal(b, &p) != nil || p.Detail == "" {
 			p.Detail = resp.Status
 		}
-		return false, exit(exitServer, "%s", p.Detail)
+		code := exitFailed
+		if resp.StatusCode == 401 || resp.StatusCode == 403 {
+			code = exitServer
+		}
+		return false, exit(code, "%s", p.Detail)
 	}
 	r := bufio.NewReaderSize(resp.Body, 1<<20)
 	var event, id string
@@ -119,7 +123,11 @@ func (t *tail) stream(ctx context.Context) (got bool, err error) {
 		switch {
 		case line == "":
 			if event == "error" {
-				return got, errors.New(string(data))
+				var p struct{ Detail string }
+				if json.Unmarshal(data, &p) != nil || p.Detail == "" {
+					p.Detail = string(data)
+				}
+				return got, errors.New(p.Detail)
 			}
 			if event == "events" {
 				got = true
