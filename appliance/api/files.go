@@ -75,7 +75,12 @@ func (f *files) serve(ctx *fasthttp.RequestCtx, p string) {
 		return
 	}
 	h := &ctx.Response.Header
-	h.Set("ETag", x.etag)
+	body, etag := x.body, x.etag
+	zipped := x.zipped != nil && acceptsGzip(string(ctx.Request.Header.Peek("Accept-Encoding")))
+	if zipped { // another body under a strong tag needs another tag
+		body, etag = x.zipped, strings.TrimSuffix(x.etag, `"`)+`-gzip"`
+	}
+	h.Set("ETag", etag)
 	h.Set("Content-Security-Policy", csp)
 	h.Set("Vary", "Accept-Encoding")
 	if x.immutable {
@@ -83,15 +88,38 @@ func (f *files) serve(ctx *fasthttp.RequestCtx, p string) {
 	} else {
 		h.Set("Cache-Control", "no-cache")
 	}
-	if string(ctx.Request.Header.Peek("If-None-Match")) == x.etag {
+	if noneMatch(string(ctx.Request.Header.Peek("If-None-Match")), etag) {
 		ctx.SetStatusCode(304)
 		return
 	}
 	ctx.SetContentType(x.kind)
-	if x.zipped != nil && ctx.Request.Header.HasAcceptEncoding("gzip") {
+	if zipped {
 		h.Set("Content-Encoding", "gzip")
-		ctx.SetBody(x.zipped)
-		return
 	}
-	ctx.SetBody(x.body)
+	ctx.SetBody(body)
+}
+
+// noneMatch reports whether an If-None-Match names the tag, or any: the
+// comparison is the weak one (RFC 9110, 13.1.2).
+func noneMatch(header, etag string) bool {
+	for t := range strings.SplitSeq(header, ",") {
+		if t = strings.TrimPrefix(strings.TrimSpace(t), "W/"); t == etag || t == "*" {
+			return true
+		}
+	}
+	return false
+}
+
+// acceptsGzip reports whether an Accept-Encoding names gzip and does not weigh
+// it with zero (RFC 9110, 12.5.3).
+func acceptsGzip(header string) bool {
+	for c := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(c, ";")
+		if !strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			continue
+		}
+		q, ok := strings.CutPrefix(strings.ReplaceAll(weight, " ", ""), "q=")
+		return !ok || strings.Trim(q, "0.") != ""
+	}
+	return false
 }
