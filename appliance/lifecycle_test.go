@@ -280,6 +280,7 @@ func contents(t *testing.T, dir string) map[string]string {
 }
 
 func TestNewerFormat(t *testing.T) {
+	longOnly(t)
 	t.Parallel()
 	for name, raise := range map[string]func(*testing.T, string){"mark": rewriteMark, "store": rewriteStoreFormat} {
 		t.Run(name, func(t *testing.T) {
@@ -338,6 +339,7 @@ func TestTakenPort(t *testing.T) {
 // A log that lost what it acknowledged is refused, by name, and taken up again
 // only when told so.
 func TestLossIsNamed(t *testing.T) {
+	longOnly(t)
 	t.Parallel()
 	data := t.TempDir()
 	p := serve(t, data)

@@ -16,3 +16,12 @@ func TestMain(m *testing.M) {
 	}
 	os.Exit(m.Run())
 }
+
+// longOnly skips what starts a process for each step: under the race detector
+// (make test-race is short) a start alone takes most of a second.
+func longOnly(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("many processes; the long run has it")
+	}
+}

@@ -103,6 +103,7 @@ func TestNoServer(t *testing.T) {
 
 // TestVerbs runs the client verbs against one server.
 func TestVerbs(t *testing.T) {
+	longOnly(t)
 	t.Parallel()
 	p := serve(t, t.TempDir())
 	t.Run("token", func(t *testing.T) { tokens(t, p) })
