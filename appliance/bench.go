@@ -18,6 +18,7 @@ import (
 // server on a temporary folder; nothing of a running one is touched.
 type benchCmd struct {
 	Ingest benchIngestCmd `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
+	Kill   benchKillCmd   `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Client benchClientCmd `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
@@ -27,7 +28,6 @@ type benchFlags struct {
 	Clients int    `default:"0" placeholder:"N" help:"Load client processes; 0 chooses."`
 	JSON    bool   `help:"Print JSON."`
 	Quick   bool   `help:"A fraction of the time, for a first look."`
-	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
 }
 
 // common prepares a part.
@@ -68,6 +68,7 @@ type benchIngestCmd struct {
 	Frame       int    `default:"100" placeholder:"N" help:"Events a frame."`
 	Window      int    `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
 	Seconds     int    `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
+	Profile     string `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
 	JSONCodec   bool   `help:"Send JSON, not MessagePack."`
 	Seed        uint64 `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
 }
@@ -91,6 +92,37 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	return c.print(m.Run(ctx))
+}
+
+// benchKillCmd is `eyrie bench kill`.
+type benchKillCmd struct {
+	benchFlags
+	Times       int     `default:"200" placeholder:"N" help:"How often."`
+	Connections int     `default:"100" placeholder:"N" help:"Links that send."`
+	Agents      int     `default:"2000" placeholder:"N" help:"Agents they speak for."`
+	Frame       int     `default:"50" placeholder:"N" help:"Events a frame."`
+	Rate        float64 `default:"15000" placeholder:"N" help:"Events a second asked for."`
+	Seed        uint64  `default:"1" placeholder:"N" help:"Seed of the moments."`
+	Keep        bool    `help:"Leave the data folder and the ledger behind."`
+}
+
+// Run kills, and judges what is left.
+func (c *benchKillCmd) Run(ctx context.Context) error {
+	common, err := c.common()
+	if err != nil {
+		return err
+	}
+	k := bench.Kill{
+		Common: common, Times: max(c.Times, 1), Rate: c.Rate, Seed: c.Seed, Long: 40, Keep: c.Keep,
+		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+	}
+	if c.Quick {
+		k.Times, k.Long = min(k.Times, 20), 0
+	}
+	if err := k.Shape.Check(); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return c.print(k.Run(ctx))
 }
 
 // benchClientCmd is a child of the parts above.

@@ -150,6 +150,18 @@ func (x *ingestRun) warm(ctx context.Context) error {
 
 // stop ends sending and waits for acks and views.
 func (x *ingestRun) stop(ctx context.Context) (*load.Result, error) {
+	r, err := x.halt(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r, within(ctx, appliedMax, x.srv.Applied)
+}
+
+// appliedMax is how long views may take to catch up before it is a failure.
+const appliedMax = 10 * time.Minute
+
+// halt ends sending and waits for the acks.
+func (x *ingestRun) halt(ctx context.Context) (*load.Result, error) {
 	var r *load.Result
 	err := within(ctx, 120*time.Second, func(ctx context.Context) (err error) {
 		r, err = x.fleet.Stop(ctx)
@@ -159,7 +171,7 @@ func (x *ingestRun) stop(ctx context.Context) (*load.Result, error) {
 		return nil, err
 	}
 	x.rep.Faults = append(x.rep.Faults, r.Errors...)
-	return r, within(ctx, 120*time.Second, x.srv.Applied)
+	return r, nil
 }
 
 // usage is what everyone has used up to an instant.
@@ -168,10 +180,14 @@ type usage struct {
 	server host.Process
 	client time.Duration
 	status Status
+	meters map[string]float64
 }
 
 func (x *ingestRun) look(ctx context.Context) (u usage, err error) {
 	if u.status, err = x.srv.Status(ctx); err != nil {
+		return u, err
+	}
+	if u.meters, err = x.srv.Metrics(ctx); err != nil {
 		return u, err
 	}
 	if u.server, err = host.Look(x.srv.Pid()); err != nil {
@@ -214,11 +230,9 @@ func (x *ingestRun) full(ctx context.Context) error {
 		return err
 	}
 	profiled := make(chan error, 1)
-	if x.Profile != "" {
-		go func() {
-			profiled <- x.srv.Profile(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(x.Seconds.Seconds())-2)), filepath.Join(x.Profile, "ingest-cpu.pprof"))
-		}()
-	}
+	go func() {
+		profiled <- x.profile(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(x.Seconds.Seconds())-2)), "ingest-cpu")
+	}()
 	if err := x.fleet.Run(0, x.Window); err != nil {
 		return err
 	}
@@ -226,8 +240,15 @@ func (x *ingestRun) full(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := x.stop(ctx)
+	r, err := x.halt(ctx)
+	if err == nil {
+		err = <-profiled
+	}
 	if err != nil {
+		return err
+	}
+	go func() { profiled <- x.profile(ctx, "profile?seconds=5", "views-cpu") }()
+	if err := within(ctx, appliedMax, x.srv.Applied); err != nil {
 		return err
 	}
 	applied := time.Now()
@@ -235,13 +256,11 @@ func (x *ingestRun) full(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if x.Profile != "" {
-		if err := <-profiled; err != nil {
-			return err
-		}
-		if err := x.srv.Profile(ctx, "heap", filepath.Join(x.Profile, "ingest-heap.pprof")); err != nil {
-			return err
-		}
+	if err := <-profiled; err != nil {
+		return err
+	}
+	if err := x.profile(ctx, "heap", "ingest-heap"); err != nil {
+		return err
 	}
 	events := float64(r.Events)
 	acked := time.Duration(r.LastAck - r.FirstSend).Seconds()
@@ -261,9 +280,21 @@ func (x *ingestRun) full(ctx context.Context) error {
 	add("wire", float64(r.Bytes)/events, "B/event", "sent by the client, WebSocket headers included")
 	add("log", float64(after.status.Log.Bytes-min(before.status.Log.Bytes, after.status.Log.Bytes))/events, "B/event", "growth of the log's files; its write-ahead part is recycled, so short runs scatter")
 	add("device", float64(after.server.Written-before.server.Written)/events, "B/event", "written to the disk for log and views together")
+	for _, v := range after.status.Views {
+		name := fmt.Sprintf("eyrie_view_save_bytes_total{view=%q}", v.Name)
+		add("save "+v.Name, (after.meters[name]-before.meters[name])/events, "B/event", "that this view put into its store, before the store's own rewriting")
+	}
 	add("server rss", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("resident memory of the server with %d agents known", after.status.Agents))
 	x.judge(r)
 	return nil
+}
+
+// profile leaves a profile of the server in the folder asked for, if one was.
+func (x *ingestRun) profile(ctx context.Context, what, name string) error {
+	if x.Profile == "" {
+		return nil
+	}
+	return x.srv.Profile(ctx, what, filepath.Join(x.Profile, name+".pprof"))
 }
 
 // latency measures an open loop at a share of the full load.

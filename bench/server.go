@@ -28,7 +28,8 @@ type Server struct {
 	Ingest string
 	Web    string
 	cmd    *exec.Cmd
-	ended  chan error
+	ended  chan struct{} // closed when the process is gone
+	err    error         // how, once it is
 	output tailBuffer
 }
 
@@ -75,10 +76,12 @@ func (s *Server) Start() error {
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	s.ended = ended
-	cmd := s.cmd
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		s.err = s.cmd.Wait()
+		close(ended)
+	}()
 	return nil
 }
 
@@ -92,9 +95,8 @@ func (s *Server) Ready(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case err := <-s.ended:
-			s.ended <- err
-			return fmt.Errorf("the server ended: %v\n%s", err, s.output.String())
+		case <-s.ended:
+			return fmt.Errorf("the server ended: %v\n%s", s.err, s.output.String())
 		case <-ctx.Done():
 			return fmt.Errorf("the server is not ready: %w\n%s", context.Cause(ctx), s.output.String())
 		case <-time.After(20 * time.Millisecond):
@@ -102,7 +104,7 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 }
 
-// Kill ends the process as a power cut of the process would: SIGKILL.
+// Kill ends the process by SIGKILL, if it still lives, and waits.
 func (s *Server) Kill() {
 	s.cmd.Process.Kill()
 	<-s.ended
@@ -114,9 +116,9 @@ func (s *Server) Stop() error {
 		return err
 	}
 	select {
-	case err := <-s.ended:
-		if err != nil {
-			return fmt.Errorf("the server's end: %w\n%s", err, s.output.String())
+	case <-s.ended:
+		if s.err != nil {
+			return fmt.Errorf("the server's end: %w\n%s", s.err, s.output.String())
 		}
 		return nil
 	case <-time.After(30 * time.Second):
@@ -183,7 +185,7 @@ func (s *Server) Applied(ctx context.Context) error {
 		return err
 	}
 	for st := first; ; {
-		behind := false
+		var lag uint64
 		for _, v := range st.Views {
 			if v.Halted != "" {
 				return fmt.Errorf("view %s is halted: %s", v.Name, v.Halted)
@@ -191,15 +193,16 @@ func (s *Server) Applied(ctx context.Context) error {
 			if v.Aside > 0 {
 				return fmt.Errorf("view %s has set %d records aside", v.Name, v.Aside)
 			}
-			behind = behind || v.Cursor < first.Log.Next
+			lag = max(lag, first.Log.Next-min(v.Cursor, first.Log.Next))
 		}
-		if !behind {
+		if lag == 0 {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("the views do not catch up: %w", context.Cause(ctx))
-		case <-time.After(20 * time.Millisecond):
+		case <-time.After(min(10*time.Millisecond+time.Duration(lag)*2*time.Microsecond, time.Second)):
+			// Asking costs the server: not before the views can be there.
 		}
 		if st, err = s.Status(ctx); err != nil {
 			return err

@@ -207,7 +207,7 @@ func (l *loop) connectMore() {
 		if err := l.connect(c); err != nil {
 			c.retryAt = now + retryAfter
 			c.tries++
-			if c.tries > int(handshakeMax/retryAfter) {
+			if !l.job.Reconnect && c.tries > int(handshakeMax/retryAfter) {
 				l.res.fault(fmt.Sprintf("connection %d: %v", c.idx, err))
 				l.res.Closed++
 				continue

@@ -1,0 +1,136 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"testing"
+	"time"
+
+	"eyrie/appliance/config"
+	"eyrie/appliance/node"
+	"eyrie/bench/workload"
+
+	"github.com/alecthomas/kong"
+)
+
+// TestMain lets the test binary stand for the eyrie binary: its children are the
+// server and the load client.
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == "serve" {
+		if err := serve(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == "client" {
+		if err := ServeClient(os.Stdin, os.Stdout); err != nil {
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+func serve(args []string) error {
+	var c config.Config
+	p, err := kong.New(&c)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Parse(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	n, err := node.Open(node.Options{Config: &c, Settings: func([]config.Tuned) []config.Value { return nil }, Logger: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))})
+	if err != nil {
+		return err
+	}
+	if err := n.Start(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-n.Failed():
+	}
+	end, cancel := context.WithTimeout(context.Background(), c.Drain.D())
+	defer cancel()
+	if e := n.Stop(end); err == nil {
+		err = e
+	}
+	return err
+}
+
+func common(t *testing.T) Common {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Common{Exe: exe, Client: []string{"bench", "client"}, Dir: t.TempDir(), Command: t.Name(), Progress: t.Logf}
+}
+
+// Criterion: whatever was acknowledged before a SIGKILL is there after it, once
+// and in order, and every view is what a fold from zero gives. This is the short
+// form of `eyrie bench kill --times 200`.
+func TestKill(t *testing.T) {
+	k := Kill{Common: common(t), Times: 5, Rate: 4000, Seed: uint64(time.Now().UnixNano()), Shape: workload.Shape{Seed: 1, Agents: 300, Connections: 20, Frame: 20}}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	r, err := k.Run(ctx)
+	if err != nil {
+		t.Errorf("seed %d: %v", k.Seed, err)
+	}
+	if r == nil {
+		return
+	}
+	for _, f := range r.Faults {
+		t.Errorf("seed %d: %s", k.Seed, f)
+	}
+	if n, _ := r.Figure("acknowledged"); n < 1000 {
+		t.Errorf("only %v events were acknowledged: that was no load", n)
+	}
+	if n, _ := r.Figure("kills"); n != 5 {
+		t.Errorf("%v kills", n)
+	}
+	acked, _ := r.Figure("acknowledged")
+	if stored, _ := r.Figure("stored"); stored != acked {
+		t.Errorf("%v stored, %v acknowledged", stored, acked)
+	}
+}
+
+// A measurement from end to end gives figures that hang together.
+func TestIngest(t *testing.T) {
+	m := Ingest{Common: common(t), Window: 1, Seconds: time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := m.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name string) float64 {
+		v, ok := r.Figure(name)
+		if !ok {
+			t.Errorf("no figure %q", name)
+		}
+		return v
+	}
+	if s, a := value("sustained"), value("acknowledged"); s <= 0 || s > a {
+		t.Errorf("sustained %v, acknowledged %v", s, a)
+	}
+	if got, want := value("rate at 30 %"), 0.3*value("sustained"); got < want/2 || got > want*1.5 {
+		t.Errorf("open loop at %v instead of %v events/s", got, want)
+	}
+	if p50, p99 := value("ack p50 at 30 %"), value("ack p99 at 30 %"); p50 <= 0 || p99 < p50 {
+		t.Errorf("p50 %v ms, p99 %v ms", p50, p99)
+	}
+	if c := value("server cpu"); c <= 0 {
+		t.Errorf("server cpu %v", c)
+	}
+}
