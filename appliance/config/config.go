@@ -22,7 +22,7 @@ type Config struct {
 	CacheMiB int      `name:"cache-mib" yaml:"cache-mib" default:"0" placeholder:"MIB" help:"Block cache of the two stores together, in MiB; 0 chooses by this host's memory."`
 	Memory   int      `name:"memory-mib" yaml:"memory-mib" default:"0" placeholder:"MIB" help:"Soft limit of the Go heap, in MiB; 0 chooses 80 % of this host's or container's memory."`
 	DiskMin  int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB."`
-	Save     Duration `name:"save-every" yaml:"save-every" default:"2s" placeholder:"TIME" help:"How often each view saves what changed, with its cursor."`
+	Save     Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
 
 	IdleTimeout Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`
 	Ping        Duration `name:"ping-every" yaml:"ping-every" default:"30s" placeholder:"TIME" help:"How often a quiet link is pinged."`

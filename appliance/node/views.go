@@ -20,6 +20,7 @@ func (n *Node) openViews() (err error) {
 	defer cache.Unref()
 	n.store, err = views.OpenStore(n.o.FS, filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
 		o.Cache = cache
+		o.MemTableSize = n.tuning.memtable()
 		o.Logger = quietLogger{n}
 	})
 	if err != nil {
@@ -44,7 +45,7 @@ func (n *Node) openViews() (err error) {
 			{Fold: n.spans, Prefixes: "s"},
 			{Fold: n.series, Prefixes: "tm"},
 		},
-		Store: n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, SaveEvery: n.cfg.Save.D(),
+		Store: n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
 		Events: views.Events{
 			Rebuild: func(fold, reason string) {
 				n.logger.Warn("a view is rebuilt from the log", "view", fold, "reason", reason)

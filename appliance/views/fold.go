@@ -2,7 +2,6 @@ package views
 
 import (
 	"context"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -41,8 +40,9 @@ type Fold interface {
 // has been committed. Saved runs on the committing goroutine.
 type Saver interface{ Saved() }
 
-// Pacer is what a Fold implements to be saved at an interval of its own.
-type Pacer interface{ SaveEvery() time.Duration }
+// Grower is what a Fold implements whose memory grows with what it has not
+// saved: it is saved after so many records at the latest.
+type Grower interface{ SaveRecords() uint64 }
 
 // Mount is a fold and the first bytes of all the keys it writes.
 type Mount struct {

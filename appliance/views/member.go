@@ -15,7 +15,7 @@ type member struct {
 	Mount
 	name      string
 	version   uint32
-	every     time.Duration
+	records   uint64            // applied after which it is saved; 0 = no bound
 	next      uint64            // first offset not applied
 	saved     uint64            // next of the last batch handed to the committer
 	savedAt   time.Time         // when
@@ -39,9 +39,9 @@ func newMember(m Mount, o *Options) (*member, error) {
 			return nil, fmt.Errorf("views: fold %s: prefix %#x is taken", name, m.Prefixes[i])
 		}
 	}
-	f := &member{Mount: m, name: name, version: m.Fold.Version(), every: o.SaveEvery}
-	if p, ok := m.Fold.(Pacer); ok {
-		f.every = p.SaveEvery()
+	f := &member{Mount: m, name: name, version: m.Fold.Version()}
+	if g, ok := m.Fold.(Grower); ok {
+		f.records = g.SaveRecords()
 	}
 	label := fmt.Sprintf("{view=%q}", name)
 	f.applied = o.Metrics.GetOrCreateCounter("eyrie_view_applied_total" + label)

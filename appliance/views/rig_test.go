@@ -112,6 +112,7 @@ type tally struct {
 	saves int
 	saved int
 	poke  func(msg string) // may panic
+	most  uint64           // SaveRecords
 }
 
 func newTally(prefix byte, name string) *tally {
@@ -119,6 +120,8 @@ func newTally(prefix byte, name string) *tally {
 	t.Reset()
 	return t
 }
+
+func (t *tally) SaveRecords() uint64 { return t.most }
 
 func (t *tally) Name() string    { return t.name }
 func (t *tally) Version() uint32 { return t.version }

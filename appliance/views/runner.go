@@ -23,11 +23,13 @@ type Options struct {
 	Metrics *metrics.Set     // nil: a set of its own
 	Now     func() time.Time // nil: time.Now
 
-	SaveEvery   time.Duration // between saves of a fold without a pace of its own; 0: 2 s
-	SaveRecords uint64        // records applied after which a fold is saved earlier; 0: 1,000,000
-	FlushEvery  time.Duration // between flushes of the store; 0: 20 s
-	FlushBytes  int64         // payload bytes of the log between flushes; 0: 256 MiB
-	PoisonMax   int           // records set aside after which a fold is halted; 0: 1,000
+	// Every fold is saved before each flush and seldom between: the store has no
+	// log of its own, so what is saved and not flushed is lost in a crash all
+	// the same.
+	SaveEvery  time.Duration // between saves of a fold at most; 0: FlushEvery
+	FlushEvery time.Duration // between flushes of the store; 0: 20 s
+	FlushBytes int64         // payload bytes of the log between flushes; 0: 256 MiB
+	PoisonMax  int           // records set aside after which a fold is halted; 0: 1,000
 
 	// AfterApply is called with every block once all folds have applied it, on
 	// the runner's goroutine: it must not block.
@@ -55,14 +57,11 @@ func (o *Options) defaults() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.SaveEvery == 0 {
-		o.SaveEvery = 2 * time.Second
-	}
-	if o.SaveRecords == 0 {
-		o.SaveRecords = 1_000_000
-	}
 	if o.FlushEvery == 0 {
 		o.FlushEvery = 20 * time.Second
+	}
+	if o.SaveEvery == 0 {
+		o.SaveEvery = o.FlushEvery
 	}
 	if o.FlushBytes == 0 {
 		o.FlushBytes = 256 << 20

@@ -37,8 +37,9 @@ func TestPowerCuts(t *testing.T) {
 		}
 		p := openTestStore(t, fs)
 		a, b := newTally('a', "alpha"), newTally('b', "beta")
+		a.most, b.most = 1+rng.Uint64N(200), 1+rng.Uint64N(200)
 		o := Options{Folds: []Mount{{a, "a"}, {b, "b"}}, Store: p, Log: l, SaveEvery: time.Millisecond,
-			SaveRecords: 1 + rng.Uint64N(200), FlushEvery: time.Millisecond, FlushBytes: 1 + rng.Int64N(4000)}
+			FlushEvery: time.Millisecond, FlushBytes: 1 + rng.Int64N(4000)}
 		r := open(t, o)
 		r.Start()
 		var clone *vfs.MemFS

@@ -117,7 +117,7 @@ func (r *Runner) untilDue() (time.Duration, bool) {
 	}
 	for _, f := range r.folds {
 		if f.next != f.saved && !f.writing && f.halted.Load() == nil {
-			earlier(f.savedAt.Add(f.every))
+			earlier(f.savedAt.Add(r.o.SaveEvery))
 		}
 		if f.writing {
 			// Look again soon: its answer comes without a block.
@@ -130,23 +130,25 @@ func (r *Runner) untilDue() (time.Duration, bool) {
 	return wait, any
 }
 
-// saveDue saves the folds whose time has come and flushes the store.
+// saveDue saves the folds whose time has come, all of them before a flush, and
+// flushes the store.
 func (r *Runner) saveDue() error {
 	if err := r.drain(); err != nil {
 		return err
 	}
 	now := r.o.Now()
+	flush := !r.flushing && r.unflushed > 0 && (now.Sub(r.flushedAt) >= r.o.FlushEvery || r.unflushed >= r.o.FlushBytes)
 	for _, f := range r.folds {
 		if f.writing || f.next == f.saved || f.halted.Load() != nil {
 			continue
 		}
-		if now.Sub(f.savedAt) >= f.every || f.next-f.saved >= r.o.SaveRecords {
+		if flush || now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records {
 			if err := r.save(f); err != nil {
 				return err
 			}
 		}
 	}
-	if !r.flushing && r.unflushed > 0 && (now.Sub(r.flushedAt) >= r.o.FlushEvery || r.unflushed >= r.o.FlushBytes) {
+	if flush {
 		r.flushing, r.flushedAt, r.unflushed = true, now, 0
 		r.commits <- write{flush: true}
 	}

@@ -21,9 +21,9 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 		DisableWAL:                  true,
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       8,
 		L0StopWritesThreshold:       100,
-		LBaseMaxBytes:               256 << 20,
+		LBaseMaxBytes:               1 << 30,
 		Logger:                      loudLogger{},
 	}
 	for i := range o.TargetFileSizes {

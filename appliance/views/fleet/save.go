@@ -3,7 +3,6 @@ package fleet
 import (
 	"encoding/binary"
 	"fmt"
-	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -32,10 +31,6 @@ func agentKey(dst []byte, num uint32) []byte {
 func producerKey(dst []byte, num uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, prefix, keyProducer), num)
 }
-
-// SaveEvery spaces the saves out: a busy fleet is dirty as a whole within
-// seconds, and replaying these few costs less than writing it each time.
-func (v *View) SaveEvery() time.Duration { return 10 * time.Second }
 
 // Save writes what changed since the last Save.
 func (v *View) Save(w *pebble.Batch) error {

@@ -1,8 +1,6 @@
 package series
 
 import (
-	"time"
-
 	"github.com/cockroachdb/pebble/v2"
 
 	"eyrie/tsdb"
@@ -44,10 +42,6 @@ func (v *View) Name() string { return "series" }
 
 // Version is the version of rules and snapshot: another one means a rebuild.
 func (v *View) Version() uint32 { return 1 }
-
-// SaveEvery is the view's own pace: a save writes every series that got a
-// sample, so it is worth gathering some.
-func (v *View) SaveEvery() time.Duration { return 10 * time.Second }
 
 // DB returns the series, for queries of other kinds.
 func (v *View) DB() *tsdb.DB { return v.db }

@@ -74,6 +74,9 @@ func (v *View) Name() string { return "spans" }
 // Version is the version of rules and rows: another one means a rebuild.
 func (v *View) Version() uint32 { return 1 }
 
+// SaveRecords bounds the rows that wait in memory for a save.
+func (v *View) SaveRecords() uint64 { return 500_000 }
+
 // Reset forgets everything, as before offset 1; the next Save deletes what the
 // store holds.
 func (v *View) Reset() {
