@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
-	"strings"
 
 	"eyrie/wal"
 )
@@ -99,11 +98,13 @@ func (in *Intake) submit(s *Submission) {
 		in.cur.done = append(in.cur.done, s)
 		return
 	}
-	key := wal.ProducerKey{Space: s.Space, Owner: s.Owner}
+	// A link's producer has the bare owner and an id that its client chose: none
+	// of them may be one of these, whose numbers are the server's to give.
+	key := wal.ProducerKey{Space: s.Space, Owner: "post:" + s.Owner}
 	if s.Once != "" {
 		sum := sha256.Sum256([]byte(s.Once))
 		copy(key.ID[:], sum[:])
-		key.Owner = "once:" + strings.TrimPrefix(s.Owner, "once:")
+		key.Owner = "once:" + s.Owner
 	}
 	p, wel, known := in.w.Producer(key)
 	if s.Once != "" && known && len(wel.Pos) > 0 {
