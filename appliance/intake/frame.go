@@ -36,8 +36,10 @@ func (in *Intake) item(it *engine.Item) {
 	case engine.ItemRefused:
 		in.refused(l, it)
 	case engine.ItemPos:
-		if !l.gap {
-			in.w.Pos(l.producer, it.Payload)
+		// A frame that is sent again whole has its position behind it already:
+		// the producer may be further by now. One without events only moves it.
+		if stale := l.seen && !l.fresh; !l.gap && !stale && in.w.Pos(l.producer, it.Payload) == wal.Refuse {
+			in.hold(l)
 		}
 	case engine.ItemFrameEnd:
 		in.settle(l, it.Seq)
@@ -64,10 +66,13 @@ const (
 func (in *Intake) judge(l *link, seq uint64, v wal.Verdict) {
 	switch v {
 	case wal.Stored:
+		l.fresh = true
 		in.m.stored.Inc()
 	case wal.Duplicate:
+		l.seen = true
 		in.m.duplicate.Inc()
 	case wal.Conflict:
+		l.seen = true
 		in.m.conflict.Inc()
 		in.cur.nack(l.handle, seq, seq, "conflict", "seq", "this number was stored with other content")
 	case wal.Gap:
@@ -100,6 +105,7 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 	}
 	switch v := in.w.Refused(l.producer, it.Seq, it.Payload); v {
 	case wal.Stored, wal.Duplicate:
+		l.fresh, l.seen = l.fresh || v == wal.Stored, l.seen || v == wal.Duplicate
 		in.m.refused.Inc()
 		in.cur.nack(l.handle, it.Seq, it.Seq, code, field, msg)
 		if in.o.Refused != nil {
@@ -113,7 +119,7 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 // settle owes the link an ack of every number that is settled, at most up to
 // the end of its frame.
 func (in *Intake) settle(l *link, end uint64) {
-	l.gap = false
+	l.gap, l.fresh, l.seen = false, false, false
 	if l.fenced {
 		return
 	}

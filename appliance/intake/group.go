@@ -9,7 +9,6 @@ import (
 type group struct {
 	replies []engine.Reply
 	done    []*Submission
-	failure error
 	// acked is the place of each link's latest ack among replies, so that a
 	// link gets at most one per commit.
 	acked map[netpoll.Handle]int

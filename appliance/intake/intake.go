@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"eyrie/engine"
@@ -68,10 +69,11 @@ type Intake struct {
 
 	cur      *group
 	spare    chan *group
+	flying   atomic.Int32 // groups handed over whose answers are not out
+	owed     []owed
 	inFrame  bool
 	recv     int64
 	nextTick time.Time
-	failed   bool
 
 	m counters
 }
@@ -117,11 +119,15 @@ func (in *Intake) Committed(token any, first, last uint64, err error) {
 	if !ok || g == nil {
 		return
 	}
+	defer func() {
+		if in.flying.Add(-1) == 0 {
+			in.Notify() // who stops waits for this
+		}
+	}()
 	if err != nil {
 		for _, s := range g.done {
 			s.finish(fmt.Errorf("not stored: %w", err))
 		}
-		g.failure = err
 		if in.o.Failed != nil {
 			in.o.Failed(err)
 		}
@@ -146,18 +152,25 @@ const (
 	turnSubs  = 64
 )
 
-// Run works until Stop is called and everything taken in before is committed,
-// or the log has failed. It returns the log's failure.
+// repliesMax bounds what is owed for one commit: numbers that store nothing,
+// such as duplicates, never fill the log's own group.
+const repliesMax = 1 << 16
+
+// full tells that nothing more may be taken in before the group is handed over.
+func (in *Intake) full() bool { return in.w.Full() || len(in.cur.replies) >= repliesMax }
+
+// Run works until Stop is called and everything taken in before is committed
+// and answered, or the log has failed. It returns the log's failure.
 func (in *Intake) Run(ctx context.Context) error {
 	defer close(in.over)
 	in.w = in.log.Writer()
 	in.nextTick = in.o.Now()
-	in.w.System(wal.KindSystem, systemStart, 0, nil)
+	in.note(owed{kind: wal.KindSystem, class: systemStart})
 	tick := time.NewTicker(tickGrain(in.o.Tick))
 	defer tick.Stop()
 	stopping := false
 	for {
-		n := in.turn()
+		n := in.turn(!stopping)
 		if err := in.log.Err(); err != nil {
 			in.abandon(err)
 			return err
@@ -169,7 +182,7 @@ func (in *Intake) Run(ctx context.Context) error {
 			continue
 		}
 		if stopping {
-			if !in.w.Pending() && in.cur.empty() {
+			if !in.w.Pending() && in.cur.empty() && in.flying.Load() == 0 {
 				in.abandon(ErrStopped)
 				return nil
 			}
@@ -181,9 +194,13 @@ func (in *Intake) Run(ctx context.Context) error {
 			}
 			continue
 		}
+		subs := in.subs
+		if in.full() {
+			subs = nil // until the log takes the group: see Ready
+		}
 		select {
 		case <-in.wake:
-		case s := <-in.subs:
+		case s := <-subs:
 			in.recv = in.o.Now().UnixNano()
 			in.submit(s)
 		case <-tick.C:
@@ -202,23 +219,28 @@ func tickGrain(d time.Duration) time.Duration {
 	return d
 }
 
-// Stop ends Run once what was taken in is handed to the log, and waits for it.
+// Stop ends Run once what the rings hold is durable and its answers are out,
+// and waits for it. Submissions that were not taken in yet get ErrStopped.
 func (in *Intake) Stop() {
 	close(in.stop)
 	<-in.over
 }
 
 // turn takes in what is there, within the budgets, and reports how much.
-func (in *Intake) turn() int {
+// Submissions are left alone when the end is near: they come from connections
+// that nobody has quiesced, and could keep it away for ever.
+func (in *Intake) turn(submissions bool) int {
 	now := in.o.Now()
 	in.recv = now.UnixNano()
 	if in.o.Tick > 0 && !now.Before(in.nextTick) {
 		in.nextTick = now.Add(in.o.Tick)
+		_ = in.w.Wall() // while the log refuses, nobody else may ask for room again
 		in.w.System(wal.KindTick, 0, 0, nil)
 	}
+	in.settleOwed()
 	n := 0
 	for i, r := range in.links.Rings() {
-		if in.w.Full() {
+		if in.full() {
 			break
 		}
 		if k := in.drain(r); k > 0 {
@@ -227,7 +249,7 @@ func (in *Intake) turn() int {
 		}
 	}
 	for range turnSubs {
-		if in.w.Full() {
+		if !submissions || in.full() {
 			break
 		}
 		select {
@@ -246,7 +268,7 @@ func (in *Intake) turn() int {
 func (in *Intake) drain(r *ring.Ring) int {
 	var it engine.Item
 	n := 0
-	for in.inFrame || n < turnItems && !in.w.Full() {
+	for in.inFrame || n < turnItems && !in.full() {
 		rec, ok := r.Next()
 		if !ok {
 			break
@@ -265,7 +287,9 @@ func (in *Intake) drain(r *ring.Ring) int {
 
 // commit hands the group to the log if it takes one.
 func (in *Intake) commit() {
+	in.flying.Add(1)
 	if !in.w.Commit(in.cur) {
+		in.flying.Add(-1)
 		return
 	}
 	select {

@@ -30,6 +30,8 @@ type link struct {
 	agent    uint32 // the agent of the item before
 	agentID  []byte
 	gap      bool // the current frame had a number that was not settled
+	fresh    bool // the current frame settled a number
+	seen     bool // the current frame had a number that was settled before
 }
 
 // hello opens a link: it fences the producer and owes the welcome.
@@ -59,6 +61,7 @@ func (in *Intake) hello(it *engine.Item) {
 		in.m.fenced.Inc()
 		in.closeNow(old, CloseFenced, "another link speaks for this producer now")
 	}
+	in.settleOwed() // Wall may have asked for the disk anew
 	l := &link{handle: it.Link, producer: p, space: []byte(h.Space), name: h.Space}
 	in.table[it.Link], in.holder[p] = l, it.Link
 	var agent uint32
@@ -115,7 +118,7 @@ func (in *Intake) closed(it *engine.Item) {
 	b = msgp.AppendUint64(msgp.AppendString(b, "link"), uint64(it.Link))
 	b = msgp.AppendUint64(msgp.AppendString(b, "code"), it.Seq)
 	b = msgp.AppendString(msgp.AppendString(b, "reason"), string(it.Payload))
-	in.w.Link(linkClosed, l.agent, l.producer, b)
+	in.note(owed{kind: wal.KindLink, class: linkClosed, agent: l.agent, producer: l.producer, payload: b})
 }
 
 // closeNow closes a link without waiting for a commit: nothing of its is owed.
