@@ -28,6 +28,10 @@ func globMatch(pattern string, s []byte) bool {
 	return p == len(pattern)
 }
 
+// Match says whether s matches the pattern of a Grant: * stands for any bytes,
+// slashes too, ? for one byte; no other byte is special.
+func Match(pattern, s string) bool { return globMatch(pattern, []byte(s)) }
+
 // allowed says whether a link with these patterns may speak for the agent.
 func allowed(patterns []string, agent []byte) bool {
 	if patterns == nil {

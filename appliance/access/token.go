@@ -3,9 +3,10 @@ package access
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"path"
 	"strings"
 	"time"
+
+	"eyrie/engine"
 )
 
 // AnySpace is the space of a key that may read every space.
@@ -50,7 +51,7 @@ func (t *Token) Speaks(agent string) bool {
 		return true
 	}
 	for _, p := range t.Agents {
-		if ok, err := path.Match(p, agent); err == nil && ok {
+		if engine.Match(p, agent) { // as a link's Grant is read
 			return true
 		}
 	}
