@@ -3,11 +3,16 @@ package api
 import (
 	"net"
 	"strings"
+
+	"eyrie/appliance/access"
 )
 
 // setup answers how to point an agent here, ready to copy: with the address
 // under which the page was reached and the standing agent key.
 func (q *req) setup() error {
+	if !q.who.Reads(access.DefaultSpace) {
+		return problem(403, "space", "The standing agent key is of the space "+access.DefaultSpace+". Make one for agents of the space "+q.who.Space+": eyrie token create NAME --space "+q.who.Space)
+	}
 	key, err := q.s.p.Keys.Standing("agent")
 	if err != nil {
 		return err

@@ -26,12 +26,14 @@ func rowOf(t access.Token) tokenRow {
 	return tokenRow{ID: t.ID, Name: t.Name, Role: t.Role, Space: t.Space, Agents: t.Agents, Created: t.Created, Expires: t.Expires, Revoked: t.Revoked}
 }
 
-// tokens answers every key, without the keys themselves.
+// tokens answers every key that the asker's space covers, without the keys
+// themselves.
 func (q *req) tokens() error {
-	ts := q.s.p.Keys.List()
-	rows := make([]tokenRow, len(ts))
-	for i, t := range ts {
-		rows[i] = rowOf(t)
+	rows := []tokenRow{}
+	for _, t := range q.s.p.Keys.List() {
+		if q.who.Reads(t.Space) {
+			rows = append(rows, rowOf(t))
+		}
 	}
 	return q.json(list{Items: rows, Total: len(rows)})
 }
@@ -47,6 +49,12 @@ func (q *req) createToken() error {
 	}
 	if err := json.Unmarshal(q.PostBody(), &b); err != nil {
 		return badField("body", "want JSON with role and, if wished, name, space, agents, expires_in_s")
+	}
+	if b.Space == "" {
+		b.Space = q.who.Writes()
+	}
+	if !q.who.Reads(b.Space) {
+		return problem(403, "space", "A key that is bound to a space makes keys for that space alone.")
 	}
 	t := access.Token{Name: b.Name, Role: b.Role, Space: b.Space, Agents: b.Agents}
 	if b.Expires < 0 || b.Expires > 100*365*86400 {
@@ -70,7 +78,11 @@ func (q *req) createToken() error {
 
 // revokeToken ends a key at once, and closes the links that use it.
 func (q *req) revokeToken() error {
-	t, err := q.s.p.Keys.Revoke(q.args[0])
+	t, ok := q.s.p.Keys.Get(q.args[0])
+	if !ok || !q.who.Reads(t.Space) {
+		return access.ErrNoToken
+	}
+	t, err := q.s.p.Keys.Revoke(t.ID)
 	if err != nil {
 		return err
 	}
