@@ -145,7 +145,8 @@ func (q *req) liveSSE() error {
 }
 
 // writeEvent writes one message as a server-sent event. JSON has no line feed,
-// so the data is one line.
+// so the data is one line. The greeting has an id too: a reader that loses the
+// line before its first event comes back to where it began.
 func writeEvent(w *bufio.Writer, p []byte, epoch string) {
 	var m struct {
 		Op     string  `json:"op"`
@@ -156,7 +157,10 @@ func writeEvent(w *bufio.Writer, p []byte, epoch string) {
 	}
 	w.WriteString("event: ")
 	w.WriteString(m.Op)
-	if m.Offset != nil && m.Op == "events" {
+	if m.Op == "subscribed" && m.Offset != nil {
+		*m.Offset-- // it tells the first one to come, an id the last one seen
+	}
+	if m.Offset != nil && (m.Op == "events" || m.Op == "subscribed") {
 		w.WriteString("\nid: ")
 		w.WriteString(epoch)
 		w.WriteString(":")
