@@ -3,6 +3,7 @@
 package engine
 
 import (
+	"errors"
 	"net"
 	"os"
 	"sync/atomic"
@@ -27,6 +28,15 @@ func (c *detachedConn) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	return c.Conn.Read(p)
+}
+
+// CloseWrite tells the peer that nothing more will come; what it sends can still
+// be read.
+func (c *detachedConn) CloseWrite() error {
+	if t, ok := c.Conn.(*net.TCPConn); ok {
+		return t.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // Close closes the connection and gives its place within Config.HTTPMax back.

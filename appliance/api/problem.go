@@ -114,4 +114,5 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	}
 	writeProblem(ctx, p)
 	ctx.SetConnectionClose()
+	linger(ctx)
 }

@@ -81,6 +81,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if p := ambiguous(ctx); p != nil {
 		writeProblem(ctx, p)
 		ctx.SetConnectionClose()
+		linger(ctx)
 		return
 	}
 	path := string(ctx.URI().PathOriginal())
@@ -227,7 +228,7 @@ func (q *req) instant(name string) (int64, error) {
 		return 0, nil
 	}
 	ms, err := strconv.ParseFloat(s, 64)
-	if err != nil || ms < 0 || ms > 4102444800000 {
+	if err != nil || !(ms >= 0 && ms <= 4102444800000) { // NaN is neither
 		return 0, badField(name, "want Unix milliseconds")
 	}
 	return int64(ms * 1e6), nil

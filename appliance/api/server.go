@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eyrie/appliance/access"
@@ -225,18 +226,42 @@ func (h *handover) closeAll() {
 	}
 	h.mu.Unlock()
 	for _, t := range open {
-		t.Close()
+		t.cut()
 	}
 }
 
 // tracked is a connection in the set of open ones.
 type tracked struct {
 	tagged
-	in *handover
+	in     *handover
+	linger atomic.Bool // the peer may still be sending what nobody will read
+}
+
+// Bounds of reading on from a peer whose request was refused halfway.
+const (
+	lingerTime  = 2 * time.Second
+	lingerBytes = 2 * bodyBytesMax
+)
+
+// linger makes the connection's end wait for the peer to have read the answer:
+// to close on bytes unread is a reset, and takes the answer with it.
+func linger(ctx *fasthttp.RequestCtx) {
+	if t, ok := ctx.Conn().(*tracked); ok {
+		t.linger.Store(true)
+	}
 }
 
 // Close closes the connection and forgets it.
 func (t *tracked) Close() error {
+	if w, ok := t.Conn.(interface{ CloseWrite() error }); ok && t.linger.Load() && w.CloseWrite() == nil {
+		_ = t.SetReadDeadline(time.Now().Add(lingerTime))
+		_, _ = io.CopyN(io.Discard, t.Conn, lingerBytes)
+	}
+	return t.cut()
+}
+
+// cut is Close without a wait.
+func (t *tracked) cut() error {
 	t.in.mu.Lock()
 	delete(t.in.open, t)
 	t.in.mu.Unlock()
