@@ -34,6 +34,7 @@ var roles = []string{"", "agent", "viewer", "operator", "admin"}
 
 func newRig(t *testing.T) *rig {
 	t.Helper()
+	t.Parallel()
 	r := &rig{t: t, dir: t.TempDir(), client: &http.Client{Transport: &http.Transport{DisableCompression: true}}}
 	r.start()
 	t.Cleanup(r.stop)
