@@ -17,9 +17,10 @@ import (
 // benchCmd measures what this machine can bear. Every part starts its own
 // server on a temporary folder; nothing of a running one is touched.
 type benchCmd struct {
-	Ingest benchIngestCmd `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
-	Kill   benchKillCmd   `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
-	Client benchClientCmd `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
+	Ingest      benchIngestCmd      `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
+	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
+	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
+	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
 // benchFlags are what every part takes.
@@ -90,6 +91,30 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 	}
 	if err := m.Shape.Check(); err != nil {
 		return &exitError{exitUsage, err}
+	}
+	return c.print(m.Run(ctx))
+}
+
+// benchConnectionsCmd is `eyrie bench connections`.
+type benchConnectionsCmd struct {
+	benchFlags
+	Count   int    `default:"15000" placeholder:"N" help:"Links at the second look."`
+	From    int    `default:"5000" placeholder:"N" help:"Links at the first look; the slope between both is reported."`
+	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
+}
+
+// Run measures.
+func (c *benchConnectionsCmd) Run(ctx context.Context) error {
+	common, err := c.common()
+	if err != nil {
+		return err
+	}
+	if c.From < 1 || c.Count <= c.From {
+		return exit(exitUsage, "--from %d --count %d: want 1 or more, and more at the second look than at the first", c.From, c.Count)
+	}
+	m := bench.Connections{Common: common, From: c.From, Count: c.Count, Warm: 1_500_000, Profile: c.Profile}
+	if c.Quick {
+		m.Warm = 300_000
 	}
 	return c.print(m.Run(ctx))
 }

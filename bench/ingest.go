@@ -266,7 +266,8 @@ func (x *ingestRun) full(ctx context.Context) error {
 	acked := time.Duration(r.LastAck - r.FirstSend).Seconds()
 	viewed := applied.Sub(time.Unix(0, r.FirstSend)).Seconds()
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
-	x.rep.Noise = host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
+	noise := host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
+	x.rep.Noise = &noise
 	x.sustained = events / viewed
 	add := x.rep.add
 	add("sustained", x.sustained, "events/s", "durable, acknowledged and in every view: plan for less than this")

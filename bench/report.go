@@ -22,7 +22,7 @@ type Report struct {
 	Machine  host.Machine `json:"machine"`
 	Settings []Setting    `json:"settings"`
 	Figures  []Figure     `json:"figures"`
-	Noise    host.Noise   `json:"noise"`
+	Noise    *host.Noise  `json:"noise,omitempty"`  // nil where figures are counts
 	Faults   []string     `json:"faults,omitempty"` // what went wrong; the figures hold for nothing then
 }
 
@@ -76,11 +76,8 @@ func (r *Report) WriteText(w io.Writer) error {
 	fmt.Fprintf(w, "eyrie bench %s   %s\n%s\n", r.Part, r.At.Format(time.RFC3339), r.Command)
 	fmt.Fprintf(w, "machine   %s, %d cores, %d MiB, Linux %s, data on %s\n", m.CPU, m.Cores, m.Memory, m.Kernel, m.Disk)
 	fmt.Fprintf(w, "eyrie     %s (%s), %s %s\n", r.Version, short(r.Commit), m.Go, m.Arch)
-	fmt.Fprintf(w, "noise     others %.1f %%, steal %.1f %% of the cores: ", 100*r.Noise.OtherShare, 100*r.Noise.StealShare)
-	if r.Noise.Trusted {
-		fmt.Fprintln(w, "quiet enough")
-	} else {
-		fmt.Fprintf(w, "NOT TO BE TRUSTED, %s\n", r.Noise.Why)
+	if r.Noise != nil {
+		r.writeNoise(w)
 	}
 	for _, s := range r.Settings {
 		fmt.Fprintf(w, "%-9s %s\n", s.Name, s.Value)
@@ -97,6 +94,15 @@ func (r *Report) WriteText(w io.Writer) error {
 		fmt.Fprintf(w, "FAULT     %s\n", f)
 	}
 	return nil
+}
+
+func (r *Report) writeNoise(w io.Writer) {
+	fmt.Fprintf(w, "noise     others %.1f %%, steal %.1f %% of the cores: ", 100*r.Noise.OtherShare, 100*r.Noise.StealShare)
+	if r.Noise.Trusted {
+		fmt.Fprintln(w, "quiet enough")
+	} else {
+		fmt.Fprintf(w, "NOT TO BE TRUSTED, %s\n", r.Noise.Why)
+	}
 }
 
 func short(s string) string { return s[:min(len(s), 12)] }

@@ -90,15 +90,20 @@ func (s *Server) Pid() int { return s.cmd.Process.Pid }
 
 // Ready waits until the server says so.
 func (s *Server) Ready(ctx context.Context) error {
+	last := "it does not answer"
 	for {
-		if code, _, err := s.get(ctx, "/ready"); err == nil && code == 200 {
+		code, body, err := s.get(ctx, "/ready")
+		if err == nil && code == 200 {
 			return nil
+		}
+		if err == nil {
+			last = string(body)
 		}
 		select {
 		case <-s.ended:
 			return fmt.Errorf("the server ended: %v\n%s", s.err, s.output.String())
 		case <-ctx.Done():
-			return fmt.Errorf("the server is not ready: %w\n%s", context.Cause(ctx), s.output.String())
+			return fmt.Errorf("the server is not ready: %w: %s\n%s", context.Cause(ctx), last, s.output.String())
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -77,3 +77,15 @@ func fileSystem(dir string) string {
 	}
 	return out
 }
+
+// Kernel returns the kernel's memory that sockets grow: slabs and TCP buffers.
+func Kernel() (bytes uint64) {
+	if kb, ok := field("/proc/meminfo", "Slab"); ok {
+		bytes = number(kb) << 10
+	}
+	tcp, _ := field("/proc/net/sockstat", "TCP")
+	if f := strings.Fields(tcp); len(f) > 1 && f[len(f)-2] == "mem" {
+		bytes += number(f[len(f)-1]) * uint64(os.Getpagesize())
+	}
+	return bytes
+}

@@ -99,9 +99,6 @@ func (l *loop) drop(c *conn, why string) {
 	}
 	c.tries++
 	if l.job.Reconnect || !c.ready && c.tries <= 3 {
-		if c.ready {
-			l.res.Reconnects++
-		}
 		c.retryAt = l.now() + retryAfter
 		l.retry = append(l.retry, c)
 		return
@@ -339,8 +336,9 @@ func (l *loop) welcome(c *conn, next uint64) {
 		l.res.fault(fmt.Sprintf("connection %d: the server wants number %d, %d was never sent", c.idx, next, next-1))
 	}
 	back := c.ready
-	if c.ready {
+	if back {
 		l.busy--
+		l.res.Reconnects++
 	}
 	if next > 1 {
 		l.acknowledged(c, next-1)
