@@ -101,7 +101,7 @@ func TestRingFullForMessageInParts(t *testing.T) {
 	r := newRig(t, func(c *Config) { c.RingBytes = 4 << 20 })
 	a := r.agent(wire.MsgPack, "a")
 	big := event("output", strings.Repeat("x", 200<<10))
-	m := wire.AppendEvents(nil, wire.MsgPack, 2, nil, big, big)
+	var m []byte
 	seq := uint64(2)
 	for !a.paused {
 		m = wire.AppendEvents(nil, wire.MsgPack, seq, nil, big, big)

@@ -44,7 +44,8 @@ func TestFind(t *testing.T) {
 			}
 		}
 		if rng.IntN(3) == 0 {
-			q.Classes = 1<<rng.IntN(20) | 1<<rng.IntN(20)
+			q.Classes = 1 << rng.IntN(20)
+			q.Classes |= 1 << rng.IntN(20)
 		}
 		if rng.IntN(5) == 0 {
 			q.Kinds = KindTick.Mask() | KindAgentDict.Mask()

@@ -14,8 +14,6 @@ type row struct {
 	rng      uint16 // index into ranges
 }
 
-const noRange = 0xffff
-
 // Range is what a block holds of one producer: its numbers From..To, without a
 // hole. Two ranges of one producer in a block follow each other (a fence lies
 // between). Prev is the base of the nearest earlier block with a range of the

@@ -15,7 +15,6 @@ type task struct {
 	name, role string
 	prompt     uint64 // hash of what the worker was told
 	from       *actor
-	parent     string
 	worker     *actor
 	agent      string // the worker's id in the transcript, known before its records are
 	start      int64
