@@ -1,0 +1,70 @@
+//go:build linux
+
+package host
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestLookAtThisProcess(t *testing.T) {
+	before, err := Look(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := ReadClock()
+	for at := time.Now(); time.Since(at) < 300*time.Millisecond; {
+	}
+	after, err := Look(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := ReadClock()
+	used := after.CPU - before.CPU
+	if used < 30*time.Millisecond || used > 2*time.Second {
+		t.Errorf("300 ms of work count as %v of CPU", used)
+	}
+	if after.RSS < 1<<20 || after.Anon > after.RSS || after.Threads < 1 || after.Open < 3 {
+		t.Errorf("%+v", after)
+	}
+	if now.Busy-clock.Busy < 30*time.Millisecond {
+		t.Errorf("the machine was busy for %v", now.Busy-clock.Busy)
+	}
+	if _, err := Look(1 << 30); err == nil {
+		t.Error("a process that does not exist was read")
+	}
+}
+
+func TestNoise(t *testing.T) {
+	at := time.Now()
+	from := Clock{At: at}
+	to := Clock{At: at.Add(10 * time.Second), Busy: 12 * time.Second, Steal: time.Second}
+	for _, c := range []struct {
+		ours         time.Duration
+		steal        time.Duration
+		other, taken float64
+		trusted      bool
+	}{
+		{ours: 12 * time.Second, other: 0, trusted: true},
+		{ours: 11 * time.Second, other: 0.05, trusted: true},
+		{ours: 6 * time.Second, other: 0.3, trusted: false},
+		{ours: 11 * time.Second, steal: time.Second, other: 0, taken: 0.05, trusted: false},
+	} {
+		to.Steal = c.steal
+		n := Since(from, to, 2, c.ours)
+		if n.Trusted != c.trusted || n.OtherShare != c.other || n.StealShare != c.taken || n.Trusted != (n.Why == "") {
+			t.Errorf("%+v: got %+v", c, n)
+		}
+	}
+}
+
+func TestDescribe(t *testing.T) {
+	m := Describe(t.TempDir())
+	if m.Cores < 1 || m.Memory < 64 || m.Kernel == "" || m.Disk == "" {
+		t.Errorf("%+v", m)
+	}
+	if Kernel() == 0 {
+		t.Error("the kernel holds nothing")
+	}
+}
