@@ -167,6 +167,9 @@ func (k *Keys) Create(t Token) (key string, made Token, err error) {
 	if !t.Role.Valid() || len(t.Space) > 128 || len(t.Name) > 128 || t.Role == Agent && t.Space == AnySpace {
 		return "", Token{}, ErrBadToken
 	}
+	if len(t.Agents) == 0 {
+		t.Agents = nil // a Grant with an empty list is for nobody
+	}
 	for _, p := range t.Agents {
 		if p == "" || len(p) > 128 || strings.ContainsAny(p, `[]\`) { // * and ? are all there is
 			return "", Token{}, ErrBadToken

@@ -17,22 +17,24 @@ const SessionCookie = "eyrie_session"
 const SessionLife = 30 * 24 * time.Hour
 
 // A session is: base64url(expiry, Unix s, 8 bytes big endian | HMAC-SHA256 over
-// expiry and token id, 32 bytes) "." token id. The key itself is not in it, and
-// revoking the token ends it.
+// expiry, hash of the key and token id, 32 bytes) "." token id. The key itself is
+// not in it. Revoking the token ends it, and so does another key under the same
+// id, as when a standing key's file was deleted.
 
 // Session returns a cookie value for a token and the instant it expires.
 func (k *Keys) Session(t Token) (value string, expires time.Time) {
 	expires = k.now().Add(SessionLife)
 	var b [8 + sha256.Size]byte
 	binary.BigEndian.PutUint64(b[:], uint64(expires.Unix()))
-	copy(b[8:], k.sign(b[:8], t.ID))
+	copy(b[8:], k.sign(b[:8], &t))
 	return base64.RawURLEncoding.EncodeToString(b[:]) + "." + t.ID, expires
 }
 
-func (k *Keys) sign(expiry []byte, id string) []byte {
+func (k *Keys) sign(expiry []byte, t *Token) []byte {
 	m := hmac.New(sha256.New, k.secret)
 	m.Write(expiry)
-	m.Write([]byte(id))
+	m.Write([]byte(t.Hash)) // as long for every key
+	m.Write([]byte(t.ID))
 	return m.Sum(nil)
 }
 
@@ -44,15 +46,18 @@ func (k *Keys) CheckSession(value string) (Token, bool) {
 		return Token{}, false
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(enc)
-	if err != nil || len(b) != 8+sha256.Size || !hmac.Equal(b[8:], k.sign(b[:8], id)) {
+	if err != nil || len(b) != 8+sha256.Size {
+		return Token{}, false
+	}
+	t, ok := k.Get(id)
+	if !ok || !hmac.Equal(b[8:], k.sign(b[:8], &t)) {
 		return Token{}, false
 	}
 	now := k.now()
 	if uint64(now.Unix()) >= binary.BigEndian.Uint64(b) {
 		return Token{}, false
 	}
-	t, ok := k.Get(id)
-	if !ok || !t.Valid(now) {
+	if !t.Valid(now) {
 		return Token{}, false
 	}
 	return t, true
