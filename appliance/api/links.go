@@ -1,8 +1,9 @@
 package api
 
 import (
-	"encoding/hex"
 	"strconv"
+
+	"eyrie/engine/wire"
 )
 
 // linkRow is one open link.
@@ -44,6 +45,5 @@ func (q *req) links() error {
 
 // logID is the log's id as the wire has it.
 func logID(s *Server) string {
-	id := s.p.Log.ID()
-	return hex.EncodeToString(id[:])
+	return wire.FormatUUID(s.p.Log.ID())
 }

@@ -112,7 +112,7 @@ func (q *req) liveSSE() error {
 	q.Response.Header.Set("Cache-Control", "no-cache")
 	q.Response.Header.Set("X-Accel-Buffering", "no")
 	stop := q.s.conns.stop
-	conn := q.Conn()
+	conn, keys, owner, now := q.Conn(), q.s.p.Keys, q.who.ID, q.s.p.Now
 	q.SetBodyStreamWriter(func(w *bufio.Writer) {
 		defer v.Close()
 		t := time.NewTicker(sseComment)
@@ -130,6 +130,9 @@ func (q *req) liveSSE() error {
 				}
 				v.Ready()
 			case <-t.C:
+				if k, ok := keys.Get(owner); !ok || !k.Valid(now()) {
+					return // revoked or expired since
+				}
 				if _, err := w.WriteString(":\n\n"); err != nil {
 					return
 				}

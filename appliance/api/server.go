@@ -2,10 +2,13 @@ package api
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"log/slog"
 	"net"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +105,7 @@ func New(p Parts) (*Server, error) {
 	s.files = f
 	s.routes = s.table()
 	s.http = &fasthttp.Server{
-		Handler:               s.handle,
+		Handler:               s.guarded,
 		ErrorHandler:          s.badRequest,
 		Name:                  "eyrie",
 		ReadTimeout:           10 * time.Second,
@@ -119,6 +122,23 @@ func New(p Parts) (*Server, error) {
 	}
 	return s, nil
 }
+
+// guarded answers a request. A handler that panics costs its caller an answer,
+// not the node its life.
+func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		if v := recover(); v != nil {
+			s.p.Logger.Error("a request's handler panicked", "method", string(ctx.Method()), "path", string(ctx.Path()), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			ctx.Response.Reset()
+			p, _ := asProblem(errPanicked)
+			writeProblem(ctx, p)
+			ctx.SetConnectionClose()
+		}
+	}()
+	s.handle(ctx)
+}
+
+var errPanicked = errors.New("a handler panicked")
 
 // Start serves until Shutdown.
 func (s *Server) Start() {

@@ -87,16 +87,40 @@ ws.onmessage = (m) => {
 `)
 
 var snippetGo = strings.TrimSpace(`
-// go get github.com/gobwas/ws
-conn, _, _, err := ws.Dialer{
-	Protocols: []string{"eyrie.v1.json"},
-	Header:    ws.HandshakeHeaderHTTP{"Authorization": {"Bearer {KEY}"}},
-}.Dial(ctx, "ws://{ADDR}/v1/agent")
-if err != nil {
-	return err
+// go mod init demo && go get github.com/gobwas/ws github.com/google/uuid && go run .
+package main
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsutil"
+	"github.com/google/uuid"
+)
+
+func main() {
+	dialer := ws.Dialer{
+		Protocols: []string{"eyrie.v1.json"},
+		Header:    ws.HandshakeHeaderHTTP{"Authorization": {"Bearer {KEY}"}},
+	}
+	conn, _, _, err := dialer.Dial(context.Background(), "ws://{ADDR}/v1/agent")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer conn.Close()
+	ask := func(message string) string {
+		if err := wsutil.WriteClientText(conn, []byte(message)); err != nil {
+			log.Fatal(err)
+		}
+		answer, err := wsutil.ReadServerText(conn)
+		if err != nil {
+			log.Fatal(err)
+		}
+		return string(answer)
+	}
+	fmt.Println(ask(` + "`" + `{"op":"hello","producer":"` + "`" + ` + uuid.NewString() + ` + "`" + `","epoch":1,"first":1,"agent":{"agent":"demo-go"}}` + "`" + `))
+	fmt.Println(ask(` + "`" + `{"op":"events","seq":1,"events":[{"type":"message","agent":"demo-go","msg":"hello from Go"}]}` + "`" + `))
 }
-wsutil.WriteClientText(conn, []byte(` + "`" + `{"op":"hello","producer":"` + "`" + `+uuid.NewString()+` + "`" + `","epoch":1,"first":1,"agent":{"agent":"demo-go"}}` + "`" + `))
-welcome, err := wsutil.ReadServerText(conn) // {"op":"welcome","next":1,…}
-wsutil.WriteClientText(conn, []byte(` + "`" + `{"op":"events","seq":1,"events":[{"type":"message","agent":"demo-go","msg":"hello from Go"}]}` + "`" + `))
-ack, err := wsutil.ReadServerText(conn) // {"op":"ack","seq":1}: it is on disk
 `)

@@ -2,12 +2,12 @@ package live
 
 import (
 	"context"
-	"encoding/hex"
 	"errors"
 	"sync"
 	"time"
 
 	"eyrie/appliance/query"
+	"eyrie/engine/wire"
 	"eyrie/wal"
 )
 
@@ -205,8 +205,7 @@ func (h *Hub) tail() {
 }
 
 func (h *Hub) logID() string {
-	id := h.o.Log.ID()
-	return hex.EncodeToString(id[:])
+	return wire.FormatUUID(h.o.Log.ID())
 }
 
 // clockMs is the hub's clock for messages.
