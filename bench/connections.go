@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"math"
 	"path/filepath"
 	"time"
 
@@ -26,9 +25,8 @@ type Connections struct {
 type memory struct {
 	links      int
 	anon       float64 // resident and its own
-	live       float64 // Go heap that is in use after a collection
-	inuse      float64 // Go heap spans and stacks
 	kernel     float64
+	owner      map[string]float64 // live, by whose code allocated it
 	goroutines float64
 	open       float64
 }
@@ -44,6 +42,7 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	srv.Env = []string{fmt.Sprintf("GODEBUG=memprofilerate=%d", heapRate)}
 	if err := srv.Start(); err != nil {
 		return nil, err
 	}
@@ -60,7 +59,7 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 	}
 	rep := newReport("connections", m.Command, dir)
 	clients := m.clients(m.Count)
-	rep.set("load", "%d, then %d links of as many agents, each idle after hello and one acknowledged event; %d client process(es)", m.From, m.Count, clients)
+	rep.set("load", "%d, then %d links of as many agents, each idle after hello and one acknowledged event (a message); %d client process(es)", m.From, m.Count, clients)
 	rep.set("before", "%d events of the fixed mix from the same agents, so that what agents and buffers cost is there already", m.Warm)
 	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
 		Addr: srv.Ingest, Key: key, Touch: true, To: m.Count, Sources: sources(m.Count),
@@ -101,9 +100,13 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 
 func (m Connections) report(rep *Report, a, b memory) {
 	per := func(x, y float64) float64 { return (y - x) / float64(b.links-a.links) }
-	rep.add("resident", per(a.anon, b.anon), "B/link", fmt.Sprintf("user memory of the server per link: slope of its own resident memory, %.1f to %.1f MiB", a.anon/(1<<20), b.anon/(1<<20)))
-	rep.add("go heap", per(a.live, b.live), "B/link", "of it live in Go's heap after a collection: links, producers and their sessions, links' records in the views")
-	rep.add("go spans", per(a.inuse, b.inuse), "B/link", "heap spans and stacks in use, with what is left free within them")
+	links, log, views := per(a.owner["links"], b.owner["links"]), per(a.owner["log"], b.owner["log"]), per(a.owner["views"], b.owner["views"])
+	rep.add("user memory", links+log+views, "B/link", "live in Go's heap for each further link: the three lines below; multiply by the links you plan for")
+	rep.add("of the link", links, "B/link", "socket and WebSocket state, session, intake: netpoll, engine, intake")
+	rep.add("of the log", log, "B/link", "the producer that numbers the link's events; blocks waiting to be written scatter")
+	rep.add("of the views", views, "B/link", "what fleet, spans and series keep of the event and the link; agents were known before")
+	rep.add("stores", per(a.owner["stores"], b.owner["stores"]), "B/link", "change of the stores' write buffers and caches: bounded, whatever the links; it scatters by whole buffers")
+	rep.add("resident", per(a.anon, b.anon), "B/link", fmt.Sprintf("slope of all resident memory of its own, %.1f to %.1f MiB: the buffers' scatter is in it", a.anon/(1<<20), b.anon/(1<<20)))
 	rep.add("kernel", per(a.kernel, b.kernel)/2, "B/socket", "the system's own: half of what both ends take together on this machine")
 	rep.add("goroutines", b.goroutines-a.goroutines, "goroutines", fmt.Sprintf("more at %d links than at %d (%.0f): none belongs to a link", b.links, a.links, a.goroutines))
 	rep.add("descriptors", b.open, "open", "in the server with all links open")
@@ -144,44 +147,29 @@ func (m Connections) warm(ctx context.Context, srv *Server, key string) error {
 	})
 }
 
-// A look is taken when two in a row agree: views save every few seconds and
-// flush every 20 s, and Go returns memory slowly.
-const (
-	restFor  = 12 * time.Second
-	restMax  = 10 // looks
-	restGap  = 1 << 20
-	restNone = 30 * time.Second // before the first one
-)
+// restFor is how long the server rests before a look: views save every few
+// seconds, a store flushes every 20 s, and Go returns memory slowly.
+const restFor = 30 * time.Second
 
-// look waits until the server has come to rest, and reads.
+// look waits until the server has nothing left to do, and reads.
 func (m Connections) look(ctx context.Context, srv *Server, links int) (v memory, err error) {
 	if err := within(ctx, appliedMax, srv.Applied); err != nil {
 		return v, err
 	}
-	rest := restNone
-	for i := range restMax {
-		if err := sleep(ctx, rest); err != nil {
-			return v, err
-		}
-		rest = restFor
-		before := v
-		if v, err = read(ctx, srv, links); err != nil {
-			return v, err
-		}
-		m.say("%d links: %.1f MiB live, %.1f MiB resident", links, v.live/(1<<20), v.anon/(1<<20))
-		if i > 0 && math.Abs(v.live-before.live) < restGap && math.Abs(v.anon-before.anon) < restGap {
-			return v, nil
-		}
+	if err := sleep(ctx, restFor); err != nil {
+		return v, err
 	}
-	return v, fmt.Errorf("the server's memory does not come to rest with %d idle links", links)
+	return read(ctx, srv, links)
 }
 
 // read has the server collect its garbage and reads what it holds.
 func read(ctx context.Context, srv *Server, links int) (v memory, err error) {
-	for range 2 { // the second collection frees what finalizers and pools held
-		if err := srv.Profile(ctx, "heap?gc=1", ""); err != nil {
-			return v, err
-		}
+	owner, err := held(ctx, srv)
+	if err == nil {
+		owner, err = held(ctx, srv) // the second collection frees what pools held
+	}
+	if err != nil {
+		return v, err
 	}
 	g, err := srv.Metrics(ctx)
 	if err != nil {
@@ -192,8 +180,7 @@ func read(ctx context.Context, srv *Server, links int) (v memory, err error) {
 		return v, err
 	}
 	return memory{
-		links: links, anon: float64(p.Anon), live: g["go_memstats_heap_alloc_bytes"],
-		inuse: g["go_memstats_heap_inuse_bytes"] + g["go_memstats_stack_inuse_bytes"], kernel: float64(host.Kernel()),
+		links: links, anon: float64(p.Anon), owner: owner, kernel: float64(host.Kernel()),
 		goroutines: g["go_goroutines"], open: float64(p.Open),
 	}, nil
 }

@@ -27,6 +27,7 @@ type Server struct {
 	Data   string
 	Ingest string
 	Web    string
+	Env    []string // of the process, beside this one's
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process is gone
 	err    error         // how, once it is
@@ -71,6 +72,7 @@ func (s *Server) Start() error {
 			s.cmd.Env = append(s.cmd.Env, v)
 		}
 	}
+	s.cmd.Env = append(s.cmd.Env, s.Env...)
 	s.cmd.Stderr = &s.output
 	setParentDeath(s.cmd)
 	if err := s.cmd.Start(); err != nil {

@@ -353,7 +353,9 @@ func (l *loop) welcome(c *conn, next uint64) {
 	case back || c.fd < 0:
 	case l.job.Touch && !c.touched:
 		c.touched = true
-		l.sendFrame(c, l.now(), 1)
+		l.sendFrame(c, l.now(), func(dst []byte, ts int64, sum func(uint64, []byte)) []byte {
+			return l.framer.Message(dst, c.stream, ts, sum)
+		})
 		return
 	default:
 		l.opened(c)
@@ -405,20 +407,24 @@ func (l *loop) fill(c *conn) {
 	}
 }
 
-func (l *loop) send(c *conn, due time.Duration) { l.sendFrame(c, due, l.job.Shape.Frame) }
+// send sends the next frame of the mix on c.
+func (l *loop) send(c *conn, due time.Duration) {
+	l.sendFrame(c, due, func(dst []byte, ts int64, sum func(uint64, []byte)) []byte {
+		return l.framer.Events(dst, c.stream, l.job.Shape.Frame, ts, sum)
+	})
+}
 
-func (l *loop) sendFrame(c *conn, due time.Duration, n int) {
+func (l *loop) sendFrame(c *conn, due time.Duration, frame func([]byte, int64, func(uint64, []byte)) []byte) {
 	s := sent{first: c.stream.Seq(), due: due}
 	var sum func(uint64, []byte)
 	if l.ledger != nil {
-		s.sums = make([]uint64, 0, n)
 		sum = func(_ uint64, p []byte) { s.sums = append(s.sums, ledger.Sum(p)) }
 	}
 	at := time.Now()
 	if l.res.FirstSend == 0 {
 		l.res.FirstSend = at.UnixNano()
 	}
-	l.scratch = l.framer.Events(l.scratch[:0], c.stream, n, at.UnixMilli(), sum)
+	l.scratch = frame(l.scratch[:0], at.UnixMilli(), sum)
 	s.last = c.stream.Seq() - 1
 	if l.job.Reconnect {
 		s.frame = bytes.Clone(l.scratch)

@@ -65,6 +65,14 @@ func (s *Stream) Append(dst []byte, ts int64) []byte {
 	return dst
 }
 
+// AppendMessage appends the payload of a message of the first agent as the next
+// event, outside the mix.
+func (s *Stream) AppendMessage(dst []byte, ts int64) []byte {
+	s.seq++
+	a := &s.actors[0]
+	return s.message(dst, a, s.runs[a.team], ts)
+}
+
 func (s *Stream) emit(b []byte, a *actor, ts int64) []byte {
 	run := s.runs[a.team]
 	switch a.step {
