@@ -37,8 +37,12 @@ func (c *serveCmd) Run(ctx context.Context, k *kong.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	logger := obs.NewLogger(os.Stderr, c.LogFormat == "json", level)
-	n, err := node.Open(node.Options{Config: &c.Config, Settings: settings, Logger: logger})
-	if err != nil {
+	n, err := open(ctx, node.Options{Config: &c.Config, Settings: settings, Logger: logger})
+	switch {
+	case n == nil && err == nil:
+		logger.Info("stopped before the data folder was open; nothing was taken in")
+		return nil
+	case err != nil:
 		return dataError(c.Data, err)
 	}
 	if err := n.Start(); err != nil {
@@ -67,6 +71,27 @@ func (c *serveCmd) Run(ctx context.Context, k *kong.Context) error {
 	case err := <-n.Failed():
 		stop(n, c)
 		return fmt.Errorf("the log has failed, nothing more can be acknowledged: %w", err)
+	}
+}
+
+// open opens the node, or returns nil when a stop is wanted meanwhile: recovery
+// may take its time, or wait for a disk that is full or does not answer. What is
+// durable is safe at any point of it, so the process may end there.
+func open(ctx context.Context, o node.Options) (*node.Node, error) {
+	type opened struct {
+		n   *node.Node
+		err error
+	}
+	done := make(chan opened, 1)
+	go func() {
+		n, err := node.Open(o)
+		done <- opened{n, err}
+	}()
+	select {
+	case r := <-done:
+		return r.n, r.err
+	case <-ctx.Done():
+		return nil, nil
 	}
 }
 
