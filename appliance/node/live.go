@@ -41,7 +41,13 @@ const attentionRows = 50
 // liveSocket serves /v1/live on the loops: each socket is a viewer of the hub.
 type liveSocket struct {
 	hub     func() *live.Hub
-	viewers *sync.Map // engine.Socket → *live.Viewer
+	viewers *sync.Map // engine.Socket → viewer
+}
+
+// viewer is one socket's viewer, with the id of the key that opened it.
+type viewer struct {
+	*live.Viewer
+	owner string
 }
 
 func (n *Node) newLiveSocket() liveSocket {
@@ -68,7 +74,7 @@ func (l liveSocket) Open(s engine.Socket, g engine.Grant, _ *engine.Request) {
 		s.Close(ws.StatusInternalServerError, "")
 		return
 	}
-	l.viewers.Store(s, v)
+	l.viewers.Store(s, viewer{v, g.Owner})
 }
 
 // Message implements engine.SocketHandler.
@@ -81,7 +87,7 @@ func (l liveSocket) Message(s engine.Socket, op ws.OpCode, p []byte) {
 		s.Close(ws.StatusUnsupportedData, "want text")
 		return
 	}
-	if err := v.(*live.Viewer).Message(p); err != nil && !errors.Is(err, live.ErrBusy) {
+	if err := v.(viewer).Message(p); err != nil && !errors.Is(err, live.ErrBusy) {
 		s.Close(ws.StatusInternalServerError, "")
 	}
 }
@@ -89,13 +95,13 @@ func (l liveSocket) Message(s engine.Socket, op ws.OpCode, p []byte) {
 // Drained implements engine.SocketDrained.
 func (l liveSocket) Drained(s engine.Socket) {
 	if v, ok := l.viewers.Load(s); ok {
-		v.(*live.Viewer).Ready()
+		v.(viewer).Ready()
 	}
 }
 
 // Close implements engine.SocketHandler.
 func (l liveSocket) Close(s engine.Socket) {
 	if v, ok := l.viewers.LoadAndDelete(s); ok {
-		v.(*live.Viewer).Close()
+		v.(viewer).Close()
 	}
 }

@@ -69,6 +69,7 @@ type Node struct {
 	engine   *engine.Server
 	api      *api.Server
 	self     *self
+	viewers  liveSocket
 
 	listeners []api.Listener
 	refused   []string // listeners that could not be opened, with why
@@ -139,12 +140,13 @@ func Open(o Options) (_ *Node, err error) {
 
 // openFront builds what faces agents and people.
 func (n *Node) openFront() (err error) {
+	n.viewers = n.newLiveSocket()
 	n.engine, err = engine.New(engine.Config{
 		Poll:      netpoll.Config{Loops: n.tuning.loops, Metrics: n.set},
 		RingBytes: n.cfg.RingMiB << 20,
 		Gate:      n.keys,
 		HTTP:      func(c net.Conn, listener int) { n.api.Handle(c, listener) },
-		Sockets:   engine.Sockets{access.LivePath: n.newLiveSocket()},
+		Sockets:   engine.Sockets{access.LivePath: n.viewers},
 		Notify:    n.intake.Notify,
 		Ping:      n.cfg.Ping.D(), Idle: n.cfg.IdleTimeout.D(),
 		Metrics: n.set, Now: n.now,
@@ -174,7 +176,6 @@ func (n *Node) Start() error {
 	})
 	n.runner.Start()
 	n.api.Start()
-	n.engine.Start()
 	ingest, web := n.cfg.Addresses()
 	for _, l := range []struct {
 		name, addr string
@@ -192,6 +193,8 @@ func (n *Node) Start() error {
 		}
 		n.listeners = append(n.listeners, api.Listener{Name: l.name, Addr: at.String(), Roles: l.roles})
 	}
+	// Only now are requests answered, which read what the listeners are.
+	n.engine.Start()
 	if len(n.listeners) == 0 {
 		cancel()
 		close(n.selfDone) // Stop waits for it
@@ -201,6 +204,7 @@ func (n *Node) Start() error {
 		defer close(n.selfDone)
 		n.self.run(ctx)
 	}()
+	n.running.Go(func() { n.sweep(ctx) })
 	return nil
 }
 

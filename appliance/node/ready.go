@@ -19,6 +19,11 @@ func (n *Node) Ready() (ok bool, why []string) {
 	if err := n.log.Wall(); err != nil {
 		why = append(why, err.Error())
 	}
+	for _, f := range n.runner.Stats() {
+		if f.Halted != nil {
+			why = append(why, "a view stands still: "+f.Halted.Error())
+		}
+	}
 	if lag := n.runner.Lag(); lag > lagMax {
 		why = append(why, fmt.Sprintf("views are %d records behind the log", lag))
 	}
