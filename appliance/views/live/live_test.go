@@ -163,7 +163,8 @@ func (r *rig) open(space string) *screen {
 	}
 	s.Viewer = v
 	r.t.Cleanup(v.Close)
-	if m := s.next(); m.Op != "hello" || len(m.Log) != 32 {
+	m := s.next()
+	if id, ok := wire.ParseUUID(m.Log); m.Op != "hello" || !ok || id != r.log.ID() {
 		r.t.Fatalf("greeting %+v", m)
 	}
 	return s
