@@ -132,6 +132,10 @@ func (o orderedFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error
 	return f, err
 }
 
+// OrderedFS returns fs for a store of its own beside the log's: with it a store
+// opens after a power cut between the writing of a MANIFEST and of its marker.
+func OrderedFS(fs vfs.FS) vfs.FS { return orderedFS{fs} }
+
 // Unwrap returns the file system below.
 func (o orderedFS) Unwrap() vfs.FS { return o.FS }
 

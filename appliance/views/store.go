@@ -3,6 +3,8 @@ package views
 import (
 	"fmt"
 
+	"eyrie/wal"
+
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -16,7 +18,7 @@ const storeFormat = pebble.FormatValueSeparation
 // options before they are used (cache, logger, listeners).
 func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB, error) {
 	o := &pebble.Options{
-		FS:                          fs,
+		FS:                          wal.OrderedFS(fs),
 		FormatMajorVersion:          storeFormat,
 		DisableWAL:                  true,
 		MemTableSize:                64 << 20,
