@@ -45,8 +45,8 @@ func (c *sendCmd) Run(ctx context.Context) error {
 		return err
 	}
 	var total sendAnswer
-	for len(events) > 0 {
-		n := min(len(events), 1000)
+	for sent := 0; len(events) > 0; {
+		n := batch(events)
 		var a sendAnswer
 		if err := c.call(ctx, "agent", "POST", "/v1/events", map[string]any{"events": events[:n]}, &a); err != nil {
 			return err
@@ -56,8 +56,11 @@ func (c *sendCmd) Run(ctx context.Context) error {
 		if total.First == 0 {
 			total.First = a.First
 		}
-		total.Refused = append(total.Refused, a.Refused...)
-		events = events[n:]
+		for _, r := range a.Refused {
+			r.Index += sent // of all that were given, not of this request
+			total.Refused = append(total.Refused, r)
+		}
+		events, sent = events[n:], sent+n
 	}
 	if c.JSON {
 		return printJSON(total)
@@ -70,6 +73,23 @@ func (c *sendCmd) Run(ctx context.Context) error {
 	}
 	fmt.Printf("stored %d at offset %d\n", total.Stored, total.First)
 	return nil
+}
+
+// Bounds of one request; the server takes bodies of 4 MiB.
+const (
+	batchEvents = 1000
+	batchBytes  = 3 << 20
+)
+
+// batch returns how many of events go into one request: at least one.
+func batch(events []json.RawMessage) int {
+	bytes := 0
+	for i, e := range events {
+		if bytes += len(e) + 1; i > 0 && (i == batchEvents || bytes > batchBytes) {
+			return i
+		}
+	}
+	return len(events)
 }
 
 // events reads or builds what is to be sent.
