@@ -77,7 +77,7 @@ func (c *Config) Check() error {
 		{"ring-mib", c.RingMiB, 4, 1024},
 		{"cache-mib", c.CacheMiB, 0, 1 << 20},
 		{"memory-mib", c.Memory, 0, 1 << 24},
-		{"disk-min-mib", c.DiskMin, 0, 1 << 24},
+		{"disk-min-mib", c.DiskMin, 1, 1 << 24}, // for 0 the log has a default of its own
 	} {
 		if r.v < r.min || r.v > r.max {
 			return fmt.Errorf("%s: got %d, want %d to %d", r.key, r.v, r.min, r.max)
