@@ -286,6 +286,9 @@ func TestPowerCuts(t *testing.T) {
 
 // TestPowerCutsSeeEachSync takes out each sync in turn: the cuts must go red.
 func TestPowerCutsSeeEachSync(t *testing.T) {
+	if testing.Short() {
+		t.Skip("hundreds of lives; the long run has them")
+	}
 	in := func(dir, pattern string) func(string) bool {
 		return func(name string) bool {
 			if path.Dir(name) != path.Join(dataDir, dir) {
