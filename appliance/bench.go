@@ -17,7 +17,7 @@ import (
 // benchCmd measures what this machine can bear. Every part starts its own
 // server on a temporary folder; nothing of a running one is touched.
 type benchCmd struct {
-	Ingest      benchIngestCmd      `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
+	Ingest      benchIngestCmd      `cmd:"" default:"withargs" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
 	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
