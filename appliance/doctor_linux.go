@@ -142,8 +142,8 @@ func (c *doctorCmd) room() finding {
 	free := fs.Bavail * uint64(fs.Bsize)
 	f := finding{Check: "disk room", Level: "ok", Got: mib(free) + " free at " + existing(c.Data)}
 	switch {
-	case free < 1<<30:
-		f.Level, f.Want, f.Advice = "bad", mib(1<<30), "writes are refused below the watermark (disk-min-mib)"
+	case free < 512<<20:
+		f.Level, f.Want, f.Advice = "bad", mib(512<<20), "writes are refused below the watermark (disk-min-mib)"
 	case free < 10<<30:
 		f.Level, f.Want, f.Advice = "warn", mib(10<<30), "100 million events take about 10 GiB"
 	}

@@ -9,6 +9,7 @@ import (
 	"os/user"
 	"syscall"
 
+	"eyrie/appliance/config"
 	"eyrie/appliance/obs"
 
 	"github.com/alecthomas/kong"
@@ -49,6 +50,29 @@ type command struct {
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
+// variables gives an EYRIE_… variable to every key of the configuration, and
+// to the flags by which a client finds its server: not to flags that say what
+// this one call is to do.
+func variables() kong.Option {
+	client := map[string]bool{"server": true, "key": true, "data": true}
+	return kong.PostBuild(func(k *kong.Kong) error {
+		var visit func(n *kong.Node, all bool)
+		visit = func(n *kong.Node, all bool) {
+			for _, f := range n.Flags {
+				if f.Name != "help" && f.Name != "print-config" && f.Name != "demo" && (all || client[f.Name]) {
+					f.Envs = []string{config.Variable(f.Name)}
+					f.Value.Tag.Envs = f.Envs
+				}
+			}
+			for _, c := range n.Children {
+				visit(c, all || n == k.Model.Node && c.Name == "serve")
+			}
+		}
+		visit(k.Model.Node, false)
+		return nil
+	})
+}
+
 func main() {
 	os.Exit(run(os.Args[1:], os.Stderr))
 }
@@ -58,7 +82,7 @@ func run(args []string, stderr *os.File) int {
 	parser, err := kong.New(&c,
 		kong.Name("eyrie"),
 		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb talks to a running one."),
-		kong.DefaultEnvars("EYRIE"),
+		variables(),
 		kong.Vars{"user": userName()},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)

@@ -21,7 +21,7 @@ type tailCmd struct {
 	Agent string   `help:"Only this agent."`
 	Type  []string `help:"Only these types of event."`
 	Query string   `short:"q" help:"Only what this query selects, as the UI's box takes it: tool:Bash status:error …"`
-	From  string   `default:"now" placeholder:"WHEN" help:"now, an offset, or how far back: -5m."`
+	From  string   `default:"now" placeholder:"WHEN" help:"now, an offset, or how far back: 5m."`
 	Count int      `short:"n" help:"End after so many events; 0 goes on."`
 	JSON  bool     `help:"Print each event as a line of JSON."`
 }
@@ -38,6 +38,9 @@ func (c *tailCmd) Run(ctx context.Context) error {
 		return err
 	}
 	t := &tail{c: c, key: key, url: u.String(), out: bufio.NewWriter(os.Stdout), from: c.From}
+	if d, err := time.ParseDuration(c.From); err == nil && d > 0 {
+		t.from = "-" + c.From
+	}
 	wait := 200 * time.Millisecond
 	for first := true; ; first = false {
 		got, err := t.stream(ctx)

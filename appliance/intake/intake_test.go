@@ -59,13 +59,14 @@ type rig struct {
 	links *fakeLinks
 	done  chan error
 	free  uint64 // what the disk says it has
+	later time.Duration
 	mu    sync.Mutex
 }
 
 func newRig(t *testing.T, fs vfs.FS) *rig {
 	t.Helper()
 	r := &rig{t: t, fs: fs, links: &fakeLinks{ring: ring.New(1<<22, 1<<18), changed: make(chan struct{}, 1)}, done: make(chan error, 1), free: 1 << 40}
-	r.in = New(nil, nil, Options{})
+	r.in = New(nil, nil, Options{Now: func() time.Time { r.mu.Lock(); defer r.mu.Unlock(); return time.Now().Add(r.later) }})
 	log, err := wal.Open(wal.Options{
 		FS: fs, Dir: "log", MemtableBytes: 1 << 20, Committed: r.in.Committed, Ready: r.in.Ready,
 		DiskFree: func(string) (uint64, error) { r.mu.Lock(); defer r.mu.Unlock(); return r.free, nil },
@@ -345,6 +346,13 @@ func TestSubmitOnce(t *testing.T) {
 		t.Errorf("other body: %v", err)
 	}
 	r.wantStored("x", "y")
+	r.mu.Lock()
+	r.later = onceLife
+	r.mu.Unlock()
+	next := sub(2, "z")
+	if err := r.in.Submit(context.Background(), next); err != nil || next.Replayed {
+		t.Errorf("a day later the name is free again: replayed %v, %v", next.Replayed, err)
+	}
 	plain := &Submission{Space: "main", Owner: "k1", Events: []Event{{Agent: "a", Class: uint8(wire.TypeMessage), Payload: payload("p")}}}
 	for range 2 {
 		plain.First, plain.Last = 0, 0
@@ -352,5 +360,5 @@ func TestSubmitOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	r.wantStored("x", "y", "p", "p")
+	r.wantStored("x", "y", "z", "p", "p")
 }

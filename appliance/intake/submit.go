@@ -107,8 +107,7 @@ func (in *Intake) submit(s *Submission) {
 		key.Owner = "once:" + s.Owner
 	}
 	p, wel, known := in.w.Producer(key)
-	if s.Once != "" && known && len(wel.Pos) > 0 {
-		in.repeat(s, wel.Pos)
+	if s.Once != "" && known && len(wel.Pos) > 0 && in.repeat(s, wel.Pos) {
 		return
 	}
 	if !known {
@@ -137,23 +136,27 @@ func (in *Intake) submit(s *Submission) {
 		seq++
 	}
 	if s.Once != "" {
-		in.w.Pos(p, appendOnce(nil, s))
+		in.w.Pos(p, appendOnce(nil, s, in.recv))
 	}
 	in.cur.done = append(in.cur.done, s)
 }
 
-// repeat answers a named submission that was made before.
-func (in *Intake) repeat(s *Submission, pos []byte) {
-	body, first, last, answer, ok := decodeOnce(pos)
+// repeat answers a named submission that was made before, and reports whether
+// it did: an answer older than onceLife is no longer one.
+func (in *Intake) repeat(s *Submission, pos []byte) bool {
+	o, ok := decodeOnce(pos)
 	switch {
 	case !ok:
 		s.finish(errors.New("the record of this Idempotency-Key cannot be read"))
-		return
-	case body != s.Body:
+		return true
+	case in.recv-o.at >= int64(onceLife):
+		return false
+	case o.body != s.Body:
 		s.finish(ErrMismatch)
-		return
+		return true
 	}
-	s.First, s.Last, s.Replayed, s.Answer = first, last, true, answer
+	s.First, s.Last, s.Replayed, s.Answer = o.first, o.last, true, o.answer
 	// The first one may still be under way: the answer waits for its commit.
 	in.cur.done = append(in.cur.done, s)
+	return true
 }
