@@ -166,7 +166,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // debug messages.
 type quiet struct{ l *slog.Logger }
 
-func (q quiet) Printf(format string, args ...any) { q.l.Debug("http", "format", format) }
+func (q quiet) Printf(format string, args ...any) {
+	q.l.Debug("http", "msg", fmt.Sprintf(format, args...))
+}
 
 // tagged is a connection with the tag of its listener.
 type tagged struct {

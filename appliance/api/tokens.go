@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 	"time"
 
 	"eyrie/appliance/access"
@@ -68,7 +69,9 @@ func (q *req) createToken() error {
 		return err
 	}
 	if err := q.record("token.create", t.ID); err != nil {
-		return err
+		// Nobody will ever see the key, and the log does not know of it.
+		_, undone := q.s.p.Keys.Revoke(t.ID)
+		return errors.Join(err, undone)
 	}
 	row := rowOf(t)
 	row.Key = key
