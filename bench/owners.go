@@ -14,7 +14,7 @@ import (
 const heapRate = 2048
 
 // owners maps part of the name of a function to who holds what it allocated.
-// The first that any frame of a stack contains decides.
+// The innermost frame of a stack that has one decides.
 var owners = []struct{ part, owner string }{
 	{"cockroachdb/pebble", "stores"},
 	{"eyrie/appliance/views", "views"},
@@ -80,9 +80,11 @@ func parseHeap(text string) (map[string]float64, error) {
 }
 
 func ownerOf(stack string) string {
-	for _, o := range owners {
-		if strings.Contains(stack, o.part) {
-			return o.owner
+	for frame := range strings.Lines(stack) {
+		for _, o := range owners {
+			if strings.Contains(frame, o.part) {
+				return o.owner
+			}
 		}
 	}
 	return "rest"

@@ -20,6 +20,11 @@ func TestParseHeap(t *testing.T) {
 0: 0 [5: 500] @ 0x5
 #	0x5	eyrie/engine.x+0x1	/x/x.go:1
 
+1: 2048000 [1: 2048000] @ 0x7
+#	0x7	runtime.growslice+0x1	/x/slice.go:1
+#	0x8	eyrie/wal.(*Writer).Fence+0x1	/x/writer.go:1
+#	0x9	eyrie/appliance/intake.(*Intake).hello+0x1	/x/link.go:1
+
 1: 4096000 [1: 4096000] @ 0x6
 #	0x6	main.main+0x1	/x/main.go:1
 
@@ -30,7 +35,7 @@ func TestParseHeap(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := 64 / (1 - math.Exp(-64.0/2048))
-	if len(got) != 3 || got["links"] != 8192000 || math.Abs(got["stores"]-small) > 1e-6 || got["rest"] != 4096000 {
+	if len(got) != 4 || got["log"] != 2048000 || got["links"] != 8192000 || math.Abs(got["stores"]-small) > 1e-6 || got["rest"] != 4096000 {
 		t.Errorf("%v", got)
 	}
 	if _, err := parseHeap("<html>"); err == nil {
