@@ -126,6 +126,8 @@ func dataError(dir string, err error) error {
 	switch {
 	case errors.Is(err, wal.ErrInUse):
 		return exit(exitData, "the data folder %s is in use by another eyrie; stop it, or serve another folder with --data", dir)
+	case errors.Is(err, wal.ErrNoRoom):
+		return exit(exitData, "the data folder %s: %v; make room and start again", dir, err)
 	case errors.As(err, &newer):
 		return exit(exitData, "the data folder %s: %v; use that release, or another folder with --data", dir, newer)
 	case errors.As(err, &lost):

@@ -1,6 +1,34 @@
 package wal
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
+
+// roomToRecover refuses to open a store whose recovery, which writes what was in
+// memory into tables, would run into a full disk: the store tries that for ever.
+func (l *Log) roomToRecover() error {
+	free, err := l.o.DiskFree(l.dir)
+	if err != nil {
+		return nil // a file system that cannot say has no such bound
+	}
+	var pending uint64
+	names, err := l.o.FS.List(l.o.FS.PathJoin(l.dir, storeName))
+	if err != nil {
+		return nil // there is no store yet
+	}
+	for _, n := range names {
+		if strings.HasSuffix(n, ".log") {
+			if st, err := l.o.FS.Stat(l.o.FS.PathJoin(l.dir, storeName, n)); err == nil {
+				pending += uint64(st.Size())
+			}
+		}
+	}
+	if least := min(pending, uint64(4*l.o.MemtableBytes)); free < least {
+		return fmt.Errorf("%w: %d bytes are free, up to %d are needed to recover", ErrNoRoom, free, least)
+	}
+	return nil
+}
 
 // checkDisk raises or takes away the wall. A disk that cannot be asked is taken
 // to have room: writing to it will tell.

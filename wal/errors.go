@@ -20,6 +20,9 @@ var (
 	ErrEpochLow = errors.New("the producer has been seen with a higher epoch")
 	// ErrDiskFull is what Writer.Wall wraps while there is too little room.
 	ErrDiskFull = errors.New("the disk is below its watermark")
+	// ErrNoRoom is returned by Open where the disk has less free than the store
+	// needs to recover.
+	ErrNoRoom = errors.New("the disk has too little room to open the log")
 	// ErrNotFound is returned by Read for an offset that is not in the log.
 	ErrNotFound = errors.New("no such offset in the log")
 )

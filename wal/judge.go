@@ -25,6 +25,9 @@ type judge struct {
 
 // settled judges a record whose number is below the producer's next.
 func (w *Writer) settled(pr *producer, r *Record) Verdict {
+	if r.Seq < pr.beyond {
+		return Duplicate
+	}
 	j := &w.judge
 	if pr.lastBase == w.cur.Base() {
 		if i := w.cur.Find(pr.num, r.Seq, -1); i >= 0 {
@@ -59,12 +62,15 @@ func compare(have, got *Record) Verdict {
 }
 
 // locate follows the producer's chain of blocks back to the one that holds seq.
+// Where the chain or its bound ends before, that is remembered, so that a client
+// that sends its past again and again costs one search and not one a number.
 func (w *Writer) locate(pr *producer, seq uint64) bool {
 	j := &w.judge
 	base := pr.lastBase
 	if base == w.cur.Base() {
 		base = pr.prevBase
 	}
+	lowest := pr.next
 	for hop := 0; hop < hopsMax && base != 0; hop++ {
 		blk, ranges := w.rangesAt(base)
 		prev := uint64(0)
@@ -72,7 +78,7 @@ func (w *Writer) locate(pr *producer, seq uint64) bool {
 			if g.Producer != pr.num {
 				continue
 			}
-			prev = g.Prev
+			prev, lowest = g.Prev, min(lowest, g.From)
 			if seq < g.From || seq > g.To {
 				continue
 			}
@@ -86,6 +92,9 @@ func (w *Writer) locate(pr *producer, seq uint64) bool {
 			return true
 		}
 		base = prev
+	}
+	if seq < lowest {
+		pr.beyond = max(pr.beyond, lowest)
 	}
 	return false
 }

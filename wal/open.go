@@ -107,6 +107,9 @@ func (l *Log) openStore() (mark, error) {
 	if err := checkStoreFormat(fs, store); err != nil {
 		return m, err
 	}
+	if err := l.roomToRecover(); err != nil {
+		return m, err
+	}
 	db, err := pebble.Open(store, l.storeOptions(lock))
 	if err != nil {
 		// Not wrapped: a file that is missing here is not the mark.

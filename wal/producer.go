@@ -26,6 +26,9 @@ type producer struct {
 	recv     int64 // of its last record
 	pos      []byte
 	dirty    bool // differs from the checkpoint
+	// beyond is the lowest number that a search back along the chain still
+	// reached; those below it count as the same without another search.
+	beyond uint64
 }
 
 // A producer's checkpoint value: id 16, epoch 8, next 8, last base 8, recv 8,

@@ -17,33 +17,76 @@ import (
 var eventBudget = wal.Budget{Bytes: 256 << 20, Time: 2 * time.Second}
 
 // events answers a page of the log. It may stop early, at its budget: then
-// `next` goes on from there and `partial` says so.
+// `next` goes on from there and `partial` says so. `total` counts every match
+// where only space or agent were asked for; else it is null, and with limit=0
+// it is counted within the budget.
 func (q *req) events() error {
 	wq, err := q.eventQuery()
 	if err != nil {
 		return err
 	}
-	if wq.Limit == 0 {
-		return q.json(map[string]any{"items": []any{}, "next": "", "total": q.s.p.Log.Next() - 1})
+	out := eventPage{Items: []json.RawMessage{}, Epoch: q.s.p.Log.Epoch()}
+	if q.countable() {
+		space, err := q.space()
+		if err != nil {
+			return err
+		}
+		n := q.s.p.Fleet.Events(space, q.arg("agent"))
+		out.Total = &n
 	}
 	none := wq.Agents != nil && len(wq.Agents) == 0
-	items := []json.RawMessage{}
-	next := ""
-	partial := false
-	if !none {
+	switch {
+	case wq.Limit == 0 && out.Total != nil:
+	case wq.Limit == 0:
+		n := uint64(0)
+		out.Total = &n
+		if !none {
+			match := wq.Match
+			wq.Match = func(r *wal.Record) bool {
+				if match == nil || match(r) {
+					n++
+				}
+				return false
+			}
+			_, at, err := q.s.p.Log.Find(q, wq)
+			if err != nil {
+				return err
+			}
+			out.Partial = at != 0
+		}
+	case !none:
 		recs, at, err := q.s.p.Log.Find(q, wq)
 		if err != nil {
 			return err
 		}
 		for i := range recs {
-			items = append(items, live.AppendEventJSON(nil, &recs[i], q.s.p.Log.Agent))
+			out.Items = append(out.Items, live.AppendEventJSON(nil, &recs[i], q.s.p.Log.Agent))
 		}
 		if at != 0 {
-			next = strconv.FormatUint(at, 10)
-			partial = len(recs) < wq.Limit
+			out.Next = strconv.FormatUint(at, 10)
+			out.Partial = len(recs) < wq.Limit
 		}
 	}
-	return q.json(map[string]any{"items": items, "next": next, "partial": partial, "total": q.s.p.Log.Next() - 1, "epoch": q.s.p.Log.Epoch()})
+	return q.json(out)
+}
+
+// eventPage is a page of the log.
+type eventPage struct {
+	Items   []json.RawMessage `json:"items"`
+	Next    string            `json:"next"`
+	Total   *uint64           `json:"total"`
+	Partial bool              `json:"partial"`
+	Epoch   uint32            `json:"epoch"`
+}
+
+// countable reports whether the fleet's counts answer how many events match.
+func (q *req) countable() bool {
+	for _, name := range []string{"type", "severity", "run", "from_ms", "to_ms", "offset", "system", "q"} {
+		if q.arg(name) != "" {
+			return false
+		}
+	}
+	return true
 }
 
 // eventQuery reads the parameters of a look-up in the log.
@@ -110,14 +153,7 @@ func (q *req) eventQuery() (w wal.Query, err error) {
 		least = s
 	}
 	if id := q.arg("agent"); id != "" {
-		w.Agents = []uint32{}
-		sp := space
-		if sp == "" {
-			sp = "main"
-		}
-		if n, ok := q.s.p.Log.AgentNum(sp, id); ok {
-			w.Agents = append(w.Agents, n)
-		}
+		w.Agents = q.s.p.Fleet.Numbered(space, id)
 	}
 	run := q.arg("run")
 	if run != "" {

@@ -21,7 +21,7 @@ type Config struct {
 	RingMiB  int      `name:"ring-mib" yaml:"ring-mib" default:"8" placeholder:"MIB" help:"Size of the ring between each loop and the log, in MiB (a power of two)."`
 	CacheMiB int      `name:"cache-mib" yaml:"cache-mib" default:"0" placeholder:"MIB" help:"Block cache of the two stores together, in MiB; 0 chooses by this host's memory."`
 	Memory   int      `name:"memory-mib" yaml:"memory-mib" default:"0" placeholder:"MIB" help:"Soft limit of the Go heap, in MiB; 0 chooses 80 % of this host's or container's memory."`
-	DiskMin  int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB."`
+	DiskMin  int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB; below 512 what the stores have yet to write may still fill the disk."`
 	Save     Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
 
 	IdleTimeout Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`

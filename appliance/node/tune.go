@@ -24,7 +24,7 @@ type tuning struct {
 // memtable is the size of a memtable of the views store: the larger, the fewer
 // and longer its runs, and the less it merges; four may exist at a time.
 func (t *tuning) memtable() uint64 {
-	return uint64(min(max(t.memoryBytes/64, 16<<20), 256<<20))
+	return uint64(min(max(t.memoryBytes/64, 16<<20), 128<<20))
 }
 
 // memoryShare of the host's or container's memory is the heap's soft limit.

@@ -1,0 +1,28 @@
+package fleet
+
+// Events returns how many events were stored of the agents of a space ("" =
+// all), or of one agent of it (id not empty).
+func (v *View) Events(space, id string) (n uint64) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for _, a := range v.agents {
+		if a != nil && (space == "" || a.space == space) && (id == "" || a.id == id) {
+			n += a.counts[cEvents]
+		}
+	}
+	return n
+}
+
+// Numbered returns the dense numbers of the agents with an id in a space ("" =
+// in any); never nil.
+func (v *View) Numbered(space, id string) []uint32 {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	nums := []uint32{}
+	for _, a := range v.agents {
+		if a != nil && a.id == id && (space == "" || a.space == space) {
+			nums = append(nums, a.num)
+		}
+	}
+	return nums
+}
