@@ -1,61 +1,94 @@
 package spans
 
-// filter tells hashes that are surely not in the store from those that may be:
-// layers of a Bloom filter in blocks of one cache line, each twice the former.
-// A wrong "may be" costs a read, never a wrong answer.
+// filter tells hashes that are surely not among the rows that left the open
+// ones from those that may be: layers of a Bloom filter in blocks of one cache
+// line, each twice the former. A wrong "may be" costs a read, never a wrong
+// answer. A layer also says in which saves its rows are.
 type filter struct {
-	layers [][]line
-	room   int // hashes the newest layer still takes
+	layers []layer
+}
+
+type layer struct {
+	lines []line
+	room  int    // hashes it still takes
+	first uint64 // first page of the save under way when it began
 }
 
 type line [8]uint64
 
 const (
-	filterFirst = 1 << 11 // lines of the first layer: 128 KiB
+	filterFirst = 1 << 12 // lines of the first layer: 256 KiB
 	filterMost  = 1 << 20 // lines of the largest: 64 MiB
 	perLine     = 40      // hashes a line takes for about 1 % wrong answers
 )
 
-func (f *filter) add(h uint64) {
-	if f.room == 0 {
-		n := filterFirst
-		if k := len(f.layers); k > 0 {
-			n = min(2*len(f.layers[k-1]), filterMost)
-			if len(f.layers[k-1]) == filterMost {
-				f.mark(h) // full: it goes on, with more wrong answers
-				return
-			}
-		}
-		f.layers = append(f.layers, make([]line, n))
-		f.room = n * perLine
+func newLayer(i int, first uint64) layer {
+	n := filterMost
+	if i < 8 {
+		n = filterFirst << i
 	}
-	f.room--
-	f.mark(h)
+	return layer{make([]line, n), n * perLine, first}
 }
 
-func (f *filter) mark(h uint64) {
-	top := f.layers[len(f.layers)-1]
-	l := &top[place(h, len(top))]
+// add notes a row that goes into the save whose first page that is.
+func (f *filter) add(h, page uint64) {
+	n := len(f.layers)
+	if n == 0 || f.layers[n-1].room <= 0 && len(f.layers[n-1].lines) < filterMost {
+		f.layers = append(f.layers, newLayer(n, page))
+		n++
+	}
+	// The largest goes on when it is full, with more wrong answers.
+	f.layers[n-1].mark(h)
+}
+
+// restore notes a row of the save whose first page that is, once layers are set.
+func (f *filter) restore(h, page uint64) {
+	i := len(f.layers) - 1
+	for i > 0 && f.layers[i].first > page {
+		i--
+	}
+	f.layers[i].mark(h)
+}
+
+func (l *layer) mark(h uint64) {
+	l.room--
+	p := &l.lines[place(h, len(l.lines))]
 	for i := range 6 {
 		b := bit(h, i)
-		l[b>>6] |= 1 << (b & 63)
+		p[b>>6] |= 1 << (b & 63)
 	}
+}
+
+func (l *layer) has(h uint64) bool {
+	p := &l.lines[place(h, len(l.lines))]
+	for i := range 6 {
+		b := bit(h, i)
+		if p[b>>6]&(1<<(b&63)) == 0 {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *filter) has(h uint64) bool {
-next:
 	for k := len(f.layers) - 1; k >= 0; k-- {
-		top := f.layers[k]
-		l := &top[place(h, len(top))]
-		for i := range 6 {
-			b := bit(h, i)
-			if l[b>>6]&(1<<(b&63)) == 0 {
-				continue next
-			}
+		if f.layers[k].has(h) {
+			return true
 		}
-		return true
 	}
 	return false
+}
+
+// each calls fn with the first pages of the first and the last save that may
+// hold h, the newest layer first, until it returns false.
+func (f *filter) each(h uint64, fn func(from, to uint64) bool) {
+	to := uint64(1<<64 - 1)
+	for k := len(f.layers) - 1; k >= 0; k-- {
+		if f.layers[k].has(h) && !fn(f.layers[k].first, to) {
+			return
+		}
+		to = f.layers[k].first
+	}
 }
 
 func place(h uint64, n int) uint64 { return (h * 0xff51afd7ed558ccd) >> 32 & uint64(n-1) }

@@ -1,6 +1,7 @@
 package spans
 
 import (
+	"errors"
 	"strconv"
 
 	"eyrie/engine/wire"
@@ -32,58 +33,55 @@ func (v *View) fold(r *block.Record, w *wire.View) {
 		}
 		id = strconv.AppendUint([]byte{'@'}, r.Offset, 10)
 	}
-	h := hashOf(seed, id)
+	home := hashOf(seed, id)
+	h := home
 	s := v.find(&h, space, id)
-	over := s != nil && s.status != stOpen
-	if s != nil && s.flags&flSpilled != 0 && !over {
-		s = v.own(s)
+	if s != nil && s.status != stOpen {
+		v.again(s, ph, r, seed, w)
+		return
 	}
-	switch {
-	case over && (ph == wire.PhaseEnd || ph == wire.PhaseWhole):
-		v.own(s).ends++
-	case over && ph == wire.PhaseStart && s.flags&flNoStart != 0:
-		v.late(s, r, seed, w)
-	case over:
-	case ph == wire.PhaseStart:
-		if s == nil {
-			s = v.begin(r, h, space, id, ph, w)
-		} else if s.flags&flNoStart == 0 {
+	if ph == wire.PhaseStart && s != nil {
+		if s.flags&flNoStart == 0 {
 			return
-		} else {
-			s.flags &^= flNoStart
-			s.began = startOf(r, w)
 		}
-		v.fill(s, r, seed, w)
+		s.flags &^= flNoStart
+		s.began = startOf(r, w)
+	}
+	if s == nil {
+		s = v.begin(r, h, space, id, ph, w)
+		if h != home {
+			s.flags |= flMoved
+		}
+	}
+	v.fill(s, r, seed, w)
+	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 		v.touch(s)
-	case ph == wire.PhaseUpdate:
-		if s == nil {
-			s = v.begin(r, h, space, id, ph, w)
-		}
-		v.fill(s, r, seed, w)
-		v.touch(s)
-	default:
-		if s == nil {
-			s = v.begin(r, h, space, id, ph, w)
-		}
-		v.fill(s, r, seed, w)
+	} else {
 		v.finish(s, r, w)
 	}
 }
 
-// find returns the row of a span wherever it is; h moves on where two spans
-// share a hash. Rows that come from the store are in fresh from then on only
-// when the caller changes them (own).
+// again takes an event of a span that is over. s is a copy.
+func (v *View) again(s *span, ph wire.Phase, r *block.Record, seed uint64, w *wire.View) {
+	switch {
+	case ph == wire.PhaseEnd || ph == wire.PhaseWhole:
+		s.ends++
+		v.put(s)
+	case ph == wire.PhaseStart && s.flags&flNoStart != 0:
+		v.late(s, r, seed, w)
+		v.put(s)
+	}
+}
+
+// find returns the row of a span wherever it is: the open one itself, a copy
+// of any other, which put takes back; h moves on where two spans share a hash.
 func (v *View) find(h *uint64, space string, id []byte) *span {
 	for ; ; *h++ {
 		s := v.open[*h]
-		if s == nil {
-			s = v.fresh.by[*h]
-		}
-		if s == nil {
-			s = v.saving.by[*h]
-		}
 		if s == nil && v.filter.has(*h) {
-			s = v.stored(*h)
+			var err error
+			s, err = v.left(*h, v)
+			v.err = errors.Join(v.err, err)
 		}
 		if s == nil || s.id == string(id) && s.space == space {
 			return s
@@ -119,7 +117,7 @@ func (v *View) begin(r *block.Record, h uint64, space string, id []byte, ph wire
 		s.flags |= flNoStart
 	}
 	v.rows++
-	v.countsOf(s.agent).n[s.typ][stOpen]++
+	v.countsOf(s.agent)[s.typ][stOpen]++
 	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 		v.open[h] = s
 		v.queue = append(v.queue, opened{h, s.off})
@@ -152,11 +150,15 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 	if b := w.Str(wire.FMsg); len(b) > 0 {
 		s.msg = clip(b)
 	}
+	var parent *span
+	child := false
 	if s.up == 0 {
 		if b := w.Str(wire.FParent); len(b) > 0 {
-			s.parent, s.up = v.intern(b), hashOf(seed, b)
-			if p := v.open[s.up]; p == nil || p.agent != s.agent || s.start < p.start-skewNs {
-				s.flags |= flApart
+			s.up, child = hashOf(seed, b), true
+			if parent = v.open[s.up]; parent != nil && parent.id == string(b) {
+				s.parent = parent.id
+			} else {
+				s.parent, parent = v.intern(b), nil
 			}
 		}
 	}
@@ -178,9 +180,12 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 			b = []byte(s.id)
 		}
 		if len(b) > 0 {
-			s.runID, s.run = v.intern(b), hashOf(seed, b)
-			t = v.join(s)
+			s.run = hashOf(seed, b)
+			t = v.join(s, b)
 		}
+	}
+	if child && !(parent != nil && s.start >= parent.start-skewNs && (parent.agent == s.agent || parent.run == s.run && s.run != 0)) {
+		s.flags |= flApart
 	}
 	if u, ok := w.Usage(); ok {
 		if t == nil {
@@ -195,11 +200,8 @@ func (v *View) used(s *span, t *tally, u *wire.Usage) {
 	if n.cost == 0 {
 		n.cost = u.CostClaimedNanoUSD
 	}
-	old := usage{}
-	if s.usage != nil {
-		old = *s.usage
-	}
-	s.usage = &n
+	old := s.usage
+	s.usage, s.used = n, true
 	if t == nil {
 		return
 	}
@@ -251,8 +253,8 @@ func (v *View) finish(s *span, r *block.Record, w *wire.View) {
 	s.end = max(s.end, s.began)
 	s.endOff, s.ends, s.status = r.Offset, 1, st
 	c := v.countsOf(s.agent)
-	c.n[s.typ][stOpen]--
-	c.n[s.typ][st]++
+	c[s.typ][stOpen]--
+	c[s.typ][st]++
 	if st == uint8(wire.StatusError) || st == uint8(wire.StatusTimeout) {
 		if t := v.tally(s.run); t != nil {
 			t.errors++
@@ -260,48 +262,43 @@ func (v *View) finish(s *span, r *block.Record, w *wire.View) {
 	}
 	if s.flags&flSpilled != 0 {
 		v.spilled--
+	} else if v.open[s.hash] == s {
+		delete(v.open, s.hash)
+		v.slots[openSlot(s.hash)] = true
 	}
-	delete(v.open, s.hash)
-	if v.fresh.by[s.hash] != s {
-		v.filter.add(s.hash)
-		v.put(s)
-	}
+	v.put(s)
 }
 
-// put adds a row that is not open to the next Save.
+// put hands a row that is not among the open ones to the next Save, and takes
+// its memory back.
 func (v *View) put(s *span) {
-	v.fresh.list = append(v.fresh.list, s)
-	v.fresh.by[s.hash] = s
-}
-
-// own returns a row that is not in the set of open ones for a change, and puts
-// it into the next Save.
-func (v *View) own(s *span) *span {
-	if v.fresh.by[s.hash] == s {
-		return s
+	v.enc.record(s)
+	if v.fresh.add(s, v.enc.b) {
+		v.filter.add(s.hash, v.pages)
 	}
-	c := *s // the batch under way keeps its own
-	c.flags |= flStored
-	v.put(&c)
-	return &c
+	if s.flags&flOlder != 0 {
+		v.fresh.replace(s.off)
+	}
+	if len(v.free) < 1<<14 {
+		v.free = append(v.free, s)
+	}
 }
 
 // late fills in what a start says that came after the end; what the end said stays.
 func (v *View) late(s *span, r *block.Record, seed uint64, w *wire.View) {
-	c := v.own(s)
-	before := *c
-	v.fill(c, r, seed, w)
-	c.flags &^= flNoStart
-	c.began, c.startOff = min(startOf(r, w), c.end), r.Offset
+	before := *s
+	v.fill(s, r, seed, w)
+	s.flags &^= flNoStart
+	s.began, s.startOff = min(startOf(r, w), s.end), r.Offset
 	if before.msg != "" {
-		c.msg = before.msg
+		s.msg = before.msg
 	}
-	c.errCode, c.errMsg = before.errCode, before.errMsg
-	if before.usage != nil && c.usage != before.usage {
-		if t := v.tally(c.run); t != nil {
-			v.unuse(t, c.usage, before.usage)
+	s.errCode, s.errMsg = before.errCode, before.errMsg
+	if before.used {
+		if t := v.tally(s.run); t != nil {
+			v.unuse(t, &s.usage, &before.usage)
 		}
-		c.usage = before.usage
+		s.usage = before.usage
 	}
 }
 
@@ -313,10 +310,12 @@ func (v *View) unuse(t *tally, now, back *usage) {
 	t.usage.cost += back.cost - now.cost
 }
 
+// touch notes that an open row has changed.
 func (v *View) touch(s *span) {
-	if s.flags&(flDirty|flSpilled) == 0 {
-		s.flags |= flDirty
-		v.dirty = append(v.dirty, s.hash)
+	if s.flags&flSpilled != 0 {
+		v.put(s)
+	} else {
+		v.slots[openSlot(s.hash)] = true
 	}
 }
 
@@ -327,7 +326,7 @@ func (v *View) spill() {
 		v.queue = v.queue[1:]
 		if s := v.open[o.hash]; s != nil && s.off == o.off {
 			delete(v.open, o.hash)
-			v.filter.add(s.hash)
+			v.slots[openSlot(o.hash)] = true
 			s.flags |= flSpilled
 			v.spilled++
 			v.put(s)

@@ -285,9 +285,12 @@ func TestSaveLoadResetProperty(t *testing.T) {
 		part := fresh()
 		for _, b := range blocks {
 			part.Apply(b, 0, parse(b))
-			switch rapid.IntRange(0, 3).Draw(t, "then") {
+			switch rapid.IntRange(0, 4).Draw(t, "then") {
 			case 0:
 				save(t, part, db)
+			case 4:
+				save(t, part, db)
+				part.Saved()
 			case 1:
 				save(t, part, db)
 				part = fresh()

@@ -2,13 +2,10 @@ package spans
 
 import (
 	"context"
-	"encoding/binary"
 	"strings"
 
 	"eyrie/appliance/query"
 	"eyrie/engine/wire"
-
-	"github.com/cockroachdb/pebble/v2"
 )
 
 func ms(ns int64) float64 { return float64(ns/1e3) / 1e3 }
@@ -40,7 +37,7 @@ func (v *View) row(s *span) Span {
 	if s.errCode != "" || s.errMsg != "" {
 		r.Error = &Error{s.errCode, s.errMsg}
 	}
-	if s.usage != nil {
+	if s.used {
 		u := s.usage.row()
 		r.Usage = &u
 	}
@@ -60,15 +57,9 @@ func (u *usage) row() Usage {
 func (v *View) peek(h uint64, id string) (*span, error) {
 	for ; ; h++ {
 		s := v.open[h]
-		if s == nil {
-			s = v.fresh.by[h]
-		}
-		if s == nil {
-			s = v.saving.by[h]
-		}
 		if s == nil && v.filter.has(h) {
 			var err error
-			if s, err = v.peekStored(h); err != nil {
+			if s, err = v.left(h, nil); err != nil {
 				return nil, err
 			}
 		}
@@ -76,23 +67,6 @@ func (v *View) peek(h uint64, id string) (*span, error) {
 			return s, nil
 		}
 	}
-}
-
-func (v *View) peekStored(h uint64) (*span, error) {
-	if v.blind {
-		return nil, nil
-	}
-	lo := hashed(nil, kID, h)
-	it, err := v.store.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: after(lo)})
-	if err != nil {
-		return nil, err
-	}
-	defer it.Close()
-	if !it.First() {
-		return nil, it.Error()
-	}
-	k := key{off: binary.BigEndian.Uint64(it.Key()[10:]), start: int64(binary.BigEndian.Uint64(it.Value()) ^ 1<<63)}
-	return v.readRow(v.store, k, nil)
 }
 
 // peekTally finds a run's totals; nil = none. The caller holds a lock.
@@ -184,7 +158,7 @@ type Stats struct {
 func (v *View) Stats() Stats {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return Stats{v.rows, len(v.open) + v.spilled, len(v.runs), len(v.fresh.list), v.offset}
+	return Stats{v.rows, len(v.open) + v.spilled, len(v.runs), len(v.fresh.rows), v.offset}
 }
 
 // matched shows a span to a query.
@@ -249,7 +223,7 @@ func (m *matched) Field(name string) query.Value {
 	case "ends":
 		return query.N(float64(s.ends))
 	case "model", "cost", "tokens":
-		if s.usage != nil {
+		if s.used {
 			return s.usage.field(name)
 		}
 	}

@@ -2,39 +2,55 @@ package spans
 
 import "encoding/binary"
 
-// Keys in the views store. start is ns + 2^63 big-endian, off big-endian.
+// Keys in the views store; numbers big-endian, integers within values as
+// varints. Rows of one save lie in pages in order of their start; what finds
+// them are packs of entries, one for each group and stretch of time in a save:
 //
-//	's' 0x01 start off               row (rowcode.go)
-//	's' 0x02 hash off                start         look-up by (space, span)
-//	's' 0x03 agent(4) start off      marks         by agent
-//	's' 0x04 type start off          marks         runs, tasks and asks by type
-//	's' 0x05 hash off                row           snapshot of the open spans in memory
-//	's' 0x06 parent hash start off   marks         children whose parent is another agent's, was not open, or began later
-//	's' 0x07 run hash start off      marks         spans of a run by agents other than its owner
-//	's' 0x08 run hash                tally
-//	's' 0x09 agent(4)                counts
-//	's' 0x0a                         offset folded, rows ever
-//	's' 0x0b start off               marks         open rows that left memory
+//	's' 0x01 bucket page              pack   all rows
+//	's' 0x02 hash>>48 (2) page        ids    look-up by (space, span)
+//	's' 0x03 agent(4) bucket page     pack   by agent
+//	's' 0x04 type bucket page         pack   runs, tasks and asks by type
+//	's' 0x05 hash>>52 (2)             rows   snapshot of the open spans in memory
+//	's' 0x06 parent hash bucket page  pack   children that neither the parent's agent nor its run leads to
+//	's' 0x07 run hash bucket page     pack   spans of a run by agents other than its owner
+//	's' 0x08 run hash                 tally
+//	's' 0x09 agent>>6 (4)             counts of 64 agents
+//	's' 0x0a                          offset folded, rows ever, next page, layers of the filter
+//	's' 0x0b bucket off               pack   an open row that left memory
+//	's' 0x0c page                     rows   a page
 //
-// marks: type, status, low 32 bits of the hashes of run and parent, agent (4).
-// An ended span writes three keys; one across agents one or two more.
+// bucket is start + 2^63 ns without its low bits (shift); page is the page of
+// the first entry, of ids the first page of the save. Pages are numbered
+// through, so a higher page is newer: of several versions of a row the one of
+// the highest page counts.
 const (
-	prefix    = 's'
-	kRow      = 0x01
-	kID       = 0x02
-	kAgent    = 0x03
-	kType     = 0x04
-	kOpen     = 0x05
-	kParent   = 0x06
-	kRun      = 0x07
-	kTally    = 0x08
-	kCounts   = 0x09
-	kHead     = 0x0a
-	kSpilled  = 0x0b
-	tailLen   = 16
-	marksLen  = 14
-	keyMaxLen = 2 + 8 + tailLen
+	prefix   = 's'
+	kTime    = 0x01
+	kID      = 0x02
+	kAgent   = 0x03
+	kType    = 0x04
+	kOpen    = 0x05
+	kParent  = 0x06
+	kRun     = 0x07
+	kTally   = 0x08
+	kCounts  = 0x09
+	kHead    = 0x0a
+	kSpilled = 0x0b
+	kPage    = 0x0c
+	tailLen  = 16
 )
+
+// shift is how many low bits of ns a bucket of that kind of pack spans: a
+// reader sorts the entries of one bucket at a time.
+func shift(kind byte) uint {
+	switch kind {
+	case kTime, kType, kSpilled:
+		return 30 // 1.07 s
+	}
+	return 34 // 17 s
+}
+
+func bucketOf(kind byte, start int64) uint64 { return (uint64(start) ^ 1<<63) >> shift(kind) }
 
 func appendStart(dst []byte, ns int64) []byte {
 	return binary.BigEndian.AppendUint64(dst, uint64(ns)^1<<63)
@@ -44,10 +60,19 @@ func (k key) append(dst []byte) []byte {
 	return binary.BigEndian.AppendUint64(appendStart(dst, k.start), k.off)
 }
 
-// keyOf reads the tail of an index key.
+// keyOf reads what append wrote.
 func keyOf(b []byte) key {
-	b = b[len(b)-tailLen:]
 	return key{int64(binary.BigEndian.Uint64(b) ^ 1<<63), binary.BigEndian.Uint64(b[8:])}
+}
+
+// tailOf reads bucket and page off the end of a pack's key.
+func tailOf(b []byte) (bucket, page uint64) {
+	b = b[len(b)-tailLen:]
+	return binary.BigEndian.Uint64(b), binary.BigEndian.Uint64(b[8:])
+}
+
+func appendTail(dst []byte, bucket, page uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(dst, bucket), page)
 }
 
 func prefixed(dst []byte, kind byte) []byte { return append(dst, prefix, kind) }
@@ -60,6 +85,10 @@ func numbered(dst []byte, kind byte, n uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, prefix, kind), n)
 }
 
+func short(dst []byte, kind byte, n uint16) []byte {
+	return binary.BigEndian.AppendUint16(append(dst, prefix, kind), n)
+}
+
 // after returns the first key behind all that begin with b.
 func after(b []byte) []byte {
 	out := append([]byte(nil), b...)
@@ -70,29 +99,4 @@ func after(b []byte) []byte {
 		}
 	}
 	return nil
-}
-
-// marks is what an index entry says of its row, so that filters need not read it.
-type marks struct {
-	typ, status uint8
-	run, up     uint32
-	agent       uint32
-}
-
-func (s *span) marks() marks {
-	return marks{s.typ, s.status, uint32(s.run), uint32(s.up), s.agent}
-}
-
-func (m marks) append(dst []byte) []byte {
-	dst = append(dst, m.typ, m.status)
-	dst = binary.BigEndian.AppendUint32(dst, m.run)
-	dst = binary.BigEndian.AppendUint32(dst, m.up)
-	return binary.BigEndian.AppendUint32(dst, m.agent)
-}
-
-func readMarks(b []byte) (m marks, ok bool) {
-	if len(b) < marksLen {
-		return m, false
-	}
-	return marks{b[0], b[1], binary.BigEndian.Uint32(b[2:]), binary.BigEndian.Uint32(b[6:]), binary.BigEndian.Uint32(b[10:])}, true
 }

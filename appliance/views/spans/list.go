@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -223,7 +224,8 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 			return nil, total, "", nil
 		}
 	}
-	mem, n, shadow := p.memory()
+	open, n := p.open()
+	gens := p.freeze()
 	its, err := p.iterators(counted)
 	v.mu.RUnlock()
 	defer func() {
@@ -234,10 +236,14 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 	if err != nil {
 		return nil, 0, "", err
 	}
-	if !counted {
-		total = uint64(n)
+	mem, m, err := p.memory(ctx, open, gens)
+	if err != nil {
+		return nil, 0, "", err
 	}
-	page, more, err := p.merge(ctx, its, mem, shadow, &total, counted)
+	if !counted {
+		total = uint64(n + m)
+	}
+	page, more, err := p.merge(ctx, its, mem, gens, &total, counted)
 	if err != nil {
 		return nil, 0, "", err
 	}
@@ -250,11 +256,11 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 // total adds up the counters.
 func (p *plan) total() (n uint64) {
 	add := func(c *counts) {
-		for t := range c.n {
+		for t := range c {
 			if p.types>>t&1 == 0 {
 				continue
 			}
-			for st, x := range c.n[t] {
+			for st, x := range c[t] {
 				if p.statuses>>st&1 == 1 {
 					n += uint64(x)
 				}
@@ -284,36 +290,20 @@ func (p *plan) total() (n uint64) {
 	return n
 }
 
-// memory matches the rows in memory: copies of those that the page may need,
-// the number of all, and the offsets of rows that the store's version of must
-// not be shown for.
-func (p *plan) memory() (rows []*span, n int, shadow map[uint64]struct{}) {
+// open matches the open spans in memory: copies of those that the page may
+// need, and the number of all.
+func (p *plan) open() (rows []*span, n int) {
+	if p.statuses>>stOpen&1 == 0 {
+		return nil, 0
+	}
 	var hits []*span
-	shadow = map[uint64]struct{}{}
-	take := func(s *span) {
+	for _, s := range p.v.open {
 		if !p.fixed(s) || !p.match(s) {
-			return
+			continue
 		}
 		n++
 		if p.behind(s.key) {
 			hits = append(hits, s)
-		}
-	}
-	for _, s := range p.v.open {
-		take(s)
-	}
-	for _, s := range p.v.fresh.list {
-		if s.flags&flStored != 0 && p.fixed(s) {
-			shadow[s.off] = struct{}{}
-		}
-		take(s)
-	}
-	for _, s := range p.v.saving.list {
-		if p.fixed(s) {
-			shadow[s.off] = struct{}{}
-		}
-		if p.v.fresh.by[s.hash] == nil {
-			take(s)
 		}
 	}
 	slices.SortFunc(hits, func(a, b *span) int { return p.compare(a.key, b.key) })
@@ -321,84 +311,143 @@ func (p *plan) memory() (rows []*span, n int, shadow map[uint64]struct{}) {
 		c := *s
 		rows = append(rows, &c)
 	}
-	return rows, n, shadow
+	return rows, n
 }
 
-// stream reads one index, or the rows themselves, in the order asked for.
-type stream struct {
-	it   *pebble.Iterator
-	rows bool
-	asc  bool
-	k    key
-	ok   bool
-}
-
-func (s *stream) close() { s.it.Close() }
-
-func (s *stream) set(ok bool) {
-	if s.ok = ok; ok {
-		s.k = keyOf(s.it.Key())
+// freeze returns the generations as they are now, the newest first.
+func (p *plan) freeze() (out []frozen) {
+	for _, g := range [...]*generation{p.v.fresh, p.v.saving} {
+		if g != nil {
+			out = append(out, frozen{g.rows, g.arena, maps.Clone(g.dead), maps.Clone(g.over)})
+		}
 	}
+	return out
 }
 
-func (s *stream) first() {
-	if s.asc {
-		s.set(s.it.First())
-	} else {
-		s.set(s.it.Last())
+// hidden tells whether a newer generation than those from age on has a version
+// of the row at off.
+func hidden(gens []frozen, age int, off uint64) bool {
+	for i := range age {
+		if _, ok := gens[i].over[off]; ok {
+			return true
+		}
 	}
+	return false
 }
 
-func (s *stream) next() {
-	if s.asc {
-		s.set(s.it.Next())
-	} else {
-		s.set(s.it.Prev())
+// memory matches the rows that await a save, without a lock, and puts those
+// that the page may need among the open ones.
+func (p *plan) memory(ctx context.Context, open []*span, gens []frozen) (rows []*span, n int, err error) {
+	type hit struct {
+		key
+		rec []byte
 	}
+	var hits []hit
+	exact := p.exact()
+	for age := range gens {
+		g := &gens[age]
+		for i := range g.rows {
+			if i&4095 == 4095 && ctx.Err() != nil {
+				return nil, 0, ctx.Err()
+			}
+			e := &g.rows[i]
+			if !p.may(e.marks()) || e.key.less(p.lo) || !e.key.less(p.hi) {
+				continue
+			}
+			if _, dead := g.dead[uint32(i)]; dead || hidden(gens, age, e.off) {
+				continue
+			}
+			rec := g.bytes(e)
+			if !exact {
+				s, err := p.v.decodeRecord(rec, 0, nil)
+				if err != nil {
+					return nil, 0, err
+				}
+				if !p.match(s) {
+					continue
+				}
+			}
+			n++
+			if p.behind(e.key) {
+				hits = append(hits, hit{e.key, rec})
+			}
+		}
+	}
+	slices.SortFunc(hits, func(a, b hit) int { return p.compare(a.key, b.key) })
+	rows = open
+	for _, h := range hits[:min(len(hits), p.q.Limit+1)] {
+		s, err := p.v.decodeRecord(h.rec, 0, nil)
+		if err != nil {
+			return nil, 0, err
+		}
+		rows = append(rows, s)
+	}
+	slices.SortFunc(rows, func(a, b *span) int { return p.compare(a.key, b.key) })
+	return rows, n, nil
 }
 
-// source is a prefix of the store with the range of keys to read there.
+// source is a group of packs with the range of keys to read there.
 type source struct {
+	kind   byte
+	group  uint64
 	prefix []byte
 	lo, hi key
 }
 
 // sources names what holds every match in the store.
-func (p *plan) sources() (out []source, rows bool, err error) {
-	all := func(b []byte) source { return source{b, p.lo, p.hi} }
+func (p *plan) sources() (out []source, err error) {
+	all := func(kind byte, group uint64, prefix []byte) source { return source{kind, group, prefix, p.lo, p.hi} }
+	agent := func(a uint32) source { return all(kAgent, uint64(a), numbered(nil, kAgent, a)) }
+	run := func(h uint64) source { return all(kRun, h, hashed(nil, kRun, h)) }
 	switch {
 	case p.ups != nil:
 		for _, h := range p.ups {
-			out = append(out, all(hashed(nil, kParent, h)))
+			out = append(out, all(kParent, h, hashed(nil, kParent, h)))
 			parent, err := p.v.peek(h, p.q.Parent)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			if parent != nil && (p.agents == nil || slices.Contains(p.agents, parent.agent)) {
-				s := all(numbered(nil, kAgent, parent.agent))
+			if parent == nil {
+				continue
+			}
+			more := []source{agent(parent.agent)}
+			t, err := p.v.peekTally(parent.run)
+			if err != nil {
+				return nil, err
+			}
+			if t != nil && parent.run != 0 {
+				more = append(more, run(parent.run))
+				if t.owner != parent.agent {
+					more = append(more, agent(t.owner))
+				}
+			}
+			for _, s := range more {
+				if s.kind == kAgent && p.agents != nil && !slices.Contains(p.agents, uint32(s.group)) {
+					continue
+				}
 				if from := (key{start: parent.start - skewNs}); s.lo.less(from) {
 					s.lo = from
 				}
 				out = append(out, s)
 			}
 		}
-		return out, false, nil
+		return out, nil
 	case p.agents != nil:
 		for _, a := range p.agents {
-			out = append(out, all(numbered(nil, kAgent, a)))
+			out = append(out, agent(a))
 		}
-		return out, false, nil
+		return out, nil
 	case p.runs != nil:
 		for _, h := range p.runs {
-			out = append(out, all(hashed(nil, kRun, h)))
+			out = append(out, run(h))
 			t, err := p.v.peekTally(h)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
 			if t == nil {
 				continue
 			}
-			s := all(numbered(nil, kAgent, t.owner))
+			s := agent(t.owner)
 			if from := (key{start: t.first}); s.lo.less(from) {
 				s.lo = from
 			}
@@ -407,18 +456,18 @@ func (p *plan) sources() (out []source, rows bool, err error) {
 			}
 			out = append(out, s)
 		}
-		return out, false, nil
+		return out, nil
 	case p.statuses == 1<<stOpen:
-		return []source{all(prefixed(nil, kSpilled))}, false, nil
+		return []source{all(kSpilled, 0, prefixed(nil, kSpilled))}, nil
 	case p.types&^rareTypes == 0:
 		for t := range uint8(typeMax) {
 			if p.types>>t&1 == 1 {
-				out = append(out, all(append(prefixed(nil, kType), t)))
+				out = append(out, all(kType, uint64(t), append(prefixed(nil, kType), t)))
 			}
 		}
-		return out, false, nil
+		return out, nil
 	}
-	return []source{all(prefixed(nil, kRow))}, true, nil
+	return []source{all(kTime, 0, prefixed(nil, kTime))}, nil
 }
 
 const rareTypes = 1<<wire.TypeRun | 1<<wire.TypeTask | 1<<wire.TypeAsk
@@ -428,7 +477,7 @@ func (p *plan) iterators(counted bool) (its []*stream, err error) {
 	if p.v.blind {
 		return nil, nil
 	}
-	sources, rows, err := p.sources()
+	sources, err := p.sources()
 	if err != nil {
 		return nil, err
 	}
@@ -443,21 +492,23 @@ func (p *plan) iterators(counted bool) (its []*stream, err error) {
 		if !src.lo.less(src.hi) {
 			continue
 		}
-		it, err := p.v.store.NewIter(&pebble.IterOptions{LowerBound: src.lo.append(slices.Clone(src.prefix)), UpperBound: src.hi.append(slices.Clone(src.prefix))})
+		s, err := p.v.openStream(src, p.q.Asc)
 		if err != nil {
 			return its, err
 		}
-		s := &stream{it: it, rows: rows, asc: p.q.Asc}
-		s.first()
 		its = append(its, s)
+		if err := s.next(); err != nil {
+			return its, err
+		}
 	}
 	return its, nil
 }
 
 // merge walks memory and store in order. It stops when the page is full and
 // the total is known.
-func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, shadow map[uint64]struct{}, total *uint64, counted bool) (page []*span, more bool, err error) {
+func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, gens []frozen, total *uint64, counted bool) (page []*span, more bool, err error) {
 	last, any := key{}, false
+	rows := &reading{v: p.v}
 	put := func(s *span) {
 		if len(page) < p.q.Limit {
 			page = append(page, s)
@@ -474,29 +525,23 @@ func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, shadow map
 		}
 		var best *stream
 		for _, s := range its {
-			if s.ok && (best == nil || p.compare(s.k, best.k) < 0) {
+			if s.ok && (best == nil || p.compare(s.cur.key, best.cur.key) < 0) {
 				best = s
 			}
 		}
 		if best == nil {
-			for _, s := range its {
-				if err := s.it.Error(); err != nil {
-					return nil, false, err
-				}
-			}
 			for _, s := range mem {
 				put(s)
 			}
 			return page, more, nil
 		}
-		for len(mem) > 0 && p.compare(mem[0].key, best.k) < 0 {
+		for len(mem) > 0 && p.compare(mem[0].key, best.cur.key) < 0 {
 			put(mem[0])
 			mem = mem[1:]
 		}
-		k := best.k
-		_, hidden := shadow[k.off]
-		if !hidden && !(any && k == last) {
-			s, hit, err := p.take(best, counted || len(page) < p.q.Limit && p.behind(k))
+		k := best.cur.key
+		if !(any && k == last) && !hidden(gens, len(gens), k.off) {
+			s, hit, err := p.take(rows, &best.cur, counted || len(page) < p.q.Limit && p.behind(k))
 			if err != nil {
 				return nil, false, err
 			}
@@ -510,37 +555,24 @@ func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, shadow map
 				}
 			}
 		}
-		best.next()
+		if err := best.next(); err != nil {
+			return nil, false, err
+		}
 	}
 }
 
-// take decides on the entry a stream stands at; the row is read only where the
-// page wants it or the index cannot tell.
-func (p *plan) take(s *stream, want bool) (*span, bool, error) {
-	val, err := s.it.ValueAndErr()
-	if err != nil {
-		return nil, false, err
-	}
-	if s.rows {
-		row, err := p.v.decode(s.k, val, nil)
-		if err != nil {
-			return nil, false, err
-		}
-		return row, p.match(row), nil
-	}
-	m, ok := readMarks(val)
-	if !ok {
-		return nil, false, errRow
-	}
-	if !p.may(m) {
+// take decides on an entry; the row is read only where the page wants it or
+// the entry cannot tell.
+func (p *plan) take(rows *reading, it *item, want bool) (*span, bool, error) {
+	if !p.may(it.marks) {
 		return nil, false, nil
 	}
 	if !want && p.exact() {
 		return nil, true, nil
 	}
-	row, err := p.v.readRow(p.v.store, s.k, nil)
+	row, err := rows.row(it.page, it.off, nil)
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil
+		return nil, false, nil // a Reset has been saved meanwhile
 	}
 	if err != nil {
 		return nil, false, err

@@ -5,9 +5,9 @@ import (
 	"errors"
 )
 
-// A row's value: one byte of format, then varints and texts in the order of
-// code. The space is the agent's; the hash comes from ids. One function is both
-// encoder and decoder.
+// A row: one byte of format, then varints and texts in the order of code. The
+// space is the agent's; hashes come from ids. One function is both encoder and
+// decoder.
 const format = 1
 
 var errRow = errors.New("spans: a stored row does not decode")
@@ -110,7 +110,8 @@ const (
 	opGuest
 	opUsage
 	opError
-	opRare // attempt, severity, ts_from, ends, late start
+	opRare  // attempt, severity, ts_from, ends, late start
+	opMoved // the hash is not the one of space and id
 )
 
 func (c *coder) row(s *span) {
@@ -128,7 +129,9 @@ func (c *coder) row(s *span) {
 	c.byte(&s.typ)
 	c.byte(&s.status)
 	c.u32(&s.agent)
-	c.fixed(&s.hash)
+	if op&opMoved != 0 {
+		c.fixed(&s.hash)
+	}
 	dur, late, end := s.end-s.began, s.began-s.start, s.endOff-s.off
 	c.int(&late)
 	c.int(&dur)
@@ -149,10 +152,8 @@ func (c *coder) row(s *span) {
 		c.text(&s.errMsg)
 	}
 	if op&opUsage != 0 {
-		if s.usage == nil {
-			s.usage = &usage{}
-		}
-		c.usage(s.usage)
+		s.used = true
+		c.usage(&s.usage)
 	}
 	if op&opRare != 0 {
 		c.i32(&s.attempt)
@@ -169,26 +170,35 @@ func (c *coder) row(s *span) {
 }
 
 func (s *span) options() (op uint8) {
-	for _, x := range [...]struct {
-		on  bool
-		bit uint8
-	}{
-		{s.flags&flNoStart != 0, opNoStart}, {s.flags&flSpilled != 0, opSpilled}, {s.flags&flApart != 0, opApart},
-		{s.flags&flGuest != 0, opGuest}, {s.usage != nil, opUsage}, {s.errCode != "" || s.errMsg != "", opError},
-		{s.attempt != 0 || s.severity != 0 || s.tsFrom != 0 || s.ends > 1 || s.startOff != 0, opRare},
-	} {
-		if x.on {
-			op |= x.bit
-		}
+	if s.flags&flNoStart != 0 {
+		op |= opNoStart
+	}
+	if s.flags&flSpilled != 0 {
+		op |= opSpilled
+	}
+	if s.flags&flApart != 0 {
+		op |= opApart
+	}
+	if s.flags&flGuest != 0 {
+		op |= opGuest
+	}
+	if s.flags&flMoved != 0 {
+		op |= opMoved
+	}
+	if s.used {
+		op |= opUsage
+	}
+	if s.errCode != "" || s.errMsg != "" {
+		op |= opError
+	}
+	if s.attempt != 0 || s.severity != 0 || s.tsFrom != 0 || s.ends > 1 || s.startOff != 0 {
+		op |= opRare
 	}
 	return op
 }
 
-func back(op uint8) (fl uint16) {
-	for _, x := range [...]struct {
-		bit uint8
-		fl  uint16
-	}{{opNoStart, flNoStart}, {opSpilled, flSpilled}, {opApart, flApart}, {opGuest, flGuest}} {
+func back(op uint8) (fl uint8) {
+	for _, x := range [...]struct{ bit, fl uint8 }{{opNoStart, flNoStart}, {opSpilled, flSpilled}, {opApart, flApart}, {opGuest, flGuest}, {opMoved, flMoved}} {
 		if op&x.bit != 0 {
 			fl |= x.fl
 		}
@@ -231,16 +241,22 @@ func (c *coder) tally(t *tally) {
 	}
 }
 
-func (c *coder) counts(n *[typeMax][statusMax]uint32) {
-	f := uint8(format)
-	c.byte(&f)
-	if f != format {
-		c.bad = true
+// counts is one byte of presence, then the counters.
+func (c *coder) counts(n **counts) {
+	has := uint8(0)
+	if *n != nil {
+		has = 1
+	}
+	c.byte(&has)
+	if has == 0 {
 		return
 	}
+	if *n == nil {
+		*n = &counts{}
+	}
 	for i := 1; i < typeMax; i++ {
-		for j := range n[i] {
-			c.u32(&n[i][j])
+		for j := range (*n)[i] {
+			c.u32(&(*n)[i][j])
 		}
 	}
 }

@@ -16,12 +16,11 @@ const (
 // flags of a row.
 const (
 	flNoStart = 1 << iota
-	flStored  // the store holds the row under its key already
-	flSaved   // the store's snapshot of open spans holds it
 	flSpilled // open, and no longer in memory's set of open spans
-	flApart   // its parent is another agent's, or was not open
+	flApart   // neither the agent of its parent nor its run leads to it from its parent
 	flGuest   // its agent is not the owner of its run
-	flDirty   // open and changed since the last Save
+	flMoved   // its hash is not the one of its id: another span has that
+	flOlder   // an older generation or the store has a version of it; not stored
 )
 
 type usage struct {
@@ -61,8 +60,9 @@ type span struct {
 	typ      uint8
 	status   uint8
 	severity uint8
-	flags    uint16
+	flags    uint8
 	tsFrom   uint8
+	used     bool // usage is told
 	space    string
 	id       string
 	parent   string
@@ -75,7 +75,7 @@ type span struct {
 	msg      string
 	errCode  string
 	errMsg   string
-	usage    *usage
+	usage    usage
 }
 
 // tally adds up one run.
@@ -103,7 +103,12 @@ const (
 )
 
 // counts of one agent: by type and status.
-type counts struct {
-	n     [typeMax][statusMax]uint32
-	dirty bool
-}
+type counts [typeMax][statusMax]uint32
+
+// countsPage is how many agents' counts share a key, as a power of two.
+const countsPage = 6
+
+// openSlots is how many keys the snapshot of open spans has.
+const openSlots = 1 << 12
+
+func openSlot(h uint64) int { return int(h >> 52) }

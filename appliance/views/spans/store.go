@@ -4,51 +4,153 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
-
-	"eyrie/engine/wire"
+	"math"
 
 	"github.com/cockroachdb/pebble/v2"
 )
 
-// stored reads a row by its hash; nil when the store has none. A read that
-// fails is told by the next Save: it must not look like a span never seen.
-func (v *View) stored(h uint64) *span {
-	if v.blind {
-		return nil
+// left returns a copy of the newest version of a row that left the open ones;
+// nil when there is none. The caller holds a lock; intern is the view where
+// that is the write lock, or nil.
+func (v *View) left(h uint64, intern *View) (*span, error) {
+	if e, ok := v.fresh.find(h); ok {
+		return v.decodeRecord(v.fresh.bytes(e), 0, intern)
 	}
-	lo := hashed(nil, kID, h)
-	it, err := v.store.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: after(lo)})
+	if v.saving != nil {
+		if e, ok := v.saving.find(h); ok {
+			return v.decodeRecord(v.saving.bytes(e), flOlder, intern)
+		}
+	}
+	if v.blind || v.visible == 0 {
+		return nil, nil
+	}
+	var s *span
+	var err error
+	v.filter.each(h, func(from, to uint64) bool {
+		s, err = v.stored(h, from, min(to, v.visible-1), intern)
+		return s == nil && err == nil
+	})
+	return s, err
+}
+
+// stored looks a hash up in the saves whose first pages lie within from..to.
+func (v *View) stored(h, from, to uint64, intern *View) (*span, error) {
+	lo := short(nil, kID, uint16(h>>48))
+	hi := binary.BigEndian.AppendUint64(append([]byte(nil), lo...), to)
+	lo = binary.BigEndian.AppendUint64(lo, from)
+	it, err := v.store.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: append(hi, 0)})
 	if err != nil {
-		v.err = errors.Join(v.err, err)
-		return nil
+		return nil, err
 	}
 	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
-		k := key{off: binary.BigEndian.Uint64(it.Key()[10:]), start: int64(binary.BigEndian.Uint64(it.Value()) ^ 1<<63)}
-		s, err := v.readRow(v.store, k, v)
-		if err == nil {
-			return s
+	for ok := it.Last(); ok; ok = it.Prev() {
+		val, err := it.ValueAndErr()
+		if err != nil {
+			return nil, err
 		}
-		v.err = errors.Join(v.err, err)
+		off, page, found, good := findID(val, h)
+		if !good {
+			return nil, fmt.Errorf("%w: ids %x", errRow, it.Key())
+		}
+		if !found {
+			continue
+		}
+		page += binary.BigEndian.Uint64(it.Key()[4:])
+		s, err := (&reading{v: v}).row(page, off, intern)
+		if err == nil {
+			s.flags |= flOlder
+		}
+		return s, err
 	}
-	v.err = errors.Join(v.err, it.Error())
-	return nil
+	return nil, it.Error()
 }
 
-// readRow reads one row. intern is the view under its write lock, or nil.
-func (v *View) readRow(r pebble.Reader, k key, intern *View) (*span, error) {
-	val, closer, err := r.Get(k.append(prefixed(nil, kRow)))
-	if err != nil {
-		return nil, fmt.Errorf("spans: row at %d: %w", k.off, err)
-	}
-	defer closer.Close()
-	return v.decode(k, val, intern)
+// Ids are entries of hash (8 bytes), pages since the save's first (uvarint) and
+// offset since the last entry's (varint).
+func appendID(dst []byte, e *entry, last, page uint64) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, e.hash)
+	dst = binary.AppendUvarint(dst, page)
+	return binary.AppendVarint(dst, int64(e.off-last))
 }
 
-func (v *View) decode(k key, val []byte, intern *View) (*span, error) {
+// findID returns the last entry of a hash.
+func findID(b []byte, h uint64) (off, page uint64, found, good bool) {
+	good = eachID(b, func(hash, o, p uint64) {
+		if hash == h {
+			off, page, found = o, p, true
+		}
+	})
+	return off, page, found, good
+}
+
+func eachID(b []byte, fn func(h, off, page uint64)) bool {
+	r, off := reader{b: b}, uint64(0)
+	for len(r.b) > 0 && !r.bad {
+		h, page := r.u64(), r.uvarint()
+		off += uint64(r.varint())
+		if !r.bad {
+			fn(h, off, page)
+		}
+	}
+	return !r.bad
+}
+
+// reading reads rows of the store and keeps the pages it saw last.
+type reading struct {
+	v     *View
+	pages map[uint64][]byte
+	order []uint64
+}
+
+const readingPages = 64
+
+// row reads the row of an offset from its page.
+func (g *reading) row(page, off uint64, intern *View) (s *span, err error) {
+	b, ok := g.pages[page]
+	if !ok {
+		val, closer, err := g.v.store.Get(binary.BigEndian.AppendUint64(prefixed(nil, kPage), page))
+		if err != nil {
+			return nil, fmt.Errorf("spans: page %d of the row at %d: %w", page, off, err)
+		}
+		b = append([]byte(nil), val...)
+		closer.Close()
+		g.keep(page, b)
+	}
+	good := eachRecord(b, func(rec []byte) bool {
+		k, _, ok := recordKey(rec)
+		if !ok || k.off != off {
+			return ok
+		}
+		s, err = g.v.decodeRecord(rec, 0, intern)
+		return false
+	})
+	if err == nil && (!good || s == nil) {
+		err = fmt.Errorf("%w: offset %d is not in page %d", errRow, off, page)
+	}
+	return s, err
+}
+
+func (g *reading) keep(page uint64, b []byte) {
+	if g.pages == nil {
+		g.pages = map[uint64][]byte{}
+	}
+	if len(g.order) >= readingPages {
+		delete(g.pages, g.order[0])
+		g.order = g.order[1:]
+	}
+	g.pages[page] = b
+	g.order = append(g.order, page)
+}
+
+// decodeRecord makes a row of a record. intern is the view under its write
+// lock, or nil.
+func (v *View) decodeRecord(rec []byte, flags uint8, intern *View) (*span, error) {
+	k, row, ok := recordKey(rec)
+	if !ok {
+		return nil, errRow
+	}
 	s := &span{key: k}
-	c := coder{b: val, read: true, v: intern}
+	c := coder{b: row, read: true, v: intern}
 	c.row(s)
 	if c.bad {
 		return nil, fmt.Errorf("%w: offset %d", errRow, k.off)
@@ -62,7 +164,11 @@ func (v *View) decode(k key, val []byte, intern *View) (*span, error) {
 		s.space = intern.space(space)
 	}
 	seed := seedOf(space)
+	if s.flags&flMoved == 0 {
+		s.hash = hashOf(seed, s.id)
+	}
 	s.run, s.up = hashOf(seed, s.runID), hashOf(seed, s.parent)
+	s.flags |= flags
 	return s, nil
 }
 
@@ -96,167 +202,29 @@ func (v *View) readTally(r pebble.Reader, h uint64) (*tally, error) {
 	return t, nil
 }
 
-// Save writes what changed since the last Save. What it wrote stays in memory
-// until the next one: the caller commits the batch in between.
-func (v *View) Save(w *pebble.Batch) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.err != nil {
-		return v.err
-	}
-	for _, s := range v.saving.list {
-		if v.open[s.hash] != s && v.fresh.by[s.hash] != s && len(v.free) < 1<<14 {
-			v.free = append(v.free, s)
-		}
-	}
-	clear(v.saving.by)
-	v.saving.list = v.saving.list[:0]
-	v.saving, v.fresh = v.fresh, v.saving
-	b := writer{w: w}
-	v.blind = v.wipe // after Reset: until the batch that wipes is sure to be in
-	if v.wipe {
-		v.wipe = false
-		b.err = w.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil)
-	}
-	for _, s := range v.saving.list {
-		b.row(s)
-	}
-	for _, h := range v.dirty {
-		if s := v.open[h]; s != nil && s.flags&flDirty != 0 {
-			b.open(s)
-		}
-	}
-	v.dirty = v.dirty[:0]
-	for _, t := range v.runs {
-		t.saving = false
-	}
-	for _, t := range v.tallies {
-		t.dirty, t.saving = false, true
-		b.begin(hashed(b.k[:0], kTally, t.hash))
-		b.c.tally(t)
-		b.set()
-	}
-	v.tallies = v.tallies[:0]
-	for i, n := range v.changed {
-		n.dirty = false
-		b.begin(numbered(b.k[:0], kCounts, v.whose[i]))
-		b.c.counts(&n.n)
-		b.set()
-	}
-	v.changed, v.whose = v.changed[:0], v.whose[:0]
-	b.begin(prefixed(b.k[:0], kHead))
-	b.c.uint(&v.offset)
-	b.c.uint(&v.rows)
-	b.set()
-	v.trim()
-	return b.err
-}
-
-// trim drops stale entries from the queue of open spans.
-func (v *View) trim() {
-	if len(v.queue) < 2*len(v.open)+1024 {
-		return
-	}
-	kept := v.queue[:0]
-	for _, o := range v.queue {
-		if s := v.open[o.hash]; s != nil && s.off == o.off {
-			kept = append(kept, o)
-		}
-	}
-	v.queue = slices.Clip(kept)
-}
-
-// writer puts rows into a batch and keeps the first error.
-type writer struct {
-	w   *pebble.Batch
-	k   []byte
-	c   coder
-	err error
-}
-
-func (b *writer) begin(k []byte) { b.k, b.c.b = k, b.c.b[:0] }
-
-func (b *writer) set() {
-	if b.err == nil {
-		b.err = b.w.Set(b.k, b.c.b, nil)
-	}
-}
-
-func (b *writer) delete(k []byte) {
-	b.k = k
-	if b.err == nil {
-		b.err = b.w.Delete(k, nil)
-	}
-}
-
-// row writes a row that is not in the set of open ones, with its index keys.
-func (b *writer) row(s *span) {
-	b.begin(s.key.append(prefixed(b.k[:0], kRow)))
-	b.c.row(s)
-	b.set()
-	b.begin(binary.BigEndian.AppendUint64(hashed(b.k[:0], kID, s.hash), s.off))
-	b.c.b = appendStart(b.c.b, s.start)
-	b.set()
-	b.begin(s.key.append(numbered(b.k[:0], kAgent, s.agent)))
-	b.c.b = s.marks().append(b.c.b)
-	b.set()
-	if indexed(s.typ) {
-		b.mark(s, s.key.append(append(prefixed(b.k[:0], kType), s.typ)))
-	}
-	if s.flags&flApart != 0 {
-		b.mark(s, s.key.append(hashed(b.k[:0], kParent, s.up)))
-	}
-	if s.flags&flGuest != 0 {
-		b.mark(s, s.key.append(hashed(b.k[:0], kRun, s.run)))
-	}
-	if s.flags&flSpilled != 0 {
-		if s.status == stOpen {
-			b.mark(s, s.key.append(prefixed(b.k[:0], kSpilled)))
-		} else {
-			b.delete(s.key.append(prefixed(b.k[:0], kSpilled)))
-			s.flags &^= flSpilled
-		}
-	}
-	if s.flags&flSaved != 0 {
-		b.delete(binary.BigEndian.AppendUint64(hashed(b.k[:0], kOpen, s.hash), s.off))
-		s.flags &^= flSaved
-	}
-}
-
-func (b *writer) mark(s *span, k []byte) {
-	b.begin(k)
-	b.c.b = s.marks().append(b.c.b)
-	b.set()
-}
-
-// open writes an open row into the snapshot.
-func (b *writer) open(s *span) {
-	b.begin(binary.BigEndian.AppendUint64(hashed(b.k[:0], kOpen, s.hash), s.off))
-	b.c.b = appendStart(b.c.b, s.start)
-	b.c.row(s)
-	b.set()
-	s.flags = s.flags&^flDirty | flSaved
-}
-
-// indexed tells which types have an index of their own: those that are rare.
-func indexed(typ uint8) bool {
-	t := wire.Type(typ)
-	return t == wire.TypeRun || t == wire.TypeTask || t == wire.TypeAsk
-}
-
 // Load replaces the state in memory by the snapshot; an empty store is the
 // zero state.
 func (v *View) Load(r pebble.Reader) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.reset()
-	for kind, fn := range map[byte]func(k, val []byte) error{kID: v.loadID, kOpen: v.loadOpen, kCounts: v.loadCounts, kHead: v.loadHead, kSpilled: v.loadSpilled} {
-		if err := scan(r, kind, fn); err != nil {
-			v.reset()
-			return fmt.Errorf("spans: %w", err)
+	if err := v.load(r); err != nil {
+		v.reset()
+		return fmt.Errorf("spans: %w", err)
+	}
+	return nil
+}
+
+func (v *View) load(r pebble.Reader) error {
+	for _, x := range []struct {
+		kind byte
+		fn   func(k, val []byte) error
+	}{{kHead, v.loadHead}, {kID, v.loadIDs}, {kOpen, v.loadOpen}, {kCounts, v.loadCounts}, {kSpilled, v.loadSpilled}} {
+		if err := scan(r, x.kind, x.fn); err != nil {
+			return err
 		}
 	}
-	slices.SortFunc(v.queue, func(a, b opened) int { return int(int64(a.off - b.off)) })
+	v.sortQueue()
 	return nil
 }
 
@@ -275,8 +243,14 @@ func scan(r pebble.Reader, kind byte, fn func(k, val []byte) error) error {
 	return it.Error()
 }
 
-func (v *View) loadID(k, _ []byte) error {
-	v.filter.add(binary.BigEndian.Uint64(k[2:]))
+func (v *View) loadIDs(k, val []byte) error {
+	if len(k) != 12 || len(v.filter.layers) == 0 {
+		return errRow
+	}
+	page := binary.BigEndian.Uint64(k[4:])
+	if !eachID(val, func(h, _, _ uint64) { v.filter.restore(h, page) }) {
+		return errRow
+	}
 	return nil
 }
 
@@ -285,42 +259,70 @@ func (v *View) loadSpilled(_, _ []byte) error {
 	return nil
 }
 
-func (v *View) loadOpen(k, val []byte) error {
-	if len(k) != 18 || len(val) < 8 {
-		return errRow
+func (v *View) loadOpen(_, val []byte) (err error) {
+	good := eachRecord(val, func(rec []byte) bool {
+		var s *span
+		if s, err = v.decodeRecord(rec, 0, v); err != nil {
+			return false
+		}
+		v.open[s.hash] = s
+		v.queue = append(v.queue, opened{s.hash, s.off})
+		return true
+	})
+	if err == nil && !good {
+		err = errRow
 	}
-	s, err := v.decode(key{int64(binary.BigEndian.Uint64(val) ^ 1<<63), binary.BigEndian.Uint64(k[10:])}, val[8:], v)
-	if err != nil {
-		return err
-	}
-	s.flags |= flSaved
-	v.open[s.hash] = s
-	v.queue = append(v.queue, opened{s.hash, s.off})
-	return nil
+	return err
 }
 
 func (v *View) loadCounts(k, val []byte) error {
-	c := coder{b: val, read: true}
-	num := binary.BigEndian.Uint32(k[2:])
-	if space, _, ok := v.names.Agent(num); ok {
-		v.space(space)
+	if len(k) != 6 || len(val) == 0 || val[0] != format {
+		return errRow
 	}
-	n := v.countsOf(num)
-	c.counts(&n.n)
-	n.dirty = false
-	v.changed, v.whose = v.changed[:0], v.whose[:0]
+	first := uint64(binary.BigEndian.Uint32(k[2:])) << countsPage
+	c := coder{b: val[1:], read: true}
+	for num := first; len(c.b) > 0 && !c.bad && num <= math.MaxUint32; num++ {
+		var n *counts
+		if c.counts(&n); n == nil || c.bad {
+			continue
+		}
+		if space, _, ok := v.names.Agent(uint32(num)); ok {
+			v.space(space)
+		}
+		*v.countsOf(uint32(num)) = *n
+	}
 	if c.bad {
 		return errRow
 	}
+	clear(v.marked)
 	return nil
 }
 
 func (v *View) loadHead(_, val []byte) error {
 	c := coder{b: val, read: true}
-	c.uint(&v.offset)
-	c.uint(&v.rows)
+	c.head(v)
 	if c.bad {
 		return errRow
 	}
 	return nil
+}
+
+const layersMax = 64
+
+// head is what else a snapshot needs.
+func (c *coder) head(v *View) {
+	c.uint(&v.offset)
+	c.uint(&v.rows)
+	c.uint(&v.pages)
+	n := uint64(len(v.filter.layers))
+	c.uint(&n)
+	if n > layersMax {
+		c.bad = true
+	}
+	for i := 0; i < int(n) && !c.bad; i++ {
+		if c.read {
+			v.filter.layers = append(v.filter.layers, newLayer(i, 0))
+		}
+		c.uint(&v.filter.layers[i].first)
+	}
 }

@@ -28,9 +28,14 @@ func (v *View) tally(h uint64) *tally {
 	return t
 }
 
-// join counts a span in its run.
-func (v *View) join(s *span) *tally {
+// join counts a span in its run, of which id is the name.
+func (v *View) join(s *span, id []byte) *tally {
 	t := v.tally(s.run)
+	if t != nil && t.id == string(id) {
+		s.runID = t.id
+	} else {
+		s.runID = v.intern(id)
+	}
 	if t == nil {
 		t = &tally{hash: s.run, space: s.space, id: s.runID, owner: s.agent, first: s.start}
 		v.keep(t)

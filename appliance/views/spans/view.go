@@ -24,14 +24,15 @@ type View struct {
 	mu      sync.RWMutex
 	open    map[uint64]*span // by hash
 	queue   []opened         // open spans, oldest first, with stale entries
-	fresh   generation       // ended or changed since the last Save
-	saving  generation       // in the last Save's batch, which may not be committed yet
-	filter  filter           // hashes of rows that the store may hold
+	fresh   *generation      // ended or changed since the last Save
+	saving  *generation      // in the last Save's batch while that may not be committed; else nil
+	visible uint64           // pages below are committed; those above are in saving
+	pages   uint64           // number of the next page
+	filter  filter           // hashes of rows in fresh, saving and store
 	runs    map[uint64]*tally
-	counts  []*counts // by agent number
-	dirty   []uint64  // hashes of open spans that changed since the last Save
-	changed []*counts // dirty ones, with their numbers beside them
-	whose   []uint32
+	counts  []*counts       // by agent number
+	slots   [openSlots]bool // of the snapshot of open spans: changed since the last Save
+	marked  []bool          // pages of counts that changed since the last Save
 	tallies []*tally
 	free    []*span
 	strings map[string]string
@@ -47,6 +48,7 @@ type View struct {
 	lastSpace string
 	lastSeed  uint64
 	rec       block.Record
+	enc       coder
 	openMax   int
 	tallyMax  int
 	err       error // of a store read during Apply; told by Save
@@ -54,11 +56,7 @@ type View struct {
 
 type opened struct{ hash, off uint64 }
 
-// generation is a set of rows in memory that belong into the store.
-type generation struct {
-	list []*span
-	by   map[uint64]*span
-}
+const allPages = 1<<64 - 1
 
 // New returns an empty view that reads rows from store. Load it before the
 // first Apply.
@@ -72,10 +70,18 @@ func New(names Names, store pebble.Reader) *View {
 func (v *View) Name() string { return "spans" }
 
 // Version is the version of rules and rows: another one means a rebuild.
-func (v *View) Version() uint32 { return 1 }
+func (v *View) Version() uint32 { return 2 }
 
 // SaveRecords bounds the rows that wait in memory for a save.
-func (v *View) SaveRecords() uint64 { return 500_000 }
+func (v *View) SaveRecords() uint64 { return 4 << 20 }
+
+// Saved tells that the batch of the last Save is committed: its rows are read
+// from the store from now on.
+func (v *View) Saved() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.saving, v.visible, v.blind = nil, allPages, v.wipe
+}
 
 // Reset forgets everything, as before offset 1; the next Save deletes what the
 // store holds.
@@ -88,10 +94,11 @@ func (v *View) Reset() {
 
 func (v *View) reset() {
 	v.open, v.queue = map[uint64]*span{}, nil
-	v.fresh, v.saving = generation{by: map[uint64]*span{}}, generation{by: map[uint64]*span{}}
+	v.fresh, v.saving = newGeneration(0), nil
+	v.visible, v.pages = allPages, 0
 	v.filter = filter{}
 	v.runs, v.counts = map[uint64]*tally{}, nil
-	v.dirty, v.changed, v.whose, v.tallies, v.free = nil, nil, nil, nil, nil
+	v.slots, v.marked, v.tallies, v.free = [openSlots]bool{}, nil, nil, nil
 	v.strings, v.spaces = map[string]string{}, nil
 	v.uses, v.offset, v.rows, v.spilled = 0, 0, 0, 0
 	v.lastAgent, v.err = 0, nil
@@ -171,15 +178,14 @@ func (v *View) countsOf(agent uint32) *counts {
 	for int(agent) >= len(v.counts) {
 		v.counts = append(v.counts, nil)
 	}
+	for int(agent>>countsPage) >= len(v.marked) {
+		v.marked = append(v.marked, false)
+	}
 	c := v.counts[agent]
 	if c == nil {
 		c = &counts{}
 		v.counts[agent] = c
 	}
-	if !c.dirty {
-		c.dirty = true
-		v.changed = append(v.changed, c)
-		v.whose = append(v.whose, agent)
-	}
+	v.marked[agent>>countsPage] = true
 	return c
 }

@@ -1,0 +1,133 @@
+package spans
+
+import "encoding/binary"
+
+// generation holds rows that left the open ones and await a save. They are
+// encoded at once: a million of them are a few objects to the garbage
+// collector, and the next save copies their bytes. What it holds is appended
+// to and never changed, so a query may go on reading a copy of it (frozen)
+// without a lock.
+type generation struct {
+	rows  []entry
+	arena [][]byte // chunks, of which bytes behind used are still to be written
+	used  int      // bytes of the last chunk
+	slots []uint32 // by hash: 1 + index of the newest row; open addressing
+	dead  map[uint32]struct{}
+	over  map[uint64]struct{}
+}
+
+// entry is a row with what selects it.
+type entry struct {
+	key
+	hash  uint64
+	run   uint64
+	up    uint64
+	agent uint32
+	chunk uint32
+	at    uint32
+	len   uint32
+	typ   uint8
+	status,
+	flags uint8
+}
+
+// frozen is a generation as it stood at one moment. dead are indexes of rows
+// that a later one takes the place of; over are the offsets of rows whose
+// version here takes the place of one in an older generation or the store.
+type frozen struct {
+	rows  []entry
+	arena [][]byte
+	dead  map[uint32]struct{}
+	over  map[uint64]struct{}
+}
+
+const chunkBytes = 256 << 10
+
+func newGeneration(rows int) *generation {
+	n := 1024
+	for n < 2*rows {
+		n *= 2
+	}
+	return &generation{rows: make([]entry, 0, rows), slots: make([]uint32, n)}
+}
+
+// slot returns where h is, or where it belongs.
+func (g *generation) slot(h uint64) *uint32 {
+	mask := uint64(len(g.slots) - 1)
+	for i := h * 0x9e3779b97f4a7c15 >> 20 & mask; ; i = (i + 1) & mask {
+		if n := g.slots[i]; n == 0 || g.rows[n-1].hash == h {
+			return &g.slots[i]
+		}
+	}
+}
+
+// find returns the newest row of a hash.
+func (g *generation) find(h uint64) (*entry, bool) {
+	if n := *g.slot(h); n != 0 {
+		return &g.rows[n-1], true
+	}
+	return nil, false
+}
+
+func (g *generation) bytes(e *entry) []byte { return g.arena[e.chunk][e.at : e.at+e.len] }
+
+func (f *frozen) bytes(e *entry) []byte { return f.arena[e.chunk][e.at : e.at+e.len] }
+
+// add appends a row, whose record is rec; it tells whether that is the first
+// one of its hash.
+func (g *generation) add(s *span, rec []byte) (first bool) {
+	if 2*(len(g.rows)+1) > len(g.slots) {
+		g.grow()
+	}
+	if len(g.arena) == 0 || g.used+len(rec) > len(g.arena[len(g.arena)-1]) {
+		g.arena, g.used = append(g.arena, make([]byte, max(chunkBytes, len(rec)))), 0
+	}
+	e := entry{key: s.key, hash: s.hash, run: s.run, up: s.up, agent: s.agent, typ: s.typ, status: s.status, flags: s.flags,
+		chunk: uint32(len(g.arena) - 1), at: uint32(g.used), len: uint32(len(rec))}
+	copy(g.arena[e.chunk][g.used:], rec)
+	g.used += len(rec)
+	at := g.slot(s.hash)
+	if first = *at == 0; !first {
+		if g.dead == nil {
+			g.dead = map[uint32]struct{}{}
+		}
+		g.dead[*at-1] = struct{}{}
+	}
+	g.rows = append(g.rows, e)
+	*at = uint32(len(g.rows))
+	return first
+}
+
+func (g *generation) grow() {
+	g.slots = make([]uint32, 2*len(g.slots))
+	for i := range g.rows {
+		*g.slot(g.rows[i].hash) = uint32(i + 1)
+	}
+}
+
+// replace notes that the row at off has an older version elsewhere.
+func (g *generation) replace(off uint64) {
+	if g.over == nil {
+		g.over = map[uint64]struct{}{}
+	}
+	g.over[off] = struct{}{}
+}
+
+// record is a row that stands by itself: start, offset, row.
+func (c *coder) record(s *span) {
+	c.b = binary.AppendUvarint(binary.AppendVarint(c.b[:0], s.start), s.off)
+	c.row(s)
+}
+
+// recordKey takes the key off a record; what is left is the row.
+func recordKey(b []byte) (k key, row []byte, ok bool) {
+	start, n := binary.Varint(b)
+	if n <= 0 {
+		return k, nil, false
+	}
+	off, m := binary.Uvarint(b[n:])
+	if m <= 0 {
+		return k, nil, false
+	}
+	return key{start, off}, b[n+m:], true
+}
