@@ -3,6 +3,7 @@ package access
 import (
 	"crypto/rand"
 	"errors"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,6 +149,7 @@ func TestGate(t *testing.T) {
 	ag, _ := k.Standing("agent")
 	tok, _ := k.Check(op)
 	cookie, _ := k.Session(tok)
+	afar := netip.MustParseAddrPort("203.0.113.7:40000")
 	for _, c := range []struct {
 		name   string
 		r      engine.Request
@@ -162,8 +164,15 @@ func TestGate(t *testing.T) {
 		{"operator looks", engine.Request{Path: LivePath, Key: op}, 0, "*"},
 		{"browser", engine.Request{Path: LivePath, Cookie: "a=b; " + SessionCookie + "=" + cookie, Origin: "http://h:7680", Host: "h:7680"}, 0, "*"},
 		{"other page", engine.Request{Path: LivePath, Cookie: SessionCookie + "=" + cookie, Origin: "http://evil", Host: "h:7680"}, 403, ""},
+		{"agent from afar", engine.Request{Path: AgentPath, Key: ag, Remote: afar, Listener: ListenerIngest}, 0, "main"},
+		{"agent from afar on the web port", engine.Request{Path: AgentPath, Key: ag, Remote: afar, Listener: ListenerWeb}, 404, ""},
+		{"viewer from afar", engine.Request{Path: LivePath, Key: op, Remote: afar, Listener: ListenerWeb}, 0, "*"},
+		{"viewer from afar on the ingest port", engine.Request{Path: LivePath, Key: op, Remote: afar, Listener: ListenerIngest}, 404, ""},
 		{"cookie for an agent link", engine.Request{Path: AgentPath, Cookie: SessionCookie + "=" + cookie}, 401, ""},
 	} {
+		if !c.r.Remote.IsValid() {
+			c.r.Remote = netip.MustParseAddrPort("127.0.0.1:40000")
+		}
 		g, ref := k.Admit(&c.r)
 		status := 0
 		if ref != nil {

@@ -7,6 +7,13 @@ import (
 	"eyrie/engine"
 )
 
+// Tags of the listeners, as the engine passes them on. From this machine itself
+// either one takes everything; from elsewhere each keeps to its role.
+const (
+	ListenerIngest = 1
+	ListenerWeb    = 2
+)
+
 // Paths of the two WebSockets.
 const (
 	AgentPath = "/v1/agent"
@@ -16,6 +23,9 @@ const (
 // Admit implements engine.Gate: agents need a key that may send, viewers one
 // that may read, or a session; a browser must come from the page's own origin.
 func (k *Keys) Admit(r *engine.Request) (engine.Grant, *engine.Refusal) {
+	if !r.Remote.Addr().Unmap().IsLoopback() && (r.Path == LivePath) != (r.Listener == ListenerWeb) {
+		return engine.Grant{}, &engine.Refusal{Status: 404, Code: "not_found", Msg: "This port is not for that: agents connect to the ingest port, viewers to the web port."}
+	}
 	if r.Origin != "" && !sameHost(r.Origin, r.Host) {
 		return engine.Grant{}, &engine.Refusal{Status: 403, Code: "origin", Msg: "This page's origin is not eyrie's own."}
 	}

@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -95,6 +96,10 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		segs[i] = d
 	}
 	q := &req{RequestCtx: ctx, s: s}
+	if p := q.outsideRole(path); p != nil {
+		writeProblem(ctx, p)
+		return
+	}
 	q.identify()
 	method := string(ctx.Method())
 	head := method == "HEAD"
@@ -136,6 +141,27 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	default:
 		s.files.serve(ctx, path)
 	}
+}
+
+// outsideRole refuses what a listener is not for. From this machine itself
+// either port answers everything, so that one address is enough on a command
+// line; who opens the ingest port to a network opens ingest alone.
+func (q *req) outsideRole(path string) *Problem {
+	if q.listener() != ListenerIngest || q.fromLoopback() {
+		return nil
+	}
+	switch path {
+	case "/health", "/ready", "/v1/events", "/v1/openapi.json":
+		if path != "/v1/events" || q.IsPost() {
+			return nil
+		}
+	}
+	return problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events. Everything else is on the web port.")
+}
+
+func (q *req) fromLoopback() bool {
+	a, ok := q.RemoteAddr().(*net.TCPAddr)
+	return ok && a.IP.IsLoopback()
 }
 
 func match(pattern, segs []string) (args []string, ok bool) {

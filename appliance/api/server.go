@@ -74,8 +74,8 @@ type Listener struct {
 
 // Tags of the listeners, as the engine passes them on.
 const (
-	ListenerIngest = 1
-	ListenerWeb    = 2
+	ListenerIngest = access.ListenerIngest
+	ListenerWeb    = access.ListenerWeb
 )
 
 // Server answers HTTP requests on connections that the loops hand over.
