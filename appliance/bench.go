@@ -81,13 +81,13 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 		return err
 	}
 	m := bench.Ingest{
-		Common: common, JSON: c.JSONCodec, Window: max(c.Window, 1), Seconds: time.Duration(max(c.Seconds, 1)) * time.Second,
+		Common: common, JSON: c.JSONCodec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
 		Shape:   workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
 		Loads:   []float64{0.25, 0.5, 0.8},
 		Profile: c.Profile,
 	}
 	if c.Quick {
-		m.Seconds, m.Loads = 6*time.Second, []float64{0.5}
+		m.For, m.Loads = 6*time.Second, []float64{0.5}
 	}
 	if err := m.Shape.Check(); err != nil {
 		return &exitError{exitUsage, err}

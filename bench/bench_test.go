@@ -107,7 +107,7 @@ func TestKill(t *testing.T) {
 
 // A measurement from end to end gives figures that hang together.
 func TestIngest(t *testing.T) {
-	m := Ingest{Common: common(t), Window: 1, Seconds: time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50}}
+	m := Ingest{Common: common(t), Window: 1, For: time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := m.Run(ctx)

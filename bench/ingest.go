@@ -55,7 +55,7 @@ type Ingest struct {
 	Shape   workload.Shape
 	JSON    bool          // the links' codec
 	Window  int           // frames at once per link, closed loop
-	Seconds time.Duration // of the measurement at full load
+	For     time.Duration // the measurement at full load; each latency takes half of it
 	Loads   []float64     // shares of the full load to measure latency at, open loop
 	Profile string        // folder to leave CPU and heap profiles of the server in
 }
@@ -231,12 +231,12 @@ func (x *ingestRun) full(ctx context.Context) error {
 	}
 	profiled := make(chan error, 1)
 	go func() {
-		profiled <- x.profile(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(x.Seconds.Seconds())-2)), "ingest-cpu")
+		profiled <- x.profile(ctx, fmt.Sprintf("profile?seconds=%d", max(1, int(x.For.Seconds())-2)), "ingest-cpu")
 	}()
 	if err := x.fleet.Run(0, x.Window); err != nil {
 		return err
 	}
-	lag, err := x.watch(ctx, x.Seconds, "full load")
+	lag, err := x.watch(ctx, x.For, "full load")
 	if err != nil {
 		return err
 	}
@@ -304,7 +304,7 @@ func (x *ingestRun) latency(ctx context.Context, share float64) error {
 	if err := x.fleet.Run(rate, 0); err != nil {
 		return err
 	}
-	if _, err := x.watch(ctx, x.Seconds/2, fmt.Sprintf("%.0f %% load", 100*share)); err != nil {
+	if _, err := x.watch(ctx, x.For/2, fmt.Sprintf("%.0f %% load", 100*share)); err != nil {
 		return err
 	}
 	r, err := x.stop(ctx)

@@ -22,7 +22,9 @@ package workload
 //	run      both      0.3    92    span, name or status
 //
 // 132 bytes in the mean. Ids are 16 hexadecimal digits from a
-// bijection, so never repeated; there are 12 tools, 5 models, 12 kinds of task.
+// bijection, so never repeated; there are 12 tools, 12 kinds of task and 5
+// models, of which an agent uses one, and the small one for every eighth
+// call: at most 14 series an agent.
 // The test holds the shares and the mean.
 
 // step is where an agent stands in its script: what it emits next.
@@ -47,6 +49,7 @@ type actor struct {
 	step    step
 	turns   uint8 // left in this task or run
 	tools   uint8 // left in this turn
+	model   uint8 // index of the one it uses
 	pick    uint8 // index of the tool or model of the open call
 	top     uint64
 	call    uint64 // the open call's span
@@ -115,3 +118,6 @@ var (
 	errorCodes = [...]string{"timeout", "not_found", "exit_1", "rate_limit"}
 	words      = [...]string{"the", "build", "passes", "after", "retry", "found", "three", "callers", "of", "parser", "customer", "order", "was", "shipped", "index", "missing", "checked", "now", "waiting", "for", "review", "test", "fails", "on", "second", "run", "cache", "cleared", "see", "notes", "42", "ok"}
 )
+
+// smallModel is the index of the model that every agent uses for small calls.
+const smallModel = 2

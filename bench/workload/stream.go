@@ -29,6 +29,7 @@ func NewStream(sh Shape, conn int) *Stream {
 		if num%Team != 0 {
 			a.manager = AgentID(num - num%Team)
 		}
+		a.model = uint8(s.dice.below(len(modelNames)))
 		a.context = uint32(s.dice.between(2_000, 30_000))
 	}
 	return s
@@ -94,7 +95,10 @@ func (s *Stream) emit(b []byte, a *actor, ts int64) []byte {
 		b = id(b, "run", run)
 		return text(b, "name", taskNames[s.dice.below(len(taskNames))])
 	case stepThink:
-		a.pick = uint8(s.dice.below(len(modelNames)))
+		a.pick = a.model
+		if s.dice.below(8) == 0 {
+			a.pick = smallModel
+		}
 		return s.begin(b, a, "llm", modelNames[a.pick], run, ts)
 	case stepAnswer:
 		b = head(b, 7, "llm", a.id, ts)

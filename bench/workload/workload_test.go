@@ -41,6 +41,7 @@ func TestTheMix(t *testing.T) {
 	spans := map[string]int{}
 	seen := map[string]bool{}
 	agents := map[string]bool{}
+	models := map[string]map[string]bool{}
 	n, total := 0, 0
 	for conn := range 20 {
 		s := NewStream(figure, conn*50)
@@ -71,6 +72,12 @@ func TestTheMix(t *testing.T) {
 				}
 			}
 			agents[e.Agent] = true
+			if e.Usage != nil {
+				if models[e.Agent] == nil {
+					models[e.Agent] = map[string]bool{}
+				}
+				models[e.Agent][string(e.Usage.Model)] = true
+			}
 			seen[string(p)] = true
 			n++
 			total += len(p)
@@ -78,6 +85,11 @@ func TestTheMix(t *testing.T) {
 	}
 	if len(seen) < n*999/1000 {
 		t.Errorf("%d of %d payloads are distinct", len(seen), n)
+	}
+	for a, m := range models {
+		if len(m) > 2 {
+			t.Errorf("%s uses %d models, documented are at most two", a, len(m))
+		}
 	}
 	if len(agents) != 20*65 {
 		t.Errorf("20 connections speak for %d agents, want %d", len(agents), 20*65)
@@ -113,16 +125,18 @@ func TestFramesParse(t *testing.T) {
 					}
 					sums = append(sums, bytes.Clone(p))
 				})
-				fr, err := ws.ReadFrame(bytes.NewReader(b))
-				if err != nil || !fr.Header.Masked || !fr.Header.Fin {
-					t.Fatalf("%+v: %v", fr.Header, err)
+				r := bytes.NewReader(b)
+				fh, err := ws.ReadHeader(r)
+				if err != nil || !fh.Masked || !fh.Fin || int(fh.Length) != r.Len() {
+					t.Fatalf("%+v with %d bytes behind it: %v", fh, r.Len(), err)
 				}
-				if fr.Header.OpCode == ws.OpText != (codec == wire.JSON) {
-					t.Fatalf("opcode %v in %v", fr.Header.OpCode, codec)
+				if fh.OpCode == ws.OpText != (codec == wire.JSON) {
+					t.Fatalf("opcode %v in %v", fh.OpCode, codec)
 				}
-				fr = ws.UnmaskFrame(fr)
+				payload := b[len(b)-r.Len():]
+				ws.Cipher(payload, fh.Mask, 0)
 				var m wire.Message
-				if fe := parser.Parse(codec, fr.Payload, &m); fe != nil {
+				if fe := parser.Parse(codec, payload, &m); fe != nil {
 					t.Fatal(fe)
 				}
 				if m.Op != wire.OpEvents || m.Seq != first || m.Count != n {
