@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -43,16 +42,6 @@ func (s *serverFlags) base() (*url.URL, error) {
 		return nil, exit(exitUsage, "--server: the scheme %q is not http, https, ws or wss", u.Scheme)
 	}
 	return u, nil
-}
-
-// loopback reports whether the server is on this machine.
-func (s *serverFlags) loopback() bool {
-	u, err := s.base()
-	if err != nil {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // key returns the key to use: given, or the standing one of the wanted name,

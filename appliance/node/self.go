@@ -27,10 +27,10 @@ type self struct {
 
 // reading is what rates are taken from.
 type reading struct {
-	at              time.Time
-	user, sys       float64 // seconds of this process
-	busy, all       float64 // seconds of the host's cores
-	events, appends uint64
+	at        time.Time
+	user, sys float64 // seconds of this process
+	busy, all float64 // seconds of the host's cores
+	events    uint64
 }
 
 func newSelf(n *Node) *self {

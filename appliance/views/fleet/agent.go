@@ -57,8 +57,6 @@ type usage struct {
 	quality uint8
 }
 
-func (u *usage) zero() bool { return *u == usage{} }
-
 // add adds b - c, the change of one span's report.
 func (u *usage) add(b, c *usage) {
 	for i := range u.tok {

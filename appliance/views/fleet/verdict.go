@@ -201,16 +201,11 @@ func (v *View) clearGap(a *agent) {
 
 func (v *View) checkBudget(a *agent, ts int64) {
 	if a.budget > 0 && a.usage.cost > a.budget {
-		since := ts
 		if i := a.judged(vdBudget); i >= 0 {
-			since = a.verdicts[i].since
-			if a.verdicts[i].n == a.usage.cost {
-				return
-			}
 			a.verdicts[i].n = a.usage.cost
 			return
 		}
-		v.judge(a, vdBudget, rlBudget, since, a.usage.cost, "", []uint64{v.offset})
+		v.judge(a, vdBudget, rlBudget, ts, a.usage.cost, "", []uint64{v.offset})
 		return
 	}
 	v.acquit(a, vdBudget, rlBudget)
