@@ -69,15 +69,17 @@ func (db *DB) Reset() {
 	for i := range db.shards {
 		s := &db.shards[i]
 		s.mu.Lock()
-		s.runs, s.arena, s.dirty = nil, arena{}, nil
+		s.runs, s.arena, s.dirty, s.stale = nil, arena{}, nil, 0
 		s.closed, s.saving, s.late = map[uint32][]pending{}, nil, map[uint32]*late{}
 		s.mu.Unlock()
 	}
 	db.stored.Add(1)
 }
 
+// locate says where the run of a series is: head rows go round the shards.
 func locate(ref uint32) (shard, slot uint32) {
-	return (ref - 1) % shardCount, (ref - 1) / shardCount
+	row := (ref - 1) / headRuns
+	return row % shardCount, row/shardCount*headRuns + (ref-1)%headRuns
 }
 
 // Series returns the ref of the series with these labels, making it on first
@@ -117,16 +119,65 @@ func (db *DB) Find(ls Labels) (ref uint64, ok bool) {
 	return uint64(r), ok
 }
 
+// Pair is a label as the DB numbers it until the next Reset.
+type Pair struct{ p pair }
+
+// Pair returns the label's numbers. They are kept for good, so it is for labels
+// that some series has or is about to get; ok is false when there are none and
+// the DB takes no more series.
+func (db *DB) Pair(name, value string) (p Pair, ok bool) {
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.ix.len() < db.o.SeriesMax {
+		return Pair{pair{db.ix.syms.add(name), db.ix.syms.add(value)}}, true
+	}
+	n, ok1 := db.ix.syms.ids[name]
+	x, ok2 := db.ix.syms.ids[value]
+	return Pair{pair{n, x}}, ok1 && ok2
+}
+
+// SeriesOf does what Series does, for labels in order of their names, no value
+// empty. It tells whether the series is new.
+func (db *DB) SeriesOf(ls ...Pair) (ref uint64, fresh bool) {
+	var buf [labelsMax]pair
+	ps := buf[:0]
+	for i := range min(len(ls), labelsMax) {
+		ps = append(ps, ls[i].p)
+	}
+	if len(ls) == 0 || len(ls) > labelsMax {
+		db.refused.Add(1)
+		return 0, false
+	}
+	db.mu.Lock()
+	defer db.mu.Unlock()
+	if db.ix.len() >= db.o.SeriesMax {
+		r, _ := db.ix.probe(ps)
+		if r == 0 {
+			db.refused.Add(1)
+		}
+		return uint64(r), false
+	}
+	r, fresh := db.ix.addPairs(ps)
+	db.grow(r, fresh)
+	return uint64(r), fresh
+}
+
 func (db *DB) addLocked(ls Labels) uint32 {
 	ref, fresh := db.ix.add(ls)
-	if fresh {
-		i, slot := locate(ref)
-		s := &db.shards[i]
-		s.mu.Lock()
-		s.grow(slot)
-		s.mu.Unlock()
-	}
+	db.grow(ref, fresh)
 	return ref
+}
+
+// grow makes room for the run of a series that is new.
+func (db *DB) grow(ref uint32, fresh bool) {
+	if !fresh {
+		return
+	}
+	i, slot := locate(ref)
+	s := &db.shards[i]
+	s.mu.Lock()
+	s.grow(slot)
+	s.mu.Unlock()
 }
 
 // Append adds the sample (t, v), t in Unix ms, to a series. A sample at a time
@@ -140,7 +191,7 @@ func (db *DB) Append(ref uint64, t int64, v float64) {
 	if t < MinTime || t > MaxTime {
 		s.dropped++
 	} else {
-		s.append(db, uint32(ref), s.run(slot), t, v)
+		s.append(db, uint32(ref), slot, t, v)
 	}
 	s.mu.Unlock()
 }
@@ -161,7 +212,7 @@ func (db *DB) Add(ref uint64, t int64, delta float64) {
 			t = max(t, r.s.LastT)
 			v += r.s.Value()
 		}
-		s.append(db, uint32(ref), r, t, v)
+		s.append(db, uint32(ref), slot, t, v)
 	}
 	s.mu.Unlock()
 }

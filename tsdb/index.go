@@ -17,12 +17,23 @@ type index struct {
 	pages    [][]pair          // label pairs, a series' pairs adjoining in one page
 	at       []uint32          // ref-1 → page<<16 | first pair
 	count    []uint8           // ref-1 → pairs
-	postings map[pair][]uint32 // refs having the pair, ascending
+	postings map[pair]*posting
 	values   map[uint32][]uint32
 }
 
 // pair is a label: the symbols of its name and value.
 type pair struct{ name, value uint32 }
+
+// posting lists the refs that have a pair, ascending.
+type posting struct{ refs []uint32 }
+
+// having returns them.
+func (x *index) having(p pair) []uint32 {
+	if l := x.postings[p]; l != nil {
+		return l.refs
+	}
+	return nil
+}
 
 const (
 	pagePairs = 1 << 12
@@ -30,7 +41,7 @@ const (
 )
 
 func newIndex() index {
-	return index{syms: newSymbols(), byHash: map[uint64]uint32{}, postings: map[pair][]uint32{}, values: map[uint32][]uint32{}}
+	return index{syms: newSymbols(), byHash: map[uint64]uint32{}, postings: map[pair]*posting{}, values: map[uint32][]uint32{}}
 }
 
 func (x *index) len() int { return len(x.at) }
@@ -99,6 +110,12 @@ func (x *index) add(ls Labels) (ref uint32, fresh bool) {
 	for _, l := range ls {
 		ps = append(ps, pair{x.syms.add(l.Name), x.syms.add(l.Value)})
 	}
+	return x.addPairs(ps)
+}
+
+// addPairs does the same for labels that are pairs of symbols already, in order
+// of their names.
+func (x *index) addPairs(ps []pair) (ref uint32, fresh bool) {
 	ref, h := x.probe(ps)
 	if ref != 0 {
 		return ref, false
@@ -118,8 +135,10 @@ func (x *index) add(ls Labels) (ref uint32, fresh bool) {
 		list := x.postings[p]
 		if list == nil {
 			x.values[p.name] = append(x.values[p.name], p.value)
+			list = &posting{}
+			x.postings[p] = list
 		}
-		x.postings[p] = append(list, ref)
+		list.refs = append(list.refs, ref)
 	}
 	return ref, true
 }
@@ -144,13 +163,13 @@ func (x *index) match(ms []Matcher) []uint32 {
 			if !ok {
 				return nil
 			}
-			lists = append(lists, x.postings[pair{name, value}])
+			lists = append(lists, x.having(pair{name, value}))
 			continue
 		}
 		var union []uint32
 		for _, v := range x.values[name] {
 			if m.Matches(x.syms.names[v]) {
-				union = append(union, x.postings[pair{name, v}]...)
+				union = append(union, x.having(pair{name, v})...)
 			}
 		}
 		slices.Sort(union) // a series has one value of a label: no duplicates

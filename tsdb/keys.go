@@ -7,11 +7,11 @@ import "encoding/binary"
 //
 //	m                                       meta row (save.go)
 //	s ref u64                               definition of a series
-//	h ref u64                               its open run of samples (head row)
+//	h row u64                               open runs of samples of headRuns series (head row)
 //	c res u8 part s32 ref u64 start s64 seq u32   closed chunk
 //
-// The head row is rewritten under the same key as the run grows, so opening
-// reads one row a series however long its history.
+// A head row, of series row*headRuns+1 and on, is rewritten under the same key as
+// its runs grow, so opening reads little of a series however long its history.
 //
 // A chunk lies within one partition of time: all of a partition's chunks are
 // neighbours, and retention drops a partition by excising one key range. res

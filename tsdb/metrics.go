@@ -12,7 +12,7 @@ type Stats struct {
 	Dropped     uint64 // outside MinTime..MaxTime
 	Chunks      uint64 // closed since Open
 	ChunkBytes  uint64
-	Dirty       int // series whose run is not saved as it is
+	Dirty       int // series whose run may not be saved as it is
 	Pending     int // series with closed chunks not known to be stored
 	RunBytes    int // memory of the open runs' pages
 }
@@ -31,7 +31,7 @@ func (db *DB) Stats() Stats {
 		st.Dropped += s.dropped
 		st.Chunks += s.chunks
 		st.ChunkBytes += s.chunkBytes
-		st.Dirty += len(s.dirty)
+		st.Dirty += min(s.stale*headRuns, st.Series)
 		st.Pending += len(s.closed) + len(s.saving)
 		st.RunBytes += s.arena.size()
 		s.mu.Unlock()

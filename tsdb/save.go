@@ -1,10 +1,13 @@
 package tsdb
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
 	"math"
+	"math/bits"
+	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -12,18 +15,26 @@ import (
 // Rows other than chunks; integers are LEB128 (u: unsigned, s: zigzag):
 //
 //	series  0xE5 | version 1 | labels u | (bytes u, name, bytes u, value)… | crc
-//	head    0xE6 | version 1 | samples ever u | closed s | n u | last time s |
-//	        last value u64 LE | run's bytes | crc
+//	head    0xE6 | version 2 | run, … | crc
 //	meta    0xE7 | version 1 | last late number u | crc
 //
-// closed is the last timestamp of the closed chunks in order (the least int64:
-// none); n counts the run's samples, the last included; crc is CRC-32C, u32
-// LE, over key and row before it, so that a row under a wrong key is noticed.
+// A head row has one run for each of its series:
+//
+//	run     samples ever u, alone where that is zero | n u × 2 + closed |
+//	        if closed: closed until s | if n: last time s | last value u |
+//	        bytes u, the run's bytes
+//
+// closed tells that there are closed chunks in order and until which timestamp;
+// n counts the run's samples, the last included; the last value is its bits
+// with the bytes reversed; times are differences from the last one written
+// before, of the row's first from zero. crc is CRC-32C, u32 LE, over key and row
+// before it, so that a row under a wrong key is noticed.
 const (
 	magicSeries = 0xE5
 	magicHead   = 0xE6
 	magicMeta   = 0xE7
 	rowVersion  = 1
+	headVersion = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -39,25 +50,20 @@ func sealRow(key, row []byte) []byte {
 // cannot be committed leaves memory ahead of the store: Reset and Load.
 func (db *DB) Save(b *pebble.Batch) error {
 	db.dropSaving()
-	db.mu.RLock()
-	err := db.saveSeries(b)
-	db.mu.RUnlock()
-	if err != nil {
+	if err := db.saveChunks(b); err != nil {
 		return err
 	}
-	var key, row []byte
-	for i := range db.shards {
-		s := &db.shards[i]
-		s.mu.Lock()
-		key, row, err = s.save(db, b, key, row)
-		s.mu.Unlock()
-		if err != nil {
-			return err
-		}
+	if err := db.saveHeads(b); err != nil {
+		return err
 	}
-	key = append(key[:0], db.prefix, kindMeta)
-	row = binary.AppendUvarint(append(row[:0], magicMeta, rowVersion), uint64(db.lateSeq.Load()))
-	return b.Set(key, sealRow(key, row), nil)
+	key := []byte{db.prefix, kindMeta}
+	row := binary.AppendUvarint([]byte{magicMeta, rowVersion}, uint64(db.lateSeq.Load()))
+	if err := b.Set(key, sealRow(key, row), nil); err != nil {
+		return err
+	}
+	db.mu.RLock()
+	defer db.mu.RUnlock()
+	return db.saveSeries(b)
 }
 
 func (db *DB) saveSeries(b *pebble.Batch) error {
@@ -79,43 +85,88 @@ func (db *DB) saveSeries(b *pebble.Batch) error {
 	return nil
 }
 
-func (s *shard) save(db *DB, b *pebble.Batch, key, row []byte) (k, r []byte, err error) {
-	for ref, l := range s.late {
-		s.flushLate(db, ref, l)
+// saveChunks writes what was closed, in order of keys: a batch in order costs
+// the store least.
+func (db *DB) saveChunks(b *pebble.Batch) error {
+	type closed struct {
+		chunkKey
+		data []byte
 	}
-	clear(s.late)
-	for _, ref := range s.dirty {
-		_, slot := locate(ref)
-		r := s.run(slot)
-		r.dirty = false
-		key = appendRefKey(key[:0], db.prefix, kindHead, uint64(ref))
-		row = s.appendHead(row[:0], r)
-		row = sealRow(key, row)
-		if err := b.Set(key, row, nil); err != nil {
-			return key, row, err
+	var all []closed
+	for i := range db.shards {
+		s := &db.shards[i]
+		s.mu.Lock()
+		for ref, l := range s.late {
+			s.flushLate(db, ref, l)
 		}
-	}
-	s.dirty = s.dirty[:0]
-	for ref, ps := range s.closed {
-		for _, p := range ps {
-			key = chunkKey{partOf(p.first), uint64(ref), p.first, p.seq}.append(key[:0], db.prefix, resRaw)
-			if err := b.Set(key, p.data, nil); err != nil {
-				return key, row, err
+		clear(s.late)
+		for ref, ps := range s.closed {
+			for _, p := range ps {
+				all = append(all, closed{chunkKey{partOf(p.first), uint64(ref), p.first, p.seq}, p.data})
 			}
 		}
+		s.saving, s.closed = s.closed, map[uint32][]pending{}
+		s.mu.Unlock()
 	}
-	s.saving, s.closed = s.closed, map[uint32][]pending{}
-	return key, row, nil
+	slices.SortFunc(all, func(x, y closed) int {
+		return cmp.Or(cmp.Compare(x.part, y.part), cmp.Compare(x.ref, y.ref), cmp.Compare(x.start, y.start), cmp.Compare(x.seq, y.seq))
+	})
+	var key []byte
+	for i := range all {
+		key = all[i].append(key[:0], db.prefix, resRaw)
+		if err := b.Set(key, all[i].data, nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-func (s *shard) appendHead(row []byte, r *run) []byte {
-	row = append(row, magicHead, rowVersion)
+// saveHeads writes the head rows that changed.
+func (db *DB) saveHeads(b *pebble.Batch) error {
+	var key, row []byte
+	for n := uint32(0); int(n)*headRuns < db.ix.len(); n++ {
+		s := &db.shards[n%shardCount]
+		first := n / shardCount * headRuns
+		if !s.dirty[first/headRuns] {
+			continue
+		}
+		key = appendRefKey(key[:0], db.prefix, kindHead, uint64(n))
+		s.mu.Lock()
+		s.dirty[first/headRuns] = false
+		s.stale--
+		row = append(row[:0], magicHead, headVersion)
+		last := int64(0)
+		for slot := first; slot < first+headRuns && int(n*headRuns+slot-first) < db.ix.len(); slot++ {
+			row, last = s.appendRun(row, s.run(slot), last)
+		}
+		s.mu.Unlock()
+		row = sealRow(key, row)
+		if err := b.Set(key, row, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shard) appendRun(row []byte, r *run, last int64) ([]byte, int64) {
 	row = binary.AppendUvarint(row, r.total)
-	row = binary.AppendVarint(row, r.closedT)
-	row = binary.AppendUvarint(row, uint64(r.s.N))
-	row = binary.AppendVarint(row, r.s.LastT)
-	row = binary.LittleEndian.AppendUint64(row, r.s.LastV)
-	return append(row, s.bytes(r)...)
+	if r.total == 0 {
+		return row, last
+	}
+	n := uint64(r.s.N) << 1
+	if r.closedT != noTime {
+		row = binary.AppendVarint(binary.AppendUvarint(row, n|1), r.closedT-last)
+		last = r.closedT
+	} else {
+		row = binary.AppendUvarint(row, n)
+	}
+	if n == 0 {
+		return row, last
+	}
+	row = binary.AppendVarint(row, r.s.LastT-last)
+	row = binary.AppendUvarint(row, bits.ReverseBytes64(r.s.LastV))
+	row = binary.AppendUvarint(row, uint64(r.chain.len))
+	return append(row, s.bytes(r)...), r.s.LastT
 }
 
 // Saved tells that the batch of the last Save is committed, so that its chunks
@@ -150,12 +201,12 @@ func (db *DB) Load(r pebble.Reader) error {
 }
 
 // openRow checks a row's frame and returns its body.
-func openRow(key, row []byte, magic byte) ([]byte, error) {
+func openRow(key, row []byte, magic, version byte) ([]byte, error) {
 	if len(row) < 6 || row[0] != magic {
 		return nil, fmt.Errorf("%w: %q begins %x, want %x", ErrCorrupt, key, row[:min(len(row), 2)], magic)
 	}
-	if row[1] != rowVersion {
-		return nil, fmt.Errorf("%w: %q has %d, want %d", ErrVersion, key, row[1], rowVersion)
+	if row[1] != version {
+		return nil, fmt.Errorf("%w: %q has %d, want %d", ErrVersion, key, row[1], version)
 	}
 	body := row[:len(row)-4]
 	got := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
@@ -202,7 +253,7 @@ func (db *DB) loadSeries(r pebble.Reader) error {
 		if err != nil {
 			return err
 		}
-		b, err := openRow(key, row, magicSeries)
+		b, err := openRow(key, row, magicSeries, rowVersion)
 		if err != nil {
 			return err
 		}
@@ -225,38 +276,65 @@ func (db *DB) loadSeries(r pebble.Reader) error {
 
 func (db *DB) loadHeads(r pebble.Reader) error {
 	return db.each(r, kindHead, func(key, row []byte) error {
-		ref, err := refOf(key)
+		n, err := refOf(key)
 		if err != nil {
 			return err
 		}
-		b, err := openRow(key, row, magicHead)
+		b, err := openRow(key, row, magicHead, headVersion)
 		if err != nil {
 			return err
 		}
-		d := rowReader{b: b}
-		total, closed, n, t, v := d.uvarint(), d.varint(), d.uvarint(), d.varint(), d.uint64()
-		if d.bad || ref == 0 || ref > uint64(db.ix.len()) || n > math.MaxUint16 || n == 0 && len(d.b) > 0 || len(d.b) > runBytesMax {
-			return fmt.Errorf("%w: run of series %d of %d: %d samples in %d bytes", ErrCorrupt, ref, db.ix.len(), n, len(d.b))
-		}
-		i, slot := locate(uint32(ref))
-		s := &db.shards[i]
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		u := s.run(slot)
-		u.total, u.closedT = total, closed
-		if n > 0 {
-			if u.first, err = u.s.Restore(d.b, int(n), t, v); err != nil {
+		d, last := rowReader{b: b}, int64(0)
+		for ref := n*headRuns + 1; len(d.b) > 0; ref++ {
+			if n > math.MaxUint32/headRuns || ref > (n+1)*headRuns || ref > uint64(db.ix.len()) {
+				return fmt.Errorf("%w: head row %d has a run of series %d of %d", ErrCorrupt, n, ref, db.ix.len())
+			}
+			if last, err = db.loadRun(uint32(ref), &d, last); err != nil {
 				return fmt.Errorf("run of series %d: %w", ref, err)
 			}
-			s.keep(u, d.b)
 		}
 		return nil
 	})
 }
 
+// loadRun reads one run of a head row and returns the last time in it.
+func (db *DB) loadRun(ref uint32, d *rowReader, last int64) (int64, error) {
+	total := d.uvarint()
+	if total == 0 && !d.bad {
+		return last, nil
+	}
+	i, slot := locate(ref)
+	s := &db.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.run(slot)
+	u.total = total
+	n := d.uvarint()
+	if n&1 == 1 {
+		last += d.varint()
+		u.closedT = last
+	}
+	if n >>= 1; n == 0 && !d.bad {
+		return last, nil
+	}
+	last += d.varint()
+	v := bits.ReverseBytes64(d.uvarint())
+	size := d.uvarint()
+	if d.bad || n > math.MaxUint16 || size > runBytesMax || size > uint64(len(d.b)) {
+		return last, fmt.Errorf("%w: %d samples in %d bytes", ErrCorrupt, n, size)
+	}
+	var err error
+	if u.first, err = u.s.Restore(d.b[:size], int(n), last, v); err != nil {
+		return last, err
+	}
+	s.keep(u, d.b[:size])
+	d.b = d.b[size:]
+	return last, nil
+}
+
 func (db *DB) loadMeta(r pebble.Reader) error {
 	return db.each(r, kindMeta, func(key, row []byte) error {
-		b, err := openRow(key, row, magicMeta)
+		b, err := openRow(key, row, magicMeta, rowVersion)
 		if err != nil {
 			return err
 		}

@@ -16,7 +16,6 @@ type run struct {
 	closedT int64  // last timestamp of the closed chunks in order; noTime: none
 	total   uint64 // samples ever kept
 	chain   chain
-	dirty   bool
 }
 
 const noTime = math.MinInt64
@@ -48,14 +47,19 @@ type late struct {
 
 const lateSamplesMax = 512
 
-const shardRuns = 256
+// headRuns is how many series, one after the other, share a head row, and with
+// it a shard.
+const headRuns = 32
 
-// shard holds every n-th series. All fields are guarded by mu.
+const shardRuns = 8 * headRuns
+
+// shard holds every n-th head row's series. All fields are guarded by mu.
 type shard struct {
 	mu     sync.Mutex
 	runs   [][]run
 	arena  arena
-	dirty  []uint32             // refs whose run differs from its head row
+	dirty  []bool               // by head row of the shard: differs from the store
+	stale  int                  // how many of these
 	closed map[uint32][]pending // since the last Save
 	saving map[uint32][]pending // in the batch of the last Save
 	late   map[uint32]*late
@@ -81,6 +85,7 @@ func (s *shard) grow(slot uint32) {
 			page[i].closedT = noTime
 		}
 		s.runs = append(s.runs, page)
+		s.dirty = append(s.dirty, make([]bool, shardRuns/headRuns)...)
 	}
 }
 
@@ -96,15 +101,18 @@ func (s *shard) keep(r *run, b []byte) {
 	s.arena.append(&r.chain, b)
 }
 
-func (s *shard) mark(ref uint32, r *run) {
-	if !r.dirty {
-		r.dirty = true
-		s.dirty = append(s.dirty, ref)
+// mark notes that a run of the head row differs from the store.
+func (s *shard) mark(slot uint32) {
+	if d := &s.dirty[slot/headRuns]; !*d {
+		*d = true
+		s.stale++
 	}
 }
 
 // append folds one sample in; t is within MinTime..MaxTime.
-func (s *shard) append(db *DB, ref uint32, r *run, t int64, v float64) {
+func (s *shard) append(db *DB, ref, slot uint32, t int64, v float64) {
+	r := s.run(slot)
+	s.mark(slot)
 	switch {
 	case r.s.N == 0 && t > r.closedT:
 		r.s.Start(t, v)
@@ -122,7 +130,6 @@ func (s *shard) append(db *DB, ref uint32, r *run, t int64, v float64) {
 	case r.s.N > 0 && t == r.s.LastT:
 		r.s.LastV = math.Float64bits(v)
 		s.replaced++
-		s.mark(ref, r)
 		return
 	case r.s.N > 0 && t > r.closedT && partOf(t) == partOf(r.s.LastT) && r.s.LastT-t <= spanMs:
 		if s.insert(db, ref, r, t, v) {
@@ -136,7 +143,6 @@ func (s *shard) append(db *DB, ref uint32, r *run, t int64, v float64) {
 		s.lateSamples++
 	}
 	s.samples++
-	s.mark(ref, r)
 }
 
 // fits tells whether a sample at t may follow in the same run.

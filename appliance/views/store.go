@@ -6,6 +6,7 @@ import (
 	"eyrie/wal"
 
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/sstable"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -31,6 +32,11 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 	for i := range o.TargetFileSizes {
 		o.TargetFileSizes[i] = 64 << 20
 	}
+	for i := range o.Levels {
+		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
+	}
+	// What is flushed is soon merged, and half of it replaced by then.
+	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return false }
 	for _, f := range opts {
 		f(o)

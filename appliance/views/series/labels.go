@@ -186,7 +186,14 @@ func (v *View) model(a *agent, name []byte) *model {
 	return m
 }
 
+// addUsage looks a usage series up, or makes it. A fleet has more of these than
+// of anything else, so their labels are numbered one by one.
 func (v *View) addUsage(a *agent, model string, i int) uint64 {
+	if a.series < agentSeriesMax {
+		if ref, ok := v.numbered(a, model, i); ok {
+			return ref
+		}
+	}
 	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: model}}
 	if i < len(usageKinds) {
 		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: TokensMetric}, tsdb.Label{Name: labelKind, Value: usageKinds[i]})
@@ -194,6 +201,31 @@ func (v *View) addUsage(a *agent, model string, i int) uint64 {
 		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: CostMetric})
 	}
 	return v.make(a, ls)
+}
+
+// numbered does so for an agent that may have more series; ok is false where a
+// label has no number.
+func (v *View) numbered(a *agent, model string, i int) (ref uint64, ok bool) {
+	name, kind := CostMetric, ""
+	if i < len(usageKinds) {
+		name, kind = TokensMetric, usageKinds[i]
+	}
+	var ps [5]tsdb.Pair
+	n := 0
+	for _, l := range [...]tsdb.Label{{Name: tsdb.MetricName, Value: name}, {Name: labelAgent, Value: a.id}, {Name: labelKind, Value: kind}, {Name: labelModel, Value: model}, {Name: labelSpace, Value: a.space}} {
+		if l.Value == "" {
+			continue
+		}
+		if ps[n], ok = v.db.Pair(l.Name, l.Value); !ok {
+			return 0, false
+		}
+		n++
+	}
+	ref, fresh := v.db.SeriesOf(ps[:n]...)
+	if fresh {
+		a.series++
+	}
+	return ref, true
 }
 
 // make finds the series of ls, or makes it within the agent's bound.
