@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"sync/atomic"
 	"time"
 
 	"eyrie/engine"
@@ -63,6 +64,7 @@ type Intake struct {
 	over chan struct{} // closed when Run has returned
 
 	table  map[netpoll.Handle]*link
+	open   atomic.Int64              // links in table
 	holder map[uint32]netpoll.Handle // producer → the link that speaks for it
 	last   *link                     // the link of the item before
 	spaces map[string][]byte
@@ -101,6 +103,9 @@ func New(log *wal.Log, links Links, o Options) *Intake {
 
 // Attach names the log and the links where New could not.
 func (in *Intake) Attach(log *wal.Log, links Links) { in.log, in.links = log, links }
+
+// Links returns how many agents' links are open.
+func (in *Intake) Links() int { return int(in.open.Load()) }
 
 // Notify wakes the intake: a ring has something. It never blocks.
 func (in *Intake) Notify() {

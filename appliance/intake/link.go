@@ -64,6 +64,7 @@ func (in *Intake) hello(it *engine.Item) {
 	in.settleOwed() // Wall may have asked for the disk anew
 	l := &link{handle: it.Link, producer: p, space: []byte(h.Space), name: h.Space}
 	in.table[it.Link], in.holder[p] = l, it.Link
+	in.open.Store(int64(len(in.table)))
 	var agent uint32
 	if h.Agent != "" {
 		agent = in.agentNumber(l, []byte(h.Agent))
@@ -107,6 +108,7 @@ func (in *Intake) closed(it *engine.Item) {
 		return
 	}
 	delete(in.table, it.Link)
+	in.open.Store(int64(len(in.table)))
 	if in.holder[l.producer] == it.Link {
 		delete(in.holder, l.producer)
 	}

@@ -111,7 +111,7 @@ func (s *self) sample() *wire.Event {
 	m := map[string]float64{
 		"go.goroutines":         float64(runtime.NumGoroutine()),
 		"eyrie.agents":          float64(s.n.fleet.Len()),
-		"eyrie.links":           float64(len(s.n.engine.Links())),
+		"eyrie.links":           float64(s.n.intake.Links()),
 		"eyrie.view_lag":        float64(s.n.runner.Lag()),
 		"process.descriptors":   float64(descriptors()),
 		"process.memory.usage":  0,
