@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"sync/atomic"
 	"time"
 
 	"eyrie/engine"
