@@ -23,16 +23,6 @@ func (r *rowReader) varint() int64 {
 	return int64(u>>1) ^ -int64(u&1)
 }
 
-func (r *rowReader) uint64() uint64 {
-	if len(r.b) < 8 {
-		r.bad, r.b = true, nil
-		return 0
-	}
-	v := binary.LittleEndian.Uint64(r.b)
-	r.b = r.b[8:]
-	return v
-}
-
 func (r *rowReader) string() string {
 	n := r.uvarint()
 	if n > uint64(len(r.b)) {
