@@ -20,6 +20,7 @@ type member struct {
 	saved     uint64            // next of the last batch handed to the committer
 	savedAt   time.Time         // when
 	writing   bool              // a batch is with the committer
+	batch     int               // bytes of the last one
 	poison    map[uint64]string // offsets set aside
 	halted    atomic.Pointer[error]
 	cursor    atomic.Uint64 // next, for others

@@ -90,11 +90,12 @@ func (r *Runner) await(f *member) error {
 
 // save hands a batch with all that f changed and its cursor to the committer.
 func (r *Runner) save(f *member) error {
-	b := r.o.Store.NewBatch()
+	b := r.o.Store.NewBatchWithSize(f.batch + f.batch/8)
 	if err := f.Fold.Save(b); err != nil {
 		b.Close()
 		return err
 	}
+	f.batch = b.Len()
 	c := cursor{version: f.version, log: r.o.Log.ID(), epoch: r.o.Log.Epoch(), next: f.next}
 	if err := b.Set(cursorKey(f.name), c.append(nil), nil); err != nil {
 		b.Close()

@@ -24,7 +24,7 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 		DisableWAL:                  true,
 		MemTableSize:                64 << 20,
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       8,
+		L0CompactionThreshold:       16, // twice the flushes after which they are merged
 		L0StopWritesThreshold:       100,
 		LBaseMaxBytes:               1 << 30,
 		Logger:                      loudLogger{},

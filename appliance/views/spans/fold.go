@@ -1,7 +1,9 @@
 package spans
 
 import (
+	"cmp"
 	"errors"
+	"slices"
 	"strconv"
 
 	"eyrie/engine/wire"
@@ -120,7 +122,6 @@ func (v *View) begin(r *block.Record, h uint64, space string, id []byte, ph wire
 	v.countsOf(s.agent)[s.typ][stOpen]++
 	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 		v.open[h] = s
-		v.queue = append(v.queue, opened{h, s.off})
 		if len(v.open) > v.openMax {
 			v.spill()
 		}
@@ -321,7 +322,14 @@ func (v *View) touch(s *span) {
 
 // spill writes the oldest open span out as a row of its own.
 func (v *View) spill() {
-	for len(v.queue) > 0 {
+	for {
+		if len(v.queue) == 0 {
+			// What begins from now on is younger than all of these.
+			for h, s := range v.open {
+				v.queue = append(v.queue, opened{h, s.off})
+			}
+			slices.SortFunc(v.queue, func(a, b opened) int { return cmp.Compare(a.off, b.off) })
+		}
 		o := v.queue[0]
 		v.queue = v.queue[1:]
 		if s := v.open[o.hash]; s != nil && s.off == o.off {

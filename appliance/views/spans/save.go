@@ -38,13 +38,13 @@ func (v *View) Save(w *pebble.Batch) error {
 	v.pages += rows.count()
 	b.packs(&rows, kTime, nil, rows.all())
 	b.ids(&rows)
-	b.byAgent(&rows)
+	b.groups(&rows, kAgent, rows.by(func(e *entry) (uint64, bool) { return uint64(e.agent), true }), 4)
 	for _, t := range [...]wire.Type{wire.TypeRun, wire.TypeTask, wire.TypeAsk} {
 		b.packs(&rows, kType, []byte{byte(t)}, rows.where(func(e *entry) bool { return e.typ == uint8(t) }))
 	}
 	b.open(v)
-	b.byHash(&rows, kParent, flApart, func(e *entry) uint64 { return e.up })
-	b.byHash(&rows, kRun, flGuest, func(e *entry) uint64 { return e.run })
+	b.groups(&rows, kParent, rows.by(func(e *entry) (uint64, bool) { return e.up, e.flags&flApart != 0 }), 8)
+	b.groups(&rows, kRun, rows.by(func(e *entry) (uint64, bool) { return e.run, e.flags&flGuest != 0 }), 8)
 	b.tallies(v)
 	b.counts(v)
 	b.begin(prefixed(b.k[:0], kHead))
@@ -52,26 +52,7 @@ func (v *View) Save(w *pebble.Batch) error {
 	b.set()
 	b.spilled(&rows)
 	b.pages(&rows)
-	v.trim()
 	return b.err
-}
-
-// trim drops stale entries from the queue of open spans.
-func (v *View) trim() {
-	if len(v.queue) < 2*len(v.open)+1024 {
-		return
-	}
-	kept := v.queue[:0]
-	for _, o := range v.queue {
-		if s := v.open[o.hash]; s != nil && s.off == o.off {
-			kept = append(kept, o)
-		}
-	}
-	v.queue = slices.Clip(kept)
-}
-
-func (v *View) sortQueue() {
-	slices.SortFunc(v.queue, func(a, b opened) int { return cmp.Compare(a.off, b.off) })
 }
 
 // ordered are the rows of a generation in order of their keys, with their pages.
@@ -80,36 +61,51 @@ type ordered struct {
 	base uint64
 	at   []uint32 // indexes of rows
 	page []uint32 // since base
+	a, b []ranked // scratch
 }
 
 func (g *generation) sorted(base uint64) ordered {
-	type place struct {
-		start int64
-		at    uint32
+	n := len(g.rows) - len(g.dead)
+	o := ordered{g: g, base: base, at: make([]uint32, n), page: make([]uint32, n), a: make([]ranked, 0, n), b: make([]ranked, n)}
+	low := key{start: 1<<63 - 1, off: allPages}
+	for i := range g.rows {
+		low.start, low.off = min(low.start, g.rows[i].start), min(low.off, g.rows[i].off)
 	}
-	all := make([]place, 0, len(g.rows))
 	for i := range g.rows {
 		if _, dead := g.dead[uint32(i)]; !dead {
-			all = append(all, place{g.rows[i].start, uint32(i)})
+			o.a = append(o.a, ranked{g.rows[i].off - low.off, uint32(i)})
 		}
 	}
-	slices.SortFunc(all, func(a, b place) int {
-		if a.start != b.start {
-			return cmp.Compare(a.start, b.start)
-		}
-		return cmp.Compare(g.rows[a.at].off, g.rows[b.at].off)
-	})
-	o := ordered{g: g, base: base, at: make([]uint32, len(all)), page: make([]uint32, len(all))}
+	all := sortRanked(o.a, o.b)
+	for i := range all {
+		all[i].key = uint64(g.rows[all[i].at].start - low.start)
+	}
+	other := o.b
+	if n > 0 && &all[0] == &o.b[0] {
+		other = o.a
+	}
+	all = sortRanked(all, other)
 	page, rows, bytes := uint32(0), 0, 0
 	for i := range all {
-		n := int(g.rows[all[i].at].len)
-		if rows == pageRows || rows > 0 && bytes+n > pageBytes {
+		size := int(g.rows[all[i].at].len)
+		if rows == pageRows || rows > 0 && bytes+size > pageBytes {
 			page, rows, bytes = page+1, 0, 0
 		}
-		rows, bytes = rows+1, bytes+n
+		rows, bytes = rows+1, bytes+size
 		o.at[i], o.page[i] = all[i].at, page
 	}
 	return o
+}
+
+// by returns the rows that fn wants, in order of what it returns for them.
+func (o *ordered) by(fn func(e *entry) (by uint64, want bool)) []ranked {
+	a := o.a[:0]
+	for i := range o.at {
+		if k, want := fn(o.entry(uint32(i))); want {
+			a = append(a, ranked{k, uint32(i)})
+		}
+	}
+	return sortRanked(a, o.b[:len(a)])
 }
 
 func (o *ordered) entry(i uint32) *entry { return &o.g.rows[o.at[i]] }
@@ -182,64 +178,29 @@ func (b *writer) packs(o *ordered, kind byte, group []byte, rows []uint32) {
 	}
 }
 
-// byAgent writes the packs of each agent.
-func (b *writer) byAgent(o *ordered) {
-	keys := make([]uint64, len(o.at))
-	for i := range keys {
-		keys[i] = uint64(o.entry(uint32(i)).agent)<<32 | uint64(i)
-	}
-	slices.Sort(keys)
-	var rows []uint32
-	var group [4]byte
-	for i := 0; i < len(keys); {
-		agent := keys[i] >> 32
-		for rows = rows[:0]; i < len(keys) && keys[i]>>32 == agent; i++ {
-			rows = append(rows, uint32(keys[i]))
-		}
-		binary.BigEndian.PutUint32(group[:], uint32(agent))
-		b.packs(o, kAgent, group[:], rows)
-	}
-}
-
-// byHash writes the packs of the rows with a flag, grouped by a hash.
-func (b *writer) byHash(o *ordered, kind byte, flag uint8, hash func(e *entry) uint64) {
-	type place struct {
-		h  uint64
-		at uint32
-	}
-	var keys []place
-	for i := range o.at {
-		if e := o.entry(uint32(i)); e.flags&flag != 0 {
-			keys = append(keys, place{hash(e), uint32(i)})
-		}
-	}
-	slices.SortFunc(keys, func(x, y place) int { return cmp.Or(cmp.Compare(x.h, y.h), cmp.Compare(x.at, y.at)) })
+// groups writes the packs of each group of rows that have the same key.
+func (b *writer) groups(o *ordered, kind byte, all []ranked, width int) {
 	var rows []uint32
 	var group [8]byte
-	for i := 0; i < len(keys); {
-		h := keys[i].h
-		for rows = rows[:0]; i < len(keys) && keys[i].h == h; i++ {
-			rows = append(rows, keys[i].at)
+	for i := 0; i < len(all); {
+		k := all[i].key
+		for rows = rows[:0]; i < len(all) && all[i].key == k; i++ {
+			rows = append(rows, all[i].at)
 		}
-		binary.BigEndian.PutUint64(group[:], h)
-		b.packs(o, kind, group[:], rows)
+		binary.BigEndian.PutUint64(group[:], k)
+		b.packs(o, kind, group[8-width:], rows)
 	}
 }
 
 // ids writes the look-up by hash.
 func (b *writer) ids(o *ordered) {
-	keys := make([]uint64, len(o.at))
-	for i := range keys {
-		keys[i] = o.entry(uint32(i)).hash>>48<<32 | uint64(i)
-	}
-	slices.Sort(keys)
-	for i := 0; i < len(keys); {
-		top, last := keys[i]>>32, uint64(0)
+	all := o.by(func(e *entry) (uint64, bool) { return e.hash >> 48, true })
+	for i := 0; i < len(all); {
+		top, last := all[i].key, uint64(0)
 		b.begin(binary.BigEndian.AppendUint64(short(b.k[:0], kID, uint16(top)), o.base))
-		for ; i < len(keys) && keys[i]>>32 == top; i++ {
-			at := uint32(keys[i])
-			e := o.entry(at)
-			b.c.b = appendID(b.c.b, e, last, uint64(o.page[at]))
+		for ; i < len(all) && all[i].key == top; i++ {
+			e := o.entry(all[i].at)
+			b.c.b = appendID(b.c.b, e, last, uint64(o.page[all[i].at]))
 			last = e.off
 		}
 		b.set()

@@ -224,7 +224,6 @@ func (v *View) load(r pebble.Reader) error {
 			return err
 		}
 	}
-	v.sortQueue()
 	return nil
 }
 
@@ -266,7 +265,6 @@ func (v *View) loadOpen(_, val []byte) (err error) {
 			return false
 		}
 		v.open[s.hash] = s
-		v.queue = append(v.queue, opened{s.hash, s.off})
 		return true
 	})
 	if err == nil && !good {

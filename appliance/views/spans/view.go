@@ -23,7 +23,7 @@ type View struct {
 
 	mu      sync.RWMutex
 	open    map[uint64]*span // by hash
-	queue   []opened         // open spans, oldest first, with stale entries
+	queue   []opened         // the oldest open spans, in order, with stale entries; filled when one is to leave
 	fresh   *generation      // ended or changed since the last Save
 	saving  *generation      // in the last Save's batch while that may not be committed; else nil
 	visible uint64           // pages below are committed; those above are in saving
