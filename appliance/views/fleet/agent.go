@@ -176,6 +176,7 @@ type agent struct {
 	speaker  *producer
 	place    int    // in the producer's list; not saved
 	touched  uint64 // generation of Apply that changed it last; not saved
+	summed   summed // not saved
 	dirty    bool   // not saved
 
 	space, id                              string

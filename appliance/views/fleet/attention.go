@@ -77,8 +77,9 @@ func (v *View) Attention(space string, limit int) Attention {
 	defer v.mu.RUnlock()
 	var all []want
 	now := floorMinute(v.clock)
-	for _, a := range v.agents {
-		if a == nil || space != "" && a.space != space || a.wanted() == 0 {
+	for num := range v.wanting {
+		a := v.agents[num]
+		if space != "" && a.space != space {
 			continue
 		}
 		_, cost := a.ring.read(now)

@@ -130,32 +130,3 @@ func (v *View) Encode(dst []byte, num uint32) []byte {
 	}
 	return r.AppendJSON(dst)
 }
-
-// Fleet sums up all agents of a space, or of all spaces when space is "".
-// Rates are always those of the whole log.
-func (v *View) Fleet(space string) Fleet {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	f := Fleet{ByShow: make(map[string]int, shows), Offset: v.offset, Clock: ms(v.clock), EventsPerS: v.total.eventsPerSecond(v.clock)}
-	var by [shows]int
-	for _, a := range v.agents {
-		if a == nil || space != "" && a.space != space {
-			continue
-		}
-		by[a.show()]++
-		f.Attention += a.wanted()
-	}
-	for i, n := range by {
-		if i != shEnded {
-			f.ByShow[showNames[i]] = n
-			f.Live += n
-		}
-	}
-	f.Ended = by[shEnded]
-	tokens, cost, calls, failed := v.total.sums(v.clock)
-	f.TokensH, f.CostH = tokens*(60/ringMinutes), cost*(60/ringMinutes)
-	if calls > 0 {
-		f.FailedCallShare = float64(failed) / float64(calls)
-	}
-	return f
-}

@@ -177,6 +177,11 @@ func (v *View) relink() {
 			v.speaks(a, p)
 		}
 	}
+	for _, a := range v.agents {
+		if a != nil {
+			v.sum(a)
+		}
+	}
 	for k, w := range v.awaited {
 		for i := range w.tasks {
 			v.holds[w.tasks[i].hash] = holder{key: k}

@@ -121,6 +121,13 @@ func TestSaveLoadResetProperty(t *testing.T) {
 		}
 		for _, b := range blocks {
 			part.Apply(b, 0, parse(b))
+			for _, space := range []string{"", "main", "other"} {
+				f := part.Fleet(space)
+				by, ended, attention := scanned(part, space)
+				if a := part.Attention(space, 0); !cmp.Equal(f.ByShow, by) || f.Ended != ended || f.Attention != attention || a.Total != attention {
+					t.Fatalf("space %q: %+v and %d wants, counted %v, %d ended, %d wants", space, f, a.Total, by, ended, attention)
+				}
+			}
 			switch rapid.IntRange(0, 3).Draw(t, "then") {
 			case 0:
 				save()

@@ -30,7 +30,9 @@ type View struct {
 	awaited map[string]*awaited
 	holds   map[uint64]holder // open delegated tasks: who has them
 	prods   map[uint32]*producer
-	due     []int64 // by dense number: the clock at which a timer rule may change the agent
+	sums    map[string]*summary // by space
+	wanting map[uint32]struct{} // agents that want a person now
+	due     []int64             // by dense number: the clock at which a timer rule may change the agent
 	strings map[string]string
 
 	clock   int64
@@ -110,6 +112,7 @@ func (v *View) reset() {
 	v.byID, v.awaited = map[string]uint32{}, map[string]*awaited{}
 	v.holds, v.prods = map[uint64]holder{}, map[uint32]*producer{}
 	v.strings, v.gone, v.left = map[string]string{}, map[string]bool{}, map[uint32]bool{}
+	v.sums, v.wanting = map[string]*summary{}, map[uint32]struct{}{}
 	v.clock, v.offset, v.total = 0, 0, totals{}
 	v.touched = v.touched[:0]
 }
@@ -133,6 +136,9 @@ func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 	for i := from; i < b.Len(); i++ {
 		v.rec = b.Record(i)
 		v.fold(&v.rec, &vs[i])
+	}
+	for _, num := range v.touched {
+		v.sum(v.agents[num])
 	}
 }
 
