@@ -91,19 +91,15 @@ func (db *DB) Series(ls Labels) uint64 {
 		db.refused.Add(1)
 		return 0
 	}
-	db.mu.RLock()
-	ref, ok := db.ix.find(ls)
-	full := db.ix.len() >= db.o.SeriesMax
-	db.mu.RUnlock()
-	if ok {
-		return uint64(ref)
-	}
-	if full {
-		db.refused.Add(1)
-		return 0
-	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	if db.ix.len() >= db.o.SeriesMax {
+		ref, ok := db.ix.find(ls)
+		if !ok {
+			db.refused.Add(1)
+		}
+		return uint64(ref)
+	}
 	return uint64(db.addLocked(ls))
 }
 
@@ -120,7 +116,10 @@ func (db *DB) Find(ls Labels) (ref uint64, ok bool) {
 }
 
 // Pair is a label as the DB numbers it until the next Reset.
-type Pair struct{ p pair }
+type Pair struct {
+	p    pair
+	list *posting
+}
 
 // Pair returns the label's numbers. They are kept for good, so it is for labels
 // that some series has or is about to get; ok is false when there are none and
@@ -129,20 +128,24 @@ func (db *DB) Pair(name, value string) (p Pair, ok bool) {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	if db.ix.len() < db.o.SeriesMax {
-		return Pair{pair{db.ix.syms.add(name), db.ix.syms.add(value)}}, true
+		k := pair{db.ix.syms.add(name), db.ix.syms.add(value)}
+		return Pair{k, db.ix.posting(k)}, true
 	}
 	n, ok1 := db.ix.syms.ids[name]
 	x, ok2 := db.ix.syms.ids[value]
-	return Pair{pair{n, x}}, ok1 && ok2
+	l := db.ix.postings[pair{n, x}]
+	return Pair{pair{n, x}, l}, ok1 && ok2 && l != nil
 }
 
 // SeriesOf does what Series does, for labels in order of their names, no value
 // empty. It tells whether the series is new.
 func (db *DB) SeriesOf(ls ...Pair) (ref uint64, fresh bool) {
 	var buf [labelsMax]pair
+	var lists [labelsMax]*posting
 	ps := buf[:0]
 	for i := range min(len(ls), labelsMax) {
 		ps = append(ps, ls[i].p)
+		lists[i] = ls[i].list
 	}
 	if len(ls) == 0 || len(ls) > labelsMax {
 		db.refused.Add(1)
@@ -157,7 +160,7 @@ func (db *DB) SeriesOf(ls ...Pair) (ref uint64, fresh bool) {
 		}
 		return uint64(r), false
 	}
-	r, fresh := db.ix.addPairs(ps)
+	r, fresh := db.ix.addPairs(ps, lists[:len(ps)])
 	db.grow(r, fresh)
 	return uint64(r), fresh
 }

@@ -27,6 +27,16 @@ type pair struct{ name, value uint32 }
 // posting lists the refs that have a pair, ascending.
 type posting struct{ refs []uint32 }
 
+// posting returns the list of p, made on first sight.
+func (x *index) posting(p pair) *posting {
+	list := x.postings[p]
+	if list == nil {
+		list = &posting{}
+		x.postings[p] = list
+	}
+	return list
+}
+
 // having returns them.
 func (x *index) having(p pair) []uint32 {
 	if l := x.postings[p]; l != nil {
@@ -110,12 +120,12 @@ func (x *index) add(ls Labels) (ref uint32, fresh bool) {
 	for _, l := range ls {
 		ps = append(ps, pair{x.syms.add(l.Name), x.syms.add(l.Value)})
 	}
-	return x.addPairs(ps)
+	return x.addPairs(ps, nil)
 }
 
 // addPairs does the same for labels that are pairs of symbols already, in order
-// of their names.
-func (x *index) addPairs(ps []pair) (ref uint32, fresh bool) {
+// of their names; lists are the pairs' postings, nil to be looked up.
+func (x *index) addPairs(ps []pair, lists []*posting) (ref uint32, fresh bool) {
 	ref, h := x.probe(ps)
 	if ref != 0 {
 		return ref, false
@@ -131,12 +141,15 @@ func (x *index) addPairs(ps []pair) (ref uint32, fresh bool) {
 	*page = append(*page, ps...)
 	ref = uint32(len(x.at))
 	x.byHash[h] = ref
-	for _, p := range ps {
-		list := x.postings[p]
-		if list == nil {
+	for i, p := range ps {
+		var list *posting
+		if lists != nil {
+			list = lists[i]
+		} else {
+			list = x.posting(p)
+		}
+		if len(list.refs) == 0 {
 			x.values[p.name] = append(x.values[p.name], p.value)
-			list = &posting{}
-			x.postings[p] = list
 		}
 		list.refs = append(list.refs, ref)
 	}

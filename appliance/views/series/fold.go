@@ -112,7 +112,7 @@ func (v *View) usage(r *block.Record, w *wire.View) {
 			continue
 		}
 		if m.refs[i] == unknown {
-			m.refs[i] = v.addUsage(a, string(m.model), i)
+			m.refs[i] = v.addUsage(a, m, i)
 		}
 		if m.refs[i] == 0 {
 			v.drops++

@@ -37,7 +37,9 @@ type agent struct {
 	space, id string
 	sources   []*source
 	models    []*model
-	series    int // that the DB has of it
+	series    int          // that the DB has of it
+	pairs     [2]tsdb.Pair // its labels agent and space
+	paired    bool
 }
 
 // source is a set of labels that an agent's events carry.
@@ -56,8 +58,10 @@ type entry struct {
 
 // model holds an agent's usage series of one model.
 type model struct {
-	model []byte
-	refs  [6]uint64
+	model  []byte
+	refs   [6]uint64
+	pair   tsdb.Pair // its label model
+	paired bool
 }
 
 // usageKinds names the tokens of model.refs; the last is the cost.
@@ -188,13 +192,13 @@ func (v *View) model(a *agent, name []byte) *model {
 
 // addUsage looks a usage series up, or makes it. A fleet has more of these than
 // of anything else, so their labels are numbered one by one.
-func (v *View) addUsage(a *agent, model string, i int) uint64 {
-	if a.series < agentSeriesMax {
-		if ref, ok := v.numbered(a, model, i); ok {
+func (v *View) addUsage(a *agent, m *model, i int) uint64 {
+	if a.series < agentSeriesMax && len(m.model) > 0 && a.id != "" && a.space != "" {
+		if ref, ok := v.numbered(a, m, i); ok {
 			return ref
 		}
 	}
-	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: model}}
+	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: string(m.model)}}
 	if i < len(usageKinds) {
 		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: TokensMetric}, tsdb.Label{Name: labelKind, Value: usageKinds[i]})
 	} else {
@@ -203,25 +207,48 @@ func (v *View) addUsage(a *agent, model string, i int) uint64 {
 	return v.make(a, ls)
 }
 
+// common are the labels that series of usage share.
+type common struct {
+	names  [2]tsdb.Pair // of tokens, of the cost
+	kinds  [len(usageKinds)]tsdb.Pair
+	paired bool
+}
+
 // numbered does so for an agent that may have more series; ok is false where a
 // label has no number.
-func (v *View) numbered(a *agent, model string, i int) (ref uint64, ok bool) {
-	name, kind := CostMetric, ""
+func (v *View) numbered(a *agent, m *model, i int) (ref uint64, ok bool) {
+	ok = true
+	pair := func(to *tsdb.Pair, name, value string) {
+		p, known := v.db.Pair(name, value)
+		*to, ok = p, ok && known
+	}
+	c := &v.common
+	if !c.paired {
+		pair(&c.names[0], tsdb.MetricName, TokensMetric)
+		pair(&c.names[1], tsdb.MetricName, CostMetric)
+		for k := range c.kinds {
+			pair(&c.kinds[k], labelKind, usageKinds[k])
+		}
+		c.paired = ok
+	}
+	if !a.paired {
+		pair(&a.pairs[0], labelAgent, a.id)
+		pair(&a.pairs[1], labelSpace, a.space)
+		a.paired = ok
+	}
+	if !m.paired {
+		pair(&m.pair, labelModel, string(m.model))
+		m.paired = ok
+	}
+	if !ok {
+		return 0, false
+	}
+	var fresh bool
 	if i < len(usageKinds) {
-		name, kind = TokensMetric, usageKinds[i]
+		ref, fresh = v.db.SeriesOf(c.names[0], a.pairs[0], c.kinds[i], m.pair, a.pairs[1])
+	} else {
+		ref, fresh = v.db.SeriesOf(c.names[1], a.pairs[0], m.pair, a.pairs[1])
 	}
-	var ps [5]tsdb.Pair
-	n := 0
-	for _, l := range [...]tsdb.Label{{Name: tsdb.MetricName, Value: name}, {Name: labelAgent, Value: a.id}, {Name: labelKind, Value: kind}, {Name: labelModel, Value: model}, {Name: labelSpace, Value: a.space}} {
-		if l.Value == "" {
-			continue
-		}
-		if ps[n], ok = v.db.Pair(l.Name, l.Value); !ok {
-			return 0, false
-		}
-		n++
-	}
-	ref, fresh := v.db.SeriesOf(ps[:n]...)
 	if fresh {
 		a.series++
 	}

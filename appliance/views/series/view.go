@@ -25,6 +25,7 @@ type View struct {
 	names  Names
 	agents []*agent // by dense number; nil where not seen since the start
 	units  units
+	common common
 	cur    event // the one being folded
 	drops  uint64
 }
@@ -68,7 +69,7 @@ func (v *View) Saved() { v.db.Saved() }
 
 // Reset forgets everything, as before offset 1.
 func (v *View) Reset() {
-	v.agents = nil
+	v.agents, v.common = nil, common{}
 	v.units.clear()
 	v.db.Reset()
 }
