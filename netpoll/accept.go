@@ -239,7 +239,7 @@ func (l *Loop) refuse(ln *listener) bool {
 		_ = unix.Close(fd)
 		l.n.refused++
 	}
-	if !l.reserve() || fd < 0 && fd != -int(unix.EAGAIN) {
+	if l.reserve() != nil || fd < 0 && fd != -int(unix.EAGAIN) {
 		// Someone else was faster. Come back later rather than spin.
 		l.mute(ln)
 		return false
@@ -261,7 +261,7 @@ func (l *Loop) mute(ln *listener) {
 
 func (l *Loop) unmute() {
 	for _, ln := range l.listeners {
-		if ln.mutedTo == 0 || l.now < ln.mutedTo || !l.reserve() {
+		if ln.mutedTo == 0 || l.now < ln.mutedTo || l.reserve() != nil {
 			continue
 		}
 		if err := l.ctl(unix.EPOLL_CTL_MOD, ln.fd, unix.EPOLLIN, ln.id, 0); err != nil {

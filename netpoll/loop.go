@@ -365,15 +365,15 @@ func (l *Loop) ctl(op int, fd int32, events, slot, gen uint32) error {
 }
 
 // reserve opens the spare descriptor if it is not there.
-func (l *Loop) reserve() bool {
+func (l *Loop) reserve() error {
 	if l.spare < 0 {
-		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		fd, err := unix.Eventfd(0, unix.EFD_CLOEXEC) // needs no file: a bare root has none
 		if err != nil {
-			return false
+			return err
 		}
 		l.spare = fd
 	}
-	return true
+	return nil
 }
 
 // shut closes what the loop itself has open. Connections are gone by then.

@@ -165,10 +165,11 @@ func (p *Poll) onLoops(fn func(l *Loop)) {
 }
 
 func newLoop(p *Poll, index int) (l *Loop, err error) {
-	l = &Loop{poll: p, index: index, ep: -1, wakeFD: -1, spare: -1}
+	made := &Loop{poll: p, index: index, ep: -1, wakeFD: -1, spare: -1}
+	l = made
 	defer func() {
 		if err != nil {
-			l.shut()
+			made.shut()
 		}
 	}()
 	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -180,8 +181,8 @@ func newLoop(p *Poll, index int) (l *Loop, err error) {
 	if err = l.ctl(unix.EPOLL_CTL_ADD, int32(l.wakeFD), unix.EPOLLIN, wakeSlot, 0); err != nil {
 		return nil, errors.Join(errors.New("netpoll: cannot watch the eventfd"), err)
 	}
-	if !l.reserve() {
-		return nil, errors.New("netpoll: no descriptor to keep in reserve")
+	if err = l.reserve(); err != nil {
+		return nil, errors.Join(errors.New("netpoll: no descriptor to keep in reserve"), err)
 	}
 	cfg := &p.cfg
 	l.buf = make([]byte, cfg.ReadBuffer+keptMax)
