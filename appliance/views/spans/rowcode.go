@@ -46,8 +46,21 @@ func (c *coder) int(p *int64) {
 	*p, c.b = x, c.b[n:]
 }
 
-func (c *coder) u32(p *uint32) { x := uint64(*p); c.uint(&x); *p = uint32(x) }
-func (c *coder) i32(p *int32)  { x := int64(*p); c.int(&x); *p = int32(x) }
+// A field that is written is only read: queries may read it at the same time.
+
+func (c *coder) u32(p *uint32) {
+	x := uint64(*p)
+	if c.uint(&x); c.read {
+		*p = uint32(x)
+	}
+}
+
+func (c *coder) i32(p *int32) {
+	x := int64(*p)
+	if c.int(&x); c.read {
+		*p = int32(x)
+	}
+}
 
 func (c *coder) byte(p *uint8) {
 	if !c.read {
@@ -141,7 +154,7 @@ func (c *coder) row(s *span) {
 		s.end, s.endOff = s.began+dur, s.off+end
 		s.flags = back(op)
 	}
-	if s.status == stOpen {
+	if c.read && s.status == stOpen {
 		s.end, s.endOff = 0, 0
 	}
 	for _, p := range [...]*string{&s.id, &s.name, &s.runID, &s.parent, &s.session, &s.task, &s.to, &s.kind, &s.msg} {
@@ -152,7 +165,9 @@ func (c *coder) row(s *span) {
 		c.text(&s.errMsg)
 	}
 	if op&opUsage != 0 {
-		s.used = true
+		if c.read {
+			s.used = true
+		}
 		c.usage(&s.usage)
 	}
 	if op&opRare != 0 {
@@ -161,7 +176,7 @@ func (c *coder) row(s *span) {
 		c.byte(&s.tsFrom)
 		c.u32(&s.ends)
 		c.uint(&s.startOff)
-	} else if s.status != stOpen {
+	} else if c.read && s.status != stOpen {
 		s.ends = 1
 	}
 	if s.typ >= typeMax || s.status >= statusMax || int(s.tsFrom) >= len(tsFromNames) {
@@ -237,7 +252,9 @@ func (c *coder) tally(t *tally) {
 		d := t.agents[i] - last
 		c.u32(&d)
 		last += d
-		t.agents[i] = last
+		if c.read {
+			t.agents[i] = last
+		}
 	}
 }
 
