@@ -79,7 +79,7 @@ func (v *View) again(s *span, ph wire.Phase, r *block.Record, seed uint64, w *wi
 // of any other, which put takes back; h moves on where two spans share a hash.
 func (v *View) find(h *uint64, space string, id []byte) *span {
 	for ; ; *h++ {
-		s := v.open[*h]
+		s := v.open.get(*h)
 		if s == nil && v.filter.has(*h) {
 			var err error
 			s, err = v.left(*h, v)
@@ -119,10 +119,10 @@ func (v *View) begin(r *block.Record, h uint64, space string, id []byte, ph wire
 		s.flags |= flNoStart
 	}
 	v.rows++
-	v.countsOf(s.agent)[s.typ][stOpen]++
+	v.countsOf(s.agent).n[s.typ][stOpen]++
 	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
-		v.open[h] = s
-		if len(v.open) > v.openMax {
+		v.open.set(h, s)
+		if v.open.n > v.openMax {
 			v.spill()
 		}
 	}
@@ -151,15 +151,15 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 	if b := w.Str(wire.FMsg); len(b) > 0 {
 		s.msg = clip(b)
 	}
-	var parent *span
+	var up *parent
 	child := false
 	if s.up == 0 {
 		if b := w.Str(wire.FParent); len(b) > 0 {
 			s.up, child = hashOf(seed, b), true
-			if parent = v.open[s.up]; parent != nil && parent.id == string(b) {
-				s.parent = parent.id
+			if up = v.parentOf(s, b); up != nil {
+				s.parent = up.id
 			} else {
-				s.parent, parent = v.intern(b), nil
+				s.parent = v.intern(b)
 			}
 		}
 	}
@@ -185,15 +185,30 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 			t = v.join(s, b)
 		}
 	}
-	if child && !(parent != nil && s.start >= parent.start-skewNs && (parent.agent == s.agent || parent.run == s.run && s.run != 0)) {
+	if child && !(up != nil && s.start >= up.start-skewNs && (up.agent == s.agent || up.run == s.run && s.run != 0)) {
 		s.flags |= flApart
 	}
 	if u, ok := w.Usage(); ok {
 		if t == nil {
-			t = v.tally(s.run)
+			t = v.tally(s.agent, s.run)
 		}
 		v.used(s, t, &u)
 	}
+}
+
+// parentOf returns what is known of the span's parent, of which id is the name,
+// while that is open, and from then on as long as the agent names no other.
+func (v *View) parentOf(s *span, id []byte) *parent {
+	up := &v.countsOf(s.agent).up
+	if up.hash == s.up && up.id == string(id) {
+		return up
+	}
+	p := v.open.get(s.up)
+	if p == nil || p.id != string(id) {
+		return nil
+	}
+	*up = parent{key: p.key, hash: p.hash, run: p.run, agent: p.agent, id: p.id}
+	return up
 }
 
 func (v *View) used(s *span, t *tally, u *wire.Usage) {
@@ -254,17 +269,17 @@ func (v *View) finish(s *span, r *block.Record, w *wire.View) {
 	s.end = max(s.end, s.began)
 	s.endOff, s.ends, s.status = r.Offset, 1, st
 	c := v.countsOf(s.agent)
-	c[s.typ][stOpen]--
-	c[s.typ][st]++
+	c.n[s.typ][stOpen]--
+	c.n[s.typ][st]++
 	if st == uint8(wire.StatusError) || st == uint8(wire.StatusTimeout) {
-		if t := v.tally(s.run); t != nil {
+		if t := v.tally(s.agent, s.run); t != nil {
 			t.errors++
 		}
 	}
 	if s.flags&flSpilled != 0 {
 		v.spilled--
-	} else if v.open[s.hash] == s {
-		delete(v.open, s.hash)
+	} else if v.open.get(s.hash) == s {
+		v.open.delete(s.hash)
 		v.slots[openSlot(s.hash)] = true
 	}
 	v.put(s)
@@ -296,7 +311,7 @@ func (v *View) late(s *span, r *block.Record, seed uint64, w *wire.View) {
 	}
 	s.errCode, s.errMsg = before.errCode, before.errMsg
 	if before.used {
-		if t := v.tally(s.run); t != nil {
+		if t := v.tally(s.agent, s.run); t != nil {
 			v.unuse(t, &s.usage, &before.usage)
 		}
 		s.usage = before.usage
@@ -325,15 +340,15 @@ func (v *View) spill() {
 	for {
 		if len(v.queue) == 0 {
 			// What begins from now on is younger than all of these.
-			for h, s := range v.open {
+			for h, s := range v.open.all() {
 				v.queue = append(v.queue, opened{h, s.off})
 			}
 			slices.SortFunc(v.queue, func(a, b opened) int { return cmp.Compare(a.off, b.off) })
 		}
 		o := v.queue[0]
 		v.queue = v.queue[1:]
-		if s := v.open[o.hash]; s != nil && s.off == o.off {
-			delete(v.open, o.hash)
+		if s := v.open.get(o.hash); s != nil && s.off == o.off {
+			v.open.delete(o.hash)
 			v.slots[openSlot(o.hash)] = true
 			s.flags |= flSpilled
 			v.spilled++

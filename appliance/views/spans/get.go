@@ -56,7 +56,7 @@ func (u *usage) row() Usage {
 // caller holds a lock.
 func (v *View) peek(h uint64, id string) (*span, error) {
 	for ; ; h++ {
-		s := v.open[h]
+		s := v.open.get(h)
 		if s == nil && v.filter.has(h) {
 			var err error
 			if s, err = v.left(h, nil); err != nil {
@@ -158,7 +158,7 @@ type Stats struct {
 func (v *View) Stats() Stats {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	return Stats{v.rows, len(v.open) + v.spilled, len(v.runs), len(v.fresh.rows), v.offset}
+	return Stats{v.rows, v.open.n + v.spilled, len(v.runs), len(v.fresh.rows), v.offset}
 }
 
 // matched shows a span to a query.

@@ -256,11 +256,11 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 // total adds up the counters.
 func (p *plan) total() (n uint64) {
 	add := func(c *counts) {
-		for t := range c {
+		for t := range c.n {
 			if p.types>>t&1 == 0 {
 				continue
 			}
-			for st, x := range c[t] {
+			for st, x := range c.n[t] {
 				if p.statuses>>st&1 == 1 {
 					n += uint64(x)
 				}
@@ -297,7 +297,7 @@ func (p *plan) open() (rows []*span, n int) {
 		return nil, 0
 	}
 	var hits []*span
-	for _, s := range p.v.open {
+	for _, s := range p.v.open.all() {
 		if !p.fixed(s) || !p.match(s) {
 			continue
 		}

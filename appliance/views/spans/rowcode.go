@@ -272,8 +272,8 @@ func (c *coder) counts(n **counts) {
 		*n = &counts{}
 	}
 	for i := 1; i < typeMax; i++ {
-		for j := range (*n)[i] {
-			c.u32(&(*n)[i][j])
+		for j := range (*n).n[i] {
+			c.u32(&(*n).n[i][j])
 		}
 	}
 }

@@ -210,7 +210,7 @@ func (b *writer) ids(o *ordered) {
 // open rewrites the slots of the snapshot of open spans that changed.
 func (b *writer) open(v *View) {
 	var all []*span
-	for h, s := range v.open {
+	for h, s := range v.open.all() {
 		if v.slots[openSlot(h)] {
 			all = append(all, s)
 		}

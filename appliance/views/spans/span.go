@@ -95,6 +95,7 @@ type tally struct {
 	dirty  bool // not saved
 	saving bool // in the last batch; not saved
 	used   uint64
+	left   bool // it is no longer in memory's set
 }
 
 const (
@@ -102,8 +103,23 @@ const (
 	tallyMax    = 1 << 16 // runs in memory; the least recently used go to the store
 )
 
-// counts of one agent: by type and status.
-type counts [typeMax][statusMax]uint32
+// counts of one agent: by type and status. The rest is at hand because agents
+// name the same parent and run again and again; it is not saved, and nothing
+// but time depends on it.
+type counts struct {
+	n   [typeMax][statusMax]uint32
+	up  parent
+	run *tally
+}
+
+// parent is what a child needs to know of it, none of which changes.
+type parent struct {
+	key
+	hash  uint64
+	run   uint64 // as it was; one that is told later leaves its children apart
+	agent uint32
+	id    string
+}
 
 // countsPage is how many agents' counts share a key, as a power of two.
 const countsPage = 6

@@ -264,7 +264,7 @@ func (v *View) loadOpen(_, val []byte) (err error) {
 		if s, err = v.decodeRecord(rec, 0, v); err != nil {
 			return false
 		}
-		v.open[s.hash] = s
+		v.open.set(s.hash, s)
 		return true
 	})
 	if err == nil && !good {
@@ -287,7 +287,7 @@ func (v *View) loadCounts(k, val []byte) error {
 		if space, _, ok := v.names.Agent(uint32(num)); ok {
 			v.space(space)
 		}
-		*v.countsOf(uint32(num)) = *n
+		v.countsOf(uint32(num)).n = n.n
 	}
 	if c.bad {
 		return errRow

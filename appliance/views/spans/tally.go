@@ -7,17 +7,21 @@ import (
 )
 
 // tally returns the run's totals for a change, from memory or store; nil for
-// no run.
-func (v *View) tally(h uint64) *tally {
+// no run. The agent is the one that speaks of it.
+func (v *View) tally(agent uint32, h uint64) *tally {
 	if h == 0 {
 		return nil
 	}
-	t := v.runs[h]
-	if t == nil {
-		if t = v.storedTally(h); t == nil {
-			return nil
+	c := v.countsOf(agent)
+	t := c.run
+	if t == nil || t.hash != h || t.left {
+		if t = v.runs[h]; t == nil {
+			if t = v.storedTally(h); t == nil {
+				return nil
+			}
+			v.keep(t)
 		}
-		v.keep(t)
+		c.run = t
 	}
 	v.uses++
 	t.used = v.uses
@@ -30,7 +34,7 @@ func (v *View) tally(h uint64) *tally {
 
 // join counts a span in its run, of which id is the name.
 func (v *View) join(s *span, id []byte) *tally {
-	t := v.tally(s.run)
+	t := v.tally(s.agent, s.run)
 	if t != nil && t.id == string(id) {
 		s.runID = t.id
 	} else {
@@ -39,7 +43,7 @@ func (v *View) join(s *span, id []byte) *tally {
 	if t == nil {
 		t = &tally{hash: s.run, space: s.space, id: s.runID, owner: s.agent, first: s.start}
 		v.keep(t)
-		t = v.tally(s.run)
+		t = v.tally(s.agent, s.run)
 	}
 	t.first, t.last = min(t.first, s.start), max(t.last, s.start)
 	if s.typ == uint8(wire.TypeRun) {
@@ -75,6 +79,7 @@ func (v *View) keep(t *tally) {
 	old := all[len(all)/4]
 	for h, x := range v.runs {
 		if x.used <= old && !x.dirty && !x.saving && x != t {
+			x.left = true
 			delete(v.runs, h)
 		}
 	}

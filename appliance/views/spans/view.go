@@ -22,13 +22,13 @@ type View struct {
 	store pebble.Reader
 
 	mu      sync.RWMutex
-	open    map[uint64]*span // by hash
-	queue   []opened         // the oldest open spans, in order, with stale entries; filled when one is to leave
-	fresh   *generation      // ended or changed since the last Save
-	saving  *generation      // in the last Save's batch while that may not be committed; else nil
-	visible uint64           // pages below are committed; those above are in saving
-	pages   uint64           // number of the next page
-	filter  filter           // hashes of rows in fresh, saving and store
+	open    table
+	queue   []opened    // the oldest open spans, in order, with stale entries; filled when one is to leave
+	fresh   *generation // ended or changed since the last Save
+	saving  *generation // in the last Save's batch while that may not be committed; else nil
+	visible uint64      // pages below are committed; those above are in saving
+	pages   uint64      // number of the next page
+	filter  filter      // hashes of rows in fresh, saving and store
 	runs    map[uint64]*tally
 	counts  []*counts       // by agent number
 	slots   [openSlots]bool // of the snapshot of open spans: changed since the last Save
@@ -93,7 +93,7 @@ func (v *View) Reset() {
 }
 
 func (v *View) reset() {
-	v.open, v.queue = map[uint64]*span{}, nil
+	v.open, v.queue = newTable(), nil
 	v.fresh, v.saving = newGeneration(0), nil
 	v.visible, v.pages = allPages, 0
 	v.filter = filter{}
