@@ -1,6 +1,6 @@
 // Package views runs the folds of the log: it follows the log's blocks, parses
-// each event once, applies every fold in order and saves what each one changed
-// together with its cursor in one atomic batch of the views store.
+// each event once, applies all folds to a block at once and saves what each one
+// changed together with its cursor in one atomic batch of the views store.
 //
 // It owns the store's options (store.go), cursors (cursor.go), the loop
 // (runner.go), saving (save.go) and what happens to a record that makes a fold

@@ -10,7 +10,8 @@ import (
 )
 
 // member is a fold and what the runner knows of it. Fields that are not atomic
-// belong to the runner's goroutine.
+// belong to the runner's goroutine, and while that waits for it to the one that
+// applies or saves the fold.
 type member struct {
 	Mount
 	name      string
@@ -21,6 +22,7 @@ type member struct {
 	savedAt   time.Time         // when
 	writing   bool              // a batch is with the committer
 	batch     int               // bytes of the last one
+	failed    bool              // it panicked in the block at hand
 	poison    map[uint64]string // offsets set aside
 	halted    atomic.Pointer[error]
 	cursor    atomic.Uint64 // next, for others

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -28,21 +29,40 @@ func try(f *member, b *block.Block, from int, vs []wire.View) (p *panicked) {
 	return nil
 }
 
-// apply brings f to the end of b, whose events are parsed in r.views. Where b
-// begins beyond what f needs, the log has a hole that it knows and records.
-func (r *Runner) apply(ctx context.Context, f *member, b *block.Block) error {
-	if f.next >= b.Next() || f.halted.Load() != nil {
-		return nil
+// apply brings the folds to the end of b, whose events are parsed in r.views,
+// all at once: they share nothing but what they read. Where b begins beyond what
+// a fold needs, the log has a hole that it knows and records.
+func (r *Runner) apply(ctx context.Context, b *block.Block) error {
+	var running sync.WaitGroup
+	for i, f := range r.folds {
+		f.failed = false
+		if f.next >= b.Next() || f.halted.Load() != nil {
+			continue
+		}
+		if i < len(r.folds)-1 {
+			running.Go(func() { r.applyTo(f, b) })
+		} else {
+			r.applyTo(f, b)
+		}
 	}
+	running.Wait()
+	for _, f := range r.folds {
+		if f.failed {
+			if err := r.recoverFold(ctx, f, b.Base(), b.Next()); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// applyTo brings one fold there, or notes that it panicked.
+func (r *Runner) applyTo(f *member, b *block.Block) {
 	from := max(f.next, b.Base())
-	if r.applyAround(f, b, int(from-b.Base()), r.views) == nil {
+	if f.failed = r.applyAround(f, b, int(from-b.Base()), r.views) != nil; !f.failed {
 		f.applied.Add(int(b.Next() - from))
 		f.moved(b.Next())
-		return nil
 	}
-	err := r.recoverFold(ctx, f, b.Base(), b.Next())
-	r.parse(b) // the recovery parsed other blocks into the same array
-	return err
 }
 
 func (f *member) moved(next uint64) {

@@ -180,13 +180,11 @@ func (r *Runner) run(ctx context.Context) error {
 		}
 		if b != nil {
 			r.parse(b)
-			for _, f := range r.folds {
-				if err := r.apply(ctx, f, b); err != nil {
-					if ctx.Err() != nil {
-						return r.finish()
-					}
-					return err
+			if err := r.apply(ctx, b); err != nil {
+				if ctx.Err() != nil {
+					return r.finish()
 				}
+				return err
 			}
 			r.unflushed += int64(b.PayloadBytes())
 			if b.Next() > r.shown {

@@ -1,6 +1,8 @@
 package views
 
 import (
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -106,6 +108,19 @@ func (r *Runner) save(f *member) error {
 	return nil
 }
 
+// saveAll saves the folds that have something to save and are due, all at once.
+func (r *Runner) saveAll(due func(f *member) bool) error {
+	errs := make([]error, len(r.folds))
+	var running sync.WaitGroup
+	for i, f := range r.folds {
+		if f.next != f.saved && f.halted.Load() == nil && due(f) {
+			running.Go(func() { errs[i] = r.save(f) })
+		}
+	}
+	running.Wait()
+	return errors.Join(errs...)
+}
+
 // untilDue returns how long the loop may wait for a block; false: as long as
 // it takes, nothing is unsaved.
 func (r *Runner) untilDue() (time.Duration, bool) {
@@ -139,15 +154,11 @@ func (r *Runner) saveDue() error {
 	}
 	now := r.o.Now()
 	flush := !r.flushing && r.unflushed > 0 && (now.Sub(r.flushedAt) >= r.o.FlushEvery || r.unflushed >= r.o.FlushBytes)
-	for _, f := range r.folds {
-		if f.writing || f.next == f.saved || f.halted.Load() != nil {
-			continue
-		}
-		if flush || now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records {
-			if err := r.save(f); err != nil {
-				return err
-			}
-		}
+	err := r.saveAll(func(f *member) bool {
+		return !f.writing && (flush || now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records)
+	})
+	if err != nil {
+		return err
 	}
 	if flush {
 		r.flushing, r.flushedAt, r.unflushed = true, now, 0
@@ -161,13 +172,8 @@ func (r *Runner) finish() error {
 	if err := r.await(nil); err != nil {
 		return err
 	}
-	for _, f := range r.folds {
-		if f.next == f.saved || f.halted.Load() != nil {
-			continue
-		}
-		if err := r.save(f); err != nil {
-			return err
-		}
+	if err := r.saveAll(func(*member) bool { return true }); err != nil {
+		return err
 	}
 	r.flushing = true
 	r.commits <- write{flush: true}
