@@ -21,7 +21,7 @@ type member struct {
 	saved     uint64            // next of the last batch handed to the committer
 	savedAt   time.Time         // when
 	writing   bool              // a batch is with the committer
-	batch     int               // bytes of the last one
+	perRecord float64           // bytes of the last one, by record
 	failed    bool              // it panicked in the block at hand
 	poison    map[uint64]string // offsets set aside
 	halted    atomic.Pointer[error]

@@ -90,14 +90,18 @@ func (r *Runner) await(f *member) error {
 	}
 }
 
+const batchHintMax = 256 << 20
+
 // save hands a batch with all that f changed and its cursor to the committer.
 func (r *Runner) save(f *member) error {
-	b := r.o.Store.NewBatchWithSize(f.batch + f.batch/8)
+	// As large as the last one was, by record, and some: one that grows copies.
+	n := max(f.next-f.saved, 1)
+	b := r.o.Store.NewBatchWithSize(min(int(f.perRecord*float64(n)*9/8), batchHintMax))
 	if err := f.Fold.Save(b); err != nil {
 		b.Close()
 		return err
 	}
-	f.batch = b.Len()
+	f.perRecord = float64(b.Len()) / float64(n)
 	c := cursor{version: f.version, log: r.o.Log.ID(), epoch: r.o.Log.Epoch(), next: f.next}
 	if err := b.Set(cursorKey(f.name), c.append(nil), nil); err != nil {
 		b.Close()
