@@ -29,10 +29,10 @@ func try(f *member, b *block.Block, from int, vs []wire.View) (p *panicked) {
 	return nil
 }
 
-// apply brings the folds to the end of b, whose events are parsed in r.views,
-// all at once: they share nothing but what they read. Where b begins beyond what
-// a fold needs, the log has a hole that it knows and records.
-func (r *Runner) apply(ctx context.Context, b *block.Block) error {
+// apply brings the folds to the end of b, whose events are parsed in vs, all at
+// once: they share nothing but what they read. Where b begins beyond what a fold
+// needs, the log has a hole that it knows and records.
+func (r *Runner) apply(ctx context.Context, b *block.Block, vs []wire.View) error {
 	var running sync.WaitGroup
 	for i, f := range r.folds {
 		f.failed = false
@@ -40,9 +40,9 @@ func (r *Runner) apply(ctx context.Context, b *block.Block) error {
 			continue
 		}
 		if i < len(r.folds)-1 {
-			running.Go(func() { r.applyTo(f, b) })
+			running.Go(func() { r.applyTo(f, b, vs) })
 		} else {
-			r.applyTo(f, b)
+			r.applyTo(f, b, vs)
 		}
 	}
 	running.Wait()
@@ -57,9 +57,9 @@ func (r *Runner) apply(ctx context.Context, b *block.Block) error {
 }
 
 // applyTo brings one fold there, or notes that it panicked.
-func (r *Runner) applyTo(f *member, b *block.Block) {
+func (r *Runner) applyTo(f *member, b *block.Block, vs []wire.View) {
 	from := max(f.next, b.Base())
-	if f.failed = r.applyAround(f, b, int(from-b.Base()), r.views) != nil; !f.failed {
+	if f.failed = r.applyAround(f, b, int(from-b.Base()), vs) != nil; !f.failed {
 		f.applied.Add(int(b.Next() - from))
 		f.moved(b.Next())
 	}
@@ -180,7 +180,7 @@ func (r *Runner) crawl(ctx context.Context, f *member, base, end uint64) (bad ui
 			return 0, nil, err
 		}
 		f.next = max(f.next, b.Base())
-		r.parse(b)
+		r.views = r.parse(b, r.views)
 		if b.Next() <= base && b.Next() <= end {
 			if p := r.applyAround(f, b, int(f.next-b.Base()), r.views); p != nil {
 				return b.Base(), p, nil

@@ -76,7 +76,7 @@ func (o *Options) defaults() error {
 type Runner struct {
 	o       Options
 	folds   []*member
-	views   []wire.View
+	views   []wire.View // of the block that a recovery is at
 	commits chan write
 	done    chan written
 
@@ -169,23 +169,32 @@ func (r *Runner) Close() error {
 
 // run is the loop; it returns nil after a cancel.
 func (r *Runner) run(ctx context.Context) error {
+	reading, stop := context.WithCancel(ctx)
+	in := reader{blocks: make(chan parsed), free: make(chan []wire.View, parsedMax)}
+	var reads sync.WaitGroup
+	defer reads.Wait()
+	defer stop()
+	for range parsedMax {
+		in.free <- nil
+	}
 	follow := r.o.Log.Follow(r.start())
+	reads.Go(func() { r.read(reading, follow, &in) })
 	for {
-		b, err := r.next(ctx, follow)
+		p, err := r.next(ctx, &in)
 		if err != nil {
 			if ctx.Err() != nil {
 				return r.finish()
 			}
 			return err
 		}
-		if b != nil {
-			r.parse(b)
-			if err := r.apply(ctx, b); err != nil {
+		if b := p.b; b != nil {
+			if err := r.apply(ctx, b, p.views); err != nil {
 				if ctx.Err() != nil {
 					return r.finish()
 				}
 				return err
 			}
+			in.free <- p.views
 			r.unflushed += int64(b.PayloadBytes())
 			if b.Next() > r.shown {
 				r.shown = b.Next()
@@ -208,41 +217,6 @@ func (r *Runner) start() uint64 {
 		from = min(from, f.next)
 	}
 	return from
-}
-
-// next waits for a block, or returns nil when something else is due.
-func (r *Runner) next(ctx context.Context, follow Follower) (*block.Block, error) {
-	wait, ok := r.untilDue()
-	if !ok {
-		return follow.Next(ctx)
-	}
-	short, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	b, err := follow.Next(short)
-	if err != nil && ctx.Err() == nil && short.Err() != nil {
-		return nil, nil
-	}
-	return b, err
-}
-
-// parse reads the events of b, once for all folds.
-func (r *Runner) parse(b *block.Block) {
-	if len(r.views) < b.Len() {
-		r.views = make([]wire.View, b.Len())
-	}
-	for i := range b.Len() {
-		rec := b.Record(i)
-		if rec.Kind != block.KindEvent {
-			r.views[i] = wire.View{}
-			continue
-		}
-		if err := r.views[i].Reset(rec.Payload); err != nil {
-			r.malform.Inc()
-			if r.o.Events.Malformed != nil {
-				r.o.Events.Malformed(rec.Offset, err)
-			}
-		}
-	}
 }
 
 // wake tells those who wait that cursors moved.
