@@ -289,14 +289,14 @@ func writeAll(t testing.TB, fd int, p []byte) {
 
 // TestConnBytes: what a connection costs the heap, as a slope.
 func TestConnBytes(t *testing.T) {
-	if s := connBytes(t, 1000, 3000); s > 64 {
-		t.Fatalf("%.0f bytes of user memory per idle connection, want at most 64", s)
+	if s := connSlope(t, 1000, 3000); s > 40 {
+		t.Fatalf("%.0f bytes of user memory per idle connection, want at most 40", s)
 	}
 }
 
-// connBytes is the slope of the heap in use between two numbers of idle
+// connSlope is the slope of the heap in use between two numbers of idle
 // connections, each of which echoed a message.
-func connBytes(t testing.TB, low, high int) float64 {
+func connSlope(t testing.TB, low, high int) float64 {
 	p, addr := serve(t, Config{Loops: 1}, nil)
 	var fds []int
 	defer func() {

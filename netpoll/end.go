@@ -39,7 +39,7 @@ func (l *Loop) beginClose(h Handle, c *conn) {
 	}
 	c.flags |= isClosing
 	l.setTimer(h.Slot(), max(l.poll.cfg.Linger, time.Nanosecond))
-	if c.outLen == 0 {
+	if l.stash.at(c).outLen == 0 {
 		l.shutWrite(h, c)
 	} else {
 		l.arm(h, c)
@@ -82,7 +82,7 @@ func (l *Loop) drain(h Handle, c *conn) {
 // peerDone handles the end of the peer's stream: what is queued still goes out.
 func (l *Loop) peerDone(h Handle, c *conn) {
 	c.flags |= isPeerDone
-	if c.outLen == 0 {
+	if l.stash.at(c).outLen == 0 {
 		l.end(h, c, io.EOF)
 		return
 	}
@@ -145,11 +145,15 @@ func (l *Loop) finish() {
 // free gives back everything the connection has but its descriptor.
 func (l *Loop) free(h Handle, c *conn) {
 	l.wheel.off(h.Slot())
-	if c.in != 0 {
-		l.cells.give(c.in)
-	}
-	for c.out != 0 {
-		l.dropFirst(c)
+	if c.stash != 0 {
+		if s := l.stash.at(c); s.in != 0 {
+			l.cells.give(s.in)
+			s.in, s.inLen = 0, 0
+		}
+		for l.stash.at(c).out != 0 {
+			l.dropFirst(c)
+		}
+		l.stash.settle(c)
 	}
 	l.slab.give(h.Slot())
 }
@@ -180,7 +184,7 @@ func (l *Loop) Detach(h Handle) (fd int, err error) {
 	if c.has(isEnding) {
 		return -1, ErrClosed
 	}
-	if c.outLen > 0 || c.has(isTransform) || c.inLen > 0 && h != l.current {
+	if s := l.stash.at(c); s.outLen > 0 || c.has(isTransform) || s.inLen > 0 && h != l.current {
 		return -1, ErrHeld
 	}
 	if err := l.ctl(unix.EPOLL_CTL_DEL, c.fd, 0, 0, 0); err != nil {

@@ -27,6 +27,7 @@ type Loop struct {
 	ep, wakeFD int
 	spare      int // descriptor given up to refuse connections when none is left
 	slab       slab
+	stash      stash
 	cells      cells
 	wheel      wheel
 	epoch      int64 // clock at tick 1
@@ -287,6 +288,7 @@ func (l *Loop) timers() {
 	if l.now >= l.trimAt {
 		l.trimAt = l.now + int64(trimEvery)
 		l.cells.trim()
+		l.stash.trim()
 	}
 	if l.muted > 0 {
 		l.unmute()
@@ -337,7 +339,7 @@ func (l *Loop) arm(h Handle, c *conn) {
 	if !c.has(isPeerDone) && (c.has(isClosing) || !c.has(isPaused|isHeld|isAgain)) {
 		want |= isArmedIn
 	}
-	if c.outLen > 0 {
+	if l.stash.at(c).outLen > 0 {
 		want |= isArmedOut
 	}
 	if c.flags&(isArmedIn|isArmedOut) == want || c.has(isEnding|isDetached) {

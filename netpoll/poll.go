@@ -189,6 +189,7 @@ func newLoop(p *Poll, index int) (l *Loop, err error) {
 	l.batch = make([]byte, 0, min(cfg.ReadBuffer, cfg.WriteMax))
 	l.events = make([]unix.EpollEvent, 512)
 	l.wheel.s = &l.slab
+	l.stash.trim()
 	l.epoch = cfg.Now()
 	l.now = l.epoch
 	l.trimAt = l.now + int64(trimEvery)

@@ -47,7 +47,7 @@ func BenchmarkEcho(b *testing.B) {
 // BenchmarkConnBytes reports the user memory of an idle connection.
 func BenchmarkConnBytes(b *testing.B) {
 	for b.Loop() {
-		b.ReportMetric(connBytes(b, 2000, 8000), "B/conn")
+		b.ReportMetric(connSlope(b, 2000, 8000), "B/conn")
 	}
 }
 

@@ -75,8 +75,9 @@ func (l *Loop) readAgain() {
 		case c.has(isPaused):
 		case l.hold:
 			l.setAside(h, c)
-		case c.inLen > 0:
-			l.deliver(h, c, l.cells.at(c.in)[:c.inLen], true)
+		case l.stash.at(c).inLen > 0:
+			s := l.stash.at(c)
+			l.deliver(h, c, l.cells.at(s.in)[:s.inLen], true)
 			continue
 		default:
 			l.read(h, c)
@@ -104,7 +105,8 @@ func (l *Loop) read(h Handle, c *conn) {
 		l.readTransformed(h, c)
 		return
 	}
-	kept := int(c.inLen)
+	s := l.stash.at(c)
+	kept := int(s.inLen)
 	inCell := kept > keptMax
 	var b []byte
 	switch {
@@ -112,7 +114,7 @@ func (l *Loop) read(h Handle, c *conn) {
 		b = l.buf[:l.poll.cfg.ReadBuffer]
 	case !inCell:
 		b = l.buf[:kept+l.poll.cfg.ReadBuffer]
-		copy(b, l.cells.at(c.in)[:kept])
+		copy(b, l.cells.at(s.in)[:kept])
 	default:
 		b = l.roomBehind(c)
 	}
@@ -124,27 +126,28 @@ func (l *Loop) read(h Handle, c *conn) {
 	l.n.reads++
 	l.n.readBytes += uint64(n)
 	if inCell {
-		c.inLen = uint32(kept + n)
+		l.stash.at(c).inLen = uint32(kept + n)
 	}
 	l.deliver(h, c, b[:kept+n], inCell)
 }
 
 // roomBehind is the cell of the kept bytes with room for about as many more.
 func (l *Loop) roomBehind(c *conn) []byte {
-	kept := int(c.inLen)
-	if cell := l.cells.at(c.in); len(cell)-kept < max(kept/2, keptMax) {
+	kept := int(l.stash.at(c).inLen)
+	if cell := l.cells.at(l.stash.at(c).in); len(cell)-kept < max(kept/2, keptMax) {
 		l.keepAnew(c, cell[:kept], kept+max(kept, 3*keptMax))
 	}
-	cell := l.cells.at(c.in)
+	cell := l.cells.at(l.stash.at(c).in)
 	return cell[:min(len(cell), kept+l.poll.cfg.ReadBuffer)]
 }
 
 // keepAnew moves b, which may lie in the connection's cell, to a new cell of
 // at least room bytes.
 func (l *Loop) keepAnew(c *conn, b []byte, room int) {
-	old := c.in
-	c.in = l.cells.take(room)
-	c.inLen = uint32(copy(l.cells.at(c.in), b))
+	s := l.stash.own(c)
+	old := s.in
+	s.in = l.cells.take(room)
+	s.inLen = uint32(copy(l.cells.at(s.in), b))
 	if old != 0 {
 		l.cells.give(old)
 	}
@@ -158,10 +161,11 @@ func (l *Loop) readTransformed(h Handle, c *conn) {
 	}
 	l.n.reads++
 	l.n.readBytes += uint64(n)
-	kept := int(c.inLen)
+	s := l.stash.at(c)
+	kept := int(s.inLen)
 	l.plain = l.plain[:0]
 	if kept > 0 {
-		l.plain = append(l.plain, l.cells.at(c.in)[:kept]...)
+		l.plain = append(l.plain, l.cells.at(s.in)[:kept]...)
 	}
 	plain, reply, err := l.tf.In(h, l.plain, l.buf[:n])
 	l.plain = plain
@@ -216,7 +220,7 @@ func (l *Loop) deliver(h Handle, c *conn, b []byte, inCell bool) {
 	if c.has(isEnding | isClosing) {
 		return
 	}
-	if int(c.inLen) > l.poll.cfg.ReadMax {
+	if int(l.stash.at(c).inLen) > l.poll.cfg.ReadMax {
 		l.end(h, c, ErrReadFull)
 		return
 	}
@@ -225,15 +229,17 @@ func (l *Loop) deliver(h Handle, c *conn, b []byte, inCell bool) {
 
 func (l *Loop) keep(c *conn, b []byte, used int, inCell bool) {
 	rest := b[used:]
+	s := l.stash.at(c)
 	switch {
 	case len(rest) == 0:
-		if c.in != 0 {
-			l.cells.give(c.in)
-			c.in, c.inLen = 0, 0
+		if s.in != 0 {
+			l.cells.give(s.in)
+			s.in, s.inLen = 0, 0
+			l.stash.settle(c)
 		}
 	case inCell && used == 0:
-	case c.in != 0 && classOf(len(rest)) == classOf(len(l.cells.at(c.in))):
-		c.inLen = uint32(copy(l.cells.at(c.in), rest))
+	case s.in != 0 && classOf(len(rest)) == classOf(len(l.cells.at(s.in))):
+		s.inLen = uint32(copy(l.cells.at(s.in), rest))
 	default:
 		l.keepAnew(c, rest, len(rest))
 	}

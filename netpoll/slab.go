@@ -2,28 +2,29 @@
 
 package netpoll
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"unsafe"
+)
 
-// conn is what the loop knows of a connection: 48 bytes without a pointer, so
-// that the garbage collector never looks at it.
+// conn is what the loop knows of a connection: 28 bytes without a pointer, so
+// that the garbage collector never looks at it. What waits is in the stash.
 type conn struct {
 	fd    int32
 	gen   uint32 // of the current user, or of the next while the slot is free
 	flags uint16
 	wheel uint16 // wheel slot it is linked in, wheelNone if in none
-
-	in    ref    // bytes Read did not consume
-	inLen uint32 // how many of them
-
-	out     ref    // first cell of what waits to be written
-	outLast ref    // last cell
-	outOff  uint32 // bytes of the first cell that have gone out
-	outLen  uint32 // bytes waiting
+	stash uint32 // entry of what waits, 0 = nothing does
 
 	at   uint32 // tick the timer fires at, 0 = off
 	next uint32 // slot+1 of the next in the wheel slot, or in the free list
 	prev uint32 // slot+1 of the previous in the wheel slot
 }
+
+// connBytes is what an idle connection costs netpoll.
+const connBytes = 28
+
+var _ [connBytes - unsafe.Sizeof(conn{})]byte // conn has grown: say so above
 
 const (
 	isLive      = 1 << iota // the slot has a user

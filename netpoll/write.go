@@ -61,7 +61,7 @@ func (l *Loop) roomFor(h Handle, c *conn, n int) bool {
 	if l.batchFor == h {
 		l.flushBatch()
 	}
-	return !c.has(isEnding) && int(c.outLen)+n <= l.poll.cfg.WriteMax
+	return !c.has(isEnding) && int(l.stash.at(c).outLen)+n <= l.poll.cfg.WriteMax
 }
 
 // Queued is the number of bytes that wait to be sent, 0 for unknown handles.
@@ -73,7 +73,7 @@ func (l *Loop) Queued(h Handle) int {
 }
 
 func (l *Loop) queued(h Handle, c *conn) int {
-	n := int(c.outLen)
+	n := int(l.stash.at(c).outLen)
 	if l.batchFor == h {
 		n += len(l.batch)
 	}
@@ -82,7 +82,7 @@ func (l *Loop) queued(h Handle, c *conn) int {
 
 // write takes p whatever the bound: batch it, send it, or queue it.
 func (l *Loop) write(h Handle, c *conn, p []byte) error {
-	if c.outLen > 0 {
+	if l.stash.at(c).outLen > 0 {
 		l.enqueue(c, p)
 		return nil
 	}
@@ -91,7 +91,7 @@ func (l *Loop) write(h Handle, c *conn, p []byte) error {
 		switch {
 		case c.has(isEnding):
 			return ErrClosed
-		case c.outLen > 0:
+		case l.stash.at(c).outLen > 0:
 			l.enqueue(c, p)
 			return nil
 		case len(p) > cap(l.batch):
@@ -138,20 +138,21 @@ func (l *Loop) transmit(h Handle, c *conn, p []byte) {
 
 // enqueue copies p behind what waits already.
 func (l *Loop) enqueue(c *conn, p []byte) {
-	c.outLen += uint32(len(p))
-	if c.outLast != 0 {
-		p = fillCell(l.cells.at(c.outLast), p)
+	s := l.stash.own(c)
+	s.outLen += uint32(len(p))
+	if s.outLast != 0 {
+		p = fillCell(l.cells.at(s.outLast), p)
 	}
 	for len(p) > 0 {
 		r := l.cells.take(min(max(len(p)+linkBytes, queueCellMin), queueCellMax))
 		cell := l.cells.at(r)
 		binary.NativeEndian.PutUint64(cell, 0)
-		if c.outLast != 0 {
-			binary.NativeEndian.PutUint32(l.cells.at(c.outLast), uint32(r))
+		if s.outLast != 0 {
+			binary.NativeEndian.PutUint32(l.cells.at(s.outLast), uint32(r))
 		} else {
-			c.out = r
+			s.out = r
 		}
-		c.outLast = r
+		s.outLast = r
 		p = fillCell(cell, p)
 	}
 }
@@ -166,10 +167,10 @@ func fillCell(cell, p []byte) []byte {
 
 // flush sends what waits, when the kernel takes more.
 func (l *Loop) flush(h Handle, c *conn) {
-	if c.outLen == 0 {
+	if l.stash.at(c).outLen == 0 {
 		return
 	}
-	for sent := 0; c.outLen > 0 && sent < flushMax; {
+	for sent := 0; l.stash.at(c).outLen > 0 && sent < flushMax; {
 		n := sendmsg(c.fd, l.gather(c))
 		l.n.sends++
 		clear(l.iov[:])
@@ -184,7 +185,7 @@ func (l *Loop) flush(h Handle, c *conn) {
 		sent += n
 		l.sent(c, uint32(n))
 	}
-	if c.outLen > 0 {
+	if l.stash.at(c).outLen > 0 {
 		return
 	}
 	if c.has(isClosing) {
@@ -200,8 +201,9 @@ func (l *Loop) flush(h Handle, c *conn) {
 
 // gather points the message at the first cells of the queue.
 func (l *Loop) gather(c *conn) *unix.Msghdr {
-	n, off := 0, c.outOff
-	for r := c.out; r != 0 && n < len(l.iov); n++ {
+	s := l.stash.at(c)
+	n, off := 0, s.outOff
+	for r := s.out; r != 0 && n < len(l.iov); n++ {
 		cell := l.cells.at(r)
 		used := binary.NativeEndian.Uint32(cell[4:])
 		l.iov[n].Base = &cell[linkBytes+off]
@@ -215,24 +217,27 @@ func (l *Loop) gather(c *conn) *unix.Msghdr {
 
 // sent drops the first n bytes of the queue.
 func (l *Loop) sent(c *conn, n uint32) {
-	c.outLen -= n
+	s := l.stash.at(c)
+	s.outLen -= n
 	for n > 0 {
-		cell := l.cells.at(c.out)
-		left := binary.NativeEndian.Uint32(cell[4:]) - c.outOff
+		cell := l.cells.at(s.out)
+		left := binary.NativeEndian.Uint32(cell[4:]) - s.outOff
 		if n < left {
-			c.outOff += n
+			s.outOff += n
 			return
 		}
 		n -= left
 		l.dropFirst(c)
 	}
+	l.stash.settle(c)
 }
 
 func (l *Loop) dropFirst(c *conn) {
-	r := c.out
-	c.out, c.outOff = ref(binary.NativeEndian.Uint32(l.cells.at(r))), 0
-	if c.out == 0 {
-		c.outLast = 0
+	s := l.stash.at(c)
+	r := s.out
+	s.out, s.outOff = ref(binary.NativeEndian.Uint32(l.cells.at(r))), 0
+	if s.out == 0 {
+		s.outLast = 0
 	}
 	l.cells.give(r)
 }
