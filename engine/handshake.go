@@ -82,7 +82,7 @@ func (l *loop) checked(lk *link) (*Request, *Refusal) {
 	if ref := checkUpgrade(&l.hd); ref != nil {
 		return nil, ref
 	}
-	return l.hd.request(int(lk.tag), lk.remote()), nil
+	return l.hd.request(int(lk.tag), l.remote(lk)), nil
 }
 
 func (l *loop) admit(lk *link, r *Request) (Grant, *Refusal) {
@@ -125,7 +125,7 @@ func (l *loop) detach(lk *link, b []byte) {
 		l.abort(lk, err.Error())
 		return
 	}
-	*lk = link{}
+	l.forget(lk)
 	l.m.detached.Inc()
 	go srv.serveHTTP(fd, tag, seen)
 }

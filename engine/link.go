@@ -3,7 +3,6 @@
 package engine
 
 import (
-	"net/netip"
 	"unsafe"
 
 	"eyrie/engine/wire"
@@ -41,33 +40,29 @@ const linkPaused = linkFull | linkSlow | linkQuiet
 // It has no pointers: the collector never looks at it.
 type link struct {
 	h      netpoll.Handle
-	events uint64 // received, refused ones included
-	bytes  uint64 // received after the upgrade
-	next   uint64 // number after the last one seen
-	ack    uint64 // highest number to acknowledge
-	addr   [16]byte
+	next   uint64  // number after the last one seen
+	ack    uint64  // highest number to acknowledge
+	events uint32  // received, refused ones included; see loop.received
+	bytes  uint32  // received after the upgrade; likewise
+	addr   [4]byte // see loop.remote
 	grant  uint32  // in loop.grants, valid from the upgrade on
 	agent  nameRef // default agent id
 	cold   uint32  // 1 + index in loop.joins: a message in parts
 	opened uint32  // seconds since the server started
 	seen   uint32  // tenths of a second since the server started: last bytes in
-	need   uint32  // bytes of the frame that found the ring full
 	port   uint16
 	state  linkState
 	flags  linkFlag
 	codec  wire.Codec
 	tag    uint8 // of the listener
 	faults uint8 // messages in a row that could not be parsed
+	wide   bool  // loop.wide has more of it
 }
 
 // linkBytes bounds what an idle connection costs the engine beside its name.
-const linkBytes = 96
+const linkBytes = 64
 
 var _ [linkBytes - unsafe.Sizeof(link{})]byte // link has grown: say so above
-
-func (lk *link) remote() netip.AddrPort {
-	return netip.AddrPortFrom(netip.AddrFrom16(lk.addr).Unmap(), lk.port)
-}
 
 // linkChunk is how many links are allocated together. Chunks never move, so a
 // *link stays good while its connection lives.

@@ -42,6 +42,7 @@ type loop struct {
 	waiting atomic.Bool
 
 	links  links
+	wide   map[netpoll.Handle]*wide // what few links have
 	joins  joins
 	grants grants
 	names  names
@@ -56,7 +57,7 @@ type loop struct {
 
 	spare   mail
 	acks    []netpoll.Handle // links that are owed an acknowledgement
-	full    []netpoll.Handle // links paused for the ring, oldest first
+	full    []waiter         // links paused for the ring, oldest first
 	goodbye []goodbye        // closed links whose ItemClosed found the ring full
 	fresh   bool             // something was published in this turn
 
@@ -113,11 +114,10 @@ func (l *loop) Open(h netpoll.Handle, listener int, remote netip.AddrPort) {
 		h:      h,
 		state:  linkHead,
 		tag:    uint8(listener),
-		addr:   remote.Addr().As16(),
-		port:   remote.Port(),
 		seen:   l.tenths(),
 		opened: l.tenths() / 10,
 	}
+	l.setRemote(lk, remote)
 	l.m.opened.Inc()
 	l.io.SetTimer(h, l.srv.cfg.HandshakeTimeout)
 }
@@ -140,7 +140,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 	}
 	if lk.state >= linkHello && lk.state < linkGone {
 		n += l.readFrames(lk, b[n:])
-		lk.bytes += uint64(n)
+		l.received(lk, 0, n)
 		l.m.bytes.Add(n)
 	}
 	l.flush(lk)
@@ -249,7 +249,7 @@ func (l *loop) Close(h netpoll.Handle, err error) {
 		}
 		l.leave(lk, ws.StatusAbnormalClosure, reason)
 	}
-	*lk = link{}
+	l.forget(lk)
 	l.m.closed.Inc()
 	l.count()
 }

@@ -15,6 +15,12 @@ import (
 // it looks for itself.
 const fullRetry = 100 * time.Millisecond
 
+// waiter is a link that waits for room.
+type waiter struct {
+	h    netpoll.Handle
+	need int // bytes of the message that found the ring full
+}
+
 // goodbye is an ItemClosed that waits for room.
 type goodbye struct {
 	h      netpoll.Handle
@@ -26,15 +32,14 @@ type goodbye struct {
 // go on and failed again stays first.
 func (l *loop) wait(lk *link, size int) {
 	l.m.ringFull.Inc()
-	lk.need = uint32(size)
 	l.pause(lk, linkFull)
 	if lk.flags&linkTurn != 0 {
 		lk.flags &^= linkTurn
-		l.full = slices.Insert(l.full, 0, lk.h)
+		l.full = slices.Insert(l.full, 0, waiter{lk.h, size})
 	} else {
-		l.full = append(l.full, lk.h)
+		l.full = append(l.full, waiter{lk.h, size})
 	}
-	if l.full[0] == lk.h {
+	if l.full[0].h == lk.h {
 		l.io.SetTimer(lk.h, fullRetry)
 	}
 }
@@ -52,16 +57,17 @@ func (l *loop) retry() {
 	l.goodbye = nil
 	room := l.ring.Size() - l.ring.Headroom() - l.ring.Used()
 	for first := true; len(l.full) > 0; first = false {
-		lk := l.links.at(l.full[0])
+		lk := l.links.at(l.full[0].h)
 		if lk == nil || lk.flags&linkFull == 0 || lk.state == linkGone {
 			l.full = l.full[1:]
 			continue
 		}
-		if !first && room < int(lk.need) {
+		need := l.full[0].need
+		if !first && room < need {
 			l.io.SetTimer(lk.h, fullRetry)
 			return
 		}
-		room -= int(lk.need)
+		room -= need
 		l.full = l.full[1:]
 		l.again(lk)
 		if lk.flags&linkFull != 0 {

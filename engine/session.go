@@ -118,7 +118,7 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	}
 	if lk.state == linkAgent {
 		lk.next = seq
-		lk.events += uint64(m.Count)
+		l.received(lk, m.Count, 0)
 		l.n.events += m.Count
 		l.n.refused += refused
 	}
@@ -164,7 +164,7 @@ func (l *loop) malformed(lk *link, m *wire.Message, fe *wire.FieldError) bool {
 		}
 		if lk.state == linkAgent {
 			lk.next = seq
-			lk.events += uint64(m.Count)
+			l.received(lk, m.Count, 0)
 			l.n.events += m.Count
 			l.n.refused += m.Count
 		}
@@ -194,7 +194,7 @@ func (l *loop) hello(lk *link, m *wire.Message) bool {
 		Space: g.Space, Owner: g.Owner,
 		Producer: h.Producer, Epoch: h.Epoch, First: h.First, Now: h.Now,
 		Agent: string(h.AgentID), Declare: h.Agent, Shed: h.Sheddable,
-		Codec: lk.codec, Remote: lk.remote(), Listener: int(lk.tag),
+		Codec: lk.codec, Remote: l.remote(lk), Listener: int(lk.tag),
 	}
 	l.reply = AppendHello(l.reply[:0], &item)
 	f := l.frameFor(lk)

@@ -29,18 +29,19 @@ type LinkStat struct {
 
 func (l *loop) stat(lk *link) LinkStat {
 	g := l.grants.at(lk.grant)
+	events, bytes := l.totals(lk)
 	return LinkStat{
 		Link:     lk.h,
 		Space:    g.Space,
 		Owner:    g.Owner,
 		Agent:    string(l.names.get(lk.agent)),
 		Codec:    lk.codec,
-		Remote:   lk.remote(),
+		Remote:   l.remote(lk),
 		Listener: int(lk.tag),
 		Opened:   l.srv.started.Add(time.Duration(lk.opened) * time.Second),
 		Seen:     l.srv.started.Add(time.Duration(lk.seen) * 100 * time.Millisecond),
-		Events:   lk.events,
-		BytesIn:  lk.bytes,
+		Events:   events,
+		BytesIn:  bytes,
 		Next:     lk.next,
 		Paused:   lk.flags&linkPaused != 0,
 	}
