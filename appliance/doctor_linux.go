@@ -7,20 +7,16 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 func (c *doctorCmd) examine() []finding {
-	return []finding{
-		c.cores(), c.memory(), c.descriptors(),
-		c.sysctl("accept queue", "net/core/somaxconn", 4096, "connections that may wait to be accepted; a reconnect storm needs them"),
-		c.sysctl("handshakes under way", "net/ipv4/tcp_max_syn_backlog", 4096, "connections that may be half open"),
-		c.tcpMemory(), c.conntrack(),
-		c.room(), c.sync(), c.clock(),
-	}
+	k := kernel{root: "/proc/sys", fix: c.Fix}
+	fs := []finding{c.cores(), c.memory(), c.descriptors()}
+	fs = append(fs, k.examine(c.Links)...)
+	return append(fs, c.room(), c.sync(), c.clock())
 }
 
 func (c *doctorCmd) cores() finding {
@@ -61,62 +57,18 @@ func (c *doctorCmd) descriptors() finding {
 	}
 	f.Level, f.Want = "warn", strconv.FormatUint(want, 10)
 	f.Advice = fmt.Sprintf("the process holds at most %d connections; raise it with LimitNOFILE=%d in the unit, or ulimit -Hn", r.Max-min(r.Max, 1000), want)
-	return f
-}
-
-// sysctl checks one whole number of the kernel's, and raises it with --fix.
-func (c *doctorCmd) sysctl(name, key string, want int, why string) finding {
-	p := filepath.Join("/proc/sys", key)
-	b, err := os.ReadFile(p)
-	if err != nil {
-		return finding{Check: name, Level: "warn", Got: "not readable here"}
-	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	f := finding{Check: name, Level: "ok", Got: strconv.Itoa(n)}
-	if err != nil || n >= want {
+	if !c.Fix {
 		return f
 	}
-	dotted := strings.ReplaceAll(key, "/", ".")
-	f.Level, f.Want, f.Advice = "warn", strconv.Itoa(want), fmt.Sprintf("%s: sysctl -w %s=%d", why, dotted, want)
-	if c.Fix {
-		if err := os.WriteFile(p, []byte(strconv.Itoa(want)), 0o644); err != nil {
-			f.Advice += "; not allowed here: " + err.Error()
-		} else {
-			f.Level, f.Fixed, f.Advice = "ok", true, fmt.Sprintf("until the next boot; keep it in /etc/sysctl.d with %s=%d", dotted, want)
-		}
+	// A limit is inherited: what started this command has the old one still, so
+	// only its parent's is worth raising, which is the shell that starts serve.
+	up := unix.Rlimit{Cur: max(r.Cur, want), Max: want}
+	if err := unix.Prlimit(os.Getppid(), unix.RLIMIT_NOFILE, &up, nil); err != nil {
+		f.Advice += "; not allowed here: " + err.Error()
+		return f
 	}
-	return f
-}
-
-func (c *doctorCmd) tcpMemory() finding {
-	b, err := os.ReadFile("/proc/sys/net/ipv4/tcp_mem")
-	if err != nil {
-		return finding{Check: "TCP memory", Level: "warn", Got: "not readable here"}
-	}
-	v := strings.Fields(string(b))
-	if len(v) != 3 {
-		return finding{Check: "TCP memory", Level: "warn", Got: "not readable here"}
-	}
-	most, _ := strconv.ParseUint(v[2], 10, 64)
-	bytes := most * uint64(os.Getpagesize())
-	want := uint64(c.Links) * 8 << 10
-	f := finding{Check: "TCP memory", Level: "ok", Got: mib(bytes)}
-	if bytes < want {
-		f.Level, f.Want, f.Advice = "warn", mib(want), "sysctl net.ipv4.tcp_mem: the third number counts pages"
-	}
-	return f
-}
-
-func (c *doctorCmd) conntrack() finding {
-	b, err := os.ReadFile("/proc/sys/net/netfilter/nf_conntrack_max")
-	if err != nil {
-		return finding{Check: "connection tracking", Level: "ok", Got: "off"}
-	}
-	n, _ := strconv.Atoi(strings.TrimSpace(string(b)))
-	f := finding{Check: "connection tracking", Level: "ok", Got: strconv.Itoa(n)}
-	if want := c.Links + c.Links/4; n < want {
-		f.Level, f.Want, f.Advice = "warn", strconv.Itoa(want), fmt.Sprintf("connections beyond it are dropped: sysctl -w net.netfilter.nf_conntrack_max=%d", want)
-	}
+	f.Level, f.Fixed = "ok", true
+	f.Advice = fmt.Sprintf("for what the calling shell starts from now on; a service needs LimitNOFILE=%d in its unit", want)
 	return f
 }
 

@@ -112,3 +112,8 @@ func (q *req) viewRows() []viewRow {
 
 // settings answers the configuration in force.
 func (q *req) settings() error { return q.json(q.s.p.Host.Settings()) }
+
+// tuning answers what was chosen for this host.
+func (q *req) tuning() error {
+	return q.json(map[string]any{"items": q.s.p.Host.Tuning()})
+}

@@ -29,6 +29,7 @@ var operations = []operation{
 	{"DELETE", "/v1/session", "Sign this browser out", "", "nothing", true},
 	{"GET", "/v1/status", "What this node is and does", "", "version, log, views, listeners, ready", false},
 	{"GET", "/v1/settings", "The configuration in force, with where each value comes from", "", "values", false},
+	{"GET", "/v1/tuning", "What was chosen for this host: loops, memory, caches, descriptors, each with the reason", "", "a list of key, value, why, at_ms", false},
 	{"GET", "/v1/setup", "How to point an agent here, ready to copy", "", "ingest_url, key, snippets", false},
 	{"GET", "/v1/fleet", "Summary over all agents", "space", "Fleet", false},
 	{"GET", "/v1/attention", "What wants a person now, by age × burn", "space limit", "a list of wants", false},

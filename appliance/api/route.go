@@ -50,6 +50,7 @@ func (s *Server) table() []route {
 		r("DELETE", "/v1/session", "", (*req).signOut),
 		r("GET", "/v1/status", access.Viewer, (*req).status),
 		r("GET", "/v1/settings", access.Operator, (*req).settings),
+		r("GET", "/v1/tuning", access.Viewer, (*req).tuning),
 		r("GET", "/v1/setup", access.Operator, (*req).setup),
 		r("GET", "/v1/fleet", access.Viewer, (*req).fleet),
 		r("GET", "/v1/attention", access.Viewer, (*req).attention),

@@ -55,6 +55,8 @@ type Host interface {
 	Status() NodeStatus
 	// Settings returns the configuration in force, with origins.
 	Settings() any
+	// Tuning returns what was chosen for this host, and why.
+	Tuning() any
 }
 
 // NodeStatus is the node's own part of /v1/status.

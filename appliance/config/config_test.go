@@ -72,8 +72,11 @@ func TestPrecedence(t *testing.T) {
 func TestPrintIsAFile(t *testing.T) {
 	c, ctx := parse(t, nil, "--data", "/a b/#c")
 	var b strings.Builder
-	if err := Print(&b, Values(c, ctx, nil, nil)); err != nil {
+	if err := Print(&b, Values(c, ctx, nil, []Tuned{{"descriptors", "20000", "the hard limit"}})); err != nil {
 		t.Fatal(err)
+	}
+	if !strings.Contains(b.String(), "# descriptors: 20000") {
+		t.Errorf("what was chosen beside the keys is not shown:\n%s", b.String())
 	}
 	f, err := ParseFile("printed", []byte(b.String()))
 	if err != nil {

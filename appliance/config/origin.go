@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"github.com/alecthomas/kong"
 )
@@ -16,6 +17,8 @@ type Value struct {
 	From string `json:"from"`
 	// Why says how a tuned value was chosen; empty for all others.
 	Why string `json:"why,omitempty"`
+	// Chosen is set for what is always chosen for the host: no key sets it.
+	Chosen bool `json:"chosen,omitempty"`
 }
 
 // Tuned is a value that the appliance chose for this host.
@@ -23,7 +26,8 @@ type Tuned struct{ Key, Value, Why string }
 
 // Values lists every key of c in the order of the type, with its origin. k is
 // the parsed command line (nil: none), f the file (nil: none); tuned replaces
-// the values that the appliance chose itself.
+// the values that the appliance chose itself. What it always chooses, which is
+// no key, comes last.
 func Values(c *Config, k *kong.Context, f *File, tuned []Tuned) []Value {
 	flags := make(map[string]bool)
 	if k != nil {
@@ -54,18 +58,27 @@ func Values(c *Config, k *kong.Context, f *File, tuned []Tuned) []Value {
 		}
 		out = append(out, val)
 	}
+	for _, w := range tuned {
+		if !slices.ContainsFunc(out, func(v Value) bool { return v.Key == w.Key }) {
+			out = append(out, Value{Key: w.Key, Value: w.Value, From: "tuned", Why: w.Why, Chosen: true})
+		}
+	}
 	return out
 }
 
 // Print writes vs as a YAML file with the origin of each value behind it; the
-// output is itself a valid configuration file.
+// output is itself a valid configuration file: what is no key is a comment.
 func Print(w io.Writer, vs []Value) error {
 	for _, v := range vs {
 		from := v.From
 		if v.Why != "" {
 			from += ": " + v.Why
 		}
-		if _, err := fmt.Fprintf(w, "%-36s # %s\n", v.Key+": "+quote(v.Value), from); err != nil {
+		line := v.Key + ": " + quote(v.Value)
+		if v.Chosen {
+			line = "# " + line
+		}
+		if _, err := fmt.Fprintf(w, "%-36s # %s\n", line, from); err != nil {
 			return err
 		}
 	}

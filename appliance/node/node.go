@@ -54,7 +54,8 @@ type Node struct {
 	hostname string
 	started  time.Time
 	set      *metrics.Set
-	tuning   tuning
+	tuner    *tuner
+	tuning   tuning // as it was at the start
 
 	keys     *access.Keys
 	madeKeys bool
@@ -102,7 +103,9 @@ func Open(o Options) (_ *Node, err error) {
 	if n.hostname, err = os.Hostname(); err != nil {
 		n.hostname = "localhost"
 	}
-	n.tuning = tune(o.Config)
+	n.tuner = newTuner(o.Config, n.now, readHost)
+	n.tuning = n.tuner.cur
+	n.meterTuning()
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -205,6 +208,7 @@ func (n *Node) Start() error {
 		n.self.run(ctx)
 	}()
 	n.running.Go(func() { n.sweep(ctx) })
+	n.running.Go(func() { n.retune(ctx) })
 	return nil
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"eyrie/appliance/api"
-	"eyrie/appliance/config"
 )
 
 // lagMax is how many records a view may be behind and still count as caught up.
@@ -41,7 +40,7 @@ func (n *Node) Status() api.NodeStatus {
 }
 
 // Settings implements api.Host: the configuration in force, with origins.
-func (n *Node) Settings() any { return n.o.Settings(n.tuning.why) }
+func (n *Node) Settings() any { return n.o.Settings(n.tuner.tuned()) }
 
-// Tuned returns what was chosen for this host, with reasons.
-func (n *Node) Tuned() []config.Tuned { return n.tuning.why }
+// Tuning implements api.Host: what was chosen for this host, and why.
+func (n *Node) Tuning() any { return n.tuner.decisions() }

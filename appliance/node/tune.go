@@ -4,79 +4,179 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
+	"sync"
+	"time"
 
 	"eyrie/appliance/config"
 
-	"github.com/KimMachineGun/automemlimit/memlimit"
 	"golang.org/x/sys/unix"
 )
 
-// tuning is what the node chose for this host, with reasons.
+// tuning is what the node chose for this host, with reasons. It is a value:
+// decide makes it from the configuration and a reading of the host, apply puts
+// in force what is process-wide.
 type tuning struct {
-	loops       int
-	cacheBytes  int64 // both stores' block caches together
-	memoryBytes int64 // soft limit of the Go heap
-	descriptors uint64
-	why         []config.Tuned
-}
-
-// memtable is the size of a memtable of the views store: the larger, the fewer
-// and longer its runs, and the less it merges; four may exist at a time.
-func (t *tuning) memtable() uint64 {
-	return uint64(min(max(t.memoryBytes/64, 16<<20), 128<<20))
+	loops         int
+	cacheBytes    int64  // both stores' block caches together
+	memtableBytes uint64 // of the views store, four of which may exist
+	memoryBytes   int64  // soft limit of the Go heap; 0 = none
+	descriptors   uint64
+	why           []config.Tuned
 }
 
 // memoryShare of the host's or container's memory is the heap's soft limit.
 const memoryShare = 0.8
 
-// tune chooses what the configuration leaves open and applies what is
-// process-wide: the heap's soft limit and the descriptor limit.
-func tune(c *config.Config) tuning {
+// decide chooses what the configuration leaves open for host h. The keys that
+// are no setting (memtable-mib, descriptors, socket-buffers) are always chosen.
+func decide(c *config.Config, h host) tuning {
 	t := tuning{loops: c.Loops, cacheBytes: int64(c.CacheMiB) << 20, memoryBytes: int64(c.Memory) << 20}
+	because := func(key, value, why string, args ...any) {
+		t.why = append(t.why, config.Tuned{Key: key, Value: value, Why: fmt.Sprintf(why, args...)})
+	}
+	inMiB := func(n int64) string { return strconv.FormatInt(n>>20, 10) }
 	if t.loops == 0 {
-		t.loops = runtime.GOMAXPROCS(0)
-		t.why = append(t.why, config.Tuned{Key: "loops", Value: strconv.Itoa(t.loops), Why: "one for each core this process may use"})
+		t.loops = h.cores
+		because("loops", strconv.Itoa(t.loops), "one for each core this process may use")
 	}
-	if t.memoryBytes == 0 {
-		limit, err := memlimit.FromCgroupHybrid()
-		from := "container"
-		if err != nil || limit == 0 {
-			limit, err = memlimit.FromSystem()
-			from = "host"
-		}
-		if err == nil && limit > 0 {
-			t.memoryBytes = int64(float64(limit) * memoryShare)
-			t.why = append(t.why, config.Tuned{Key: "memory-mib", Value: strconv.FormatInt(t.memoryBytes>>20, 10), Why: fmt.Sprintf("80 %% of the %s's %d MiB", from, limit>>20)})
-		}
-	}
-	if t.memoryBytes > 0 {
-		debug.SetMemoryLimit(t.memoryBytes)
+	if t.memoryBytes == 0 && h.memory > 0 {
+		t.memoryBytes = int64(float64(h.memory) * memoryShare)
+		because("memory-mib", inMiB(t.memoryBytes), "80 %% of the %s's %d MiB", h.memoryFrom, h.memory>>20)
 	}
 	if t.cacheBytes == 0 {
 		t.cacheBytes = min(max(t.memoryBytes/32, 16<<20), 512<<20)
-		t.why = append(t.why, config.Tuned{Key: "cache-mib", Value: strconv.FormatInt(t.cacheBytes>>20, 10), Why: "a thirty-second of the memory limit, 16 to 512 MiB"})
+		because("cache-mib", inMiB(t.cacheBytes), "a thirty-second of the memory limit, 16 to 512 MiB")
 	}
-	t.descriptors = raiseDescriptors()
+	t.memtableBytes = uint64(min(max(t.memoryBytes/64, 16<<20), 128<<20))
+	because("memtable-mib", inMiB(int64(t.memtableBytes)), "a sixty-fourth of the memory limit, 16 to 128 MiB: the larger, the less the views store merges")
+	if t.descriptors = h.nofileMax; t.descriptors > 0 {
+		because("descriptors", strconv.FormatUint(t.descriptors, 10), "the hard limit; it was %d at the start", h.nofile)
+	}
+	if h.tcpRead > 0 {
+		because("socket-buffers", "kernel", "the kernel sizes each by its traffic, up to %d KiB in and %d KiB out; a fixed size would cost every idle link", h.tcpRead>>10, h.tcpWrite>>10)
+	}
 	return t
 }
 
-// raiseDescriptors raises the soft limit of open descriptors to the hard one
-// and returns what is in force.
-func raiseDescriptors() uint64 {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return 0
+// apply puts in force what is process-wide: the heap's soft limit and the
+// descriptor limit. What the kernel refuses stays as it is, and the reason says so.
+func (t *tuning) apply() {
+	if t.memoryBytes > 0 {
+		debug.SetMemoryLimit(t.memoryBytes)
 	}
-	if r.Cur < r.Max {
-		was := r.Cur
-		r.Cur = r.Max
-		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-			return was
+	if t.descriptors == 0 {
+		return
+	}
+	var r unix.Rlimit
+	err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r)
+	if err == nil && r.Cur < t.descriptors {
+		want := unix.Rlimit{Cur: t.descriptors, Max: r.Max}
+		err = unix.Setrlimit(unix.RLIMIT_NOFILE, &want)
+	}
+	if err != nil {
+		t.descriptors = r.Cur
+		if i := slices.IndexFunc(t.why, func(w config.Tuned) bool { return w.Key == "descriptors" }); i >= 0 {
+			t.why[i].Value = strconv.FormatUint(r.Cur, 10)
+			t.why[i].Why = fmt.Sprintf("the limit could not be raised to %d: %v", r.Max, err)
 		}
 	}
-	return r.Cur
 }
 
-// Tune returns what the node would choose for this host, and why.
-func Tune(c *config.Config) []config.Tuned { return tune(c).why }
+// Tune returns what the node would choose for this host, and why. It changes
+// nothing.
+func Tune(c *config.Config) []config.Tuned {
+	t := decide(c, readHost())
+	return t.why
+}
+
+// Decision is one value chosen for this host.
+type Decision struct {
+	Key   string  `json:"key"`
+	Value string  `json:"value"`
+	Why   string  `json:"why"`
+	At    float64 `json:"at_ms"` // Unix ms; later than the start where the host changed since
+}
+
+// tuner keeps decisions up while the host changes: a container may get more or
+// less memory, a process another descriptor limit. Everything else is chosen
+// once, at the start. Its methods are for any goroutine.
+type tuner struct {
+	c    *config.Config
+	now  func() time.Time
+	read func() host
+
+	mu  sync.Mutex
+	cur tuning
+	at  map[string]time.Time // of each key's value
+}
+
+// newTuner decides and applies for the first time.
+func newTuner(c *config.Config, now func() time.Time, read func() host) *tuner {
+	t := &tuner{c: c, now: now, read: read, at: make(map[string]time.Time)}
+	t.cur = decide(c, read())
+	t.cur.apply()
+	for _, w := range t.cur.why {
+		t.at[w.Key] = now()
+	}
+	return t
+}
+
+// running are the keys that can change without a restart.
+var running = []string{"memory-mib", "descriptors"}
+
+// again looks at the host once more and applies what may change in a running
+// process. It returns the decisions that did.
+func (t *tuner) again() []config.Tuned {
+	next := decide(t.c, t.read())
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var changed []config.Tuned
+	for _, w := range next.why {
+		i := slices.IndexFunc(t.cur.why, func(o config.Tuned) bool { return o.Key == w.Key })
+		if i < 0 || t.cur.why[i].Value == w.Value || !slices.Contains(running, w.Key) {
+			continue
+		}
+		t.cur.why[i] = w
+		t.at[w.Key] = t.now()
+		changed = append(changed, w)
+	}
+	if len(changed) > 0 {
+		t.cur.memoryBytes, t.cur.descriptors = next.memoryBytes, next.descriptors
+		t.cur.apply()
+	}
+	return changed
+}
+
+// tuned returns what is in force.
+func (t *tuner) tuned() []config.Tuned {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.cur.why)
+}
+
+// decisions returns the same with when each was made.
+func (t *tuner) decisions() []Decision {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ds := make([]Decision, 0, len(t.cur.why))
+	for _, w := range t.cur.why {
+		ds = append(ds, Decision{w.Key, w.Value, w.Why, float64(t.at[w.Key].UnixMicro()) / 1e3})
+	}
+	return ds
+}
+
+// number returns the value of key, or 0 if it is none.
+func (t *tuner) number(key string) float64 {
+	for _, w := range t.tuned() {
+		if w.Key == key {
+			v, _ := strconv.ParseFloat(w.Value, 64)
+			return v
+		}
+	}
+	return 0
+}
+
+// cores is how many cores this process may use, by affinity and quota.
+func cores() int { return runtime.GOMAXPROCS(0) }

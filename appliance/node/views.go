@@ -20,7 +20,7 @@ func (n *Node) openViews() (err error) {
 	defer cache.Unref()
 	n.store, err = views.OpenStore(n.o.FS, filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
 		o.Cache = cache
-		o.MemTableSize = n.tuning.memtable()
+		o.MemTableSize = n.tuning.memtableBytes
 		o.Logger = quietLogger{n}
 	})
 	if err != nil {

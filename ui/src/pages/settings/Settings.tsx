@@ -35,6 +35,19 @@ function Server() {
   )
 }
 
+type Chosen = { key?: string; value?: string; why?: string; at_ms?: number }
+
+function Tuning() {
+  const { data, problem, reload } = useLoad((signal) => get<{ items?: Chosen[] }>('/v1/tuning', signal), [], refreshMs)
+  if (problem && !data) return <Failed what="What was chosen for this host could not be read." why={problem} retry={reload} />
+  if (!data) return <Loading what="what was chosen for this host" />
+  return (
+    <dl className="facts">
+      {(data.items ?? []).map((t) => <Fact key={t.key} name={line(t.key ?? '', 40)}><span className="mono">{line(t.value ?? '', 40)}</span> <span className="dim">{line(t.why ?? '', 300)}</span></Fact>)}
+    </dl>
+  )
+}
+
 export default function Settings() {
   const theme = useStore(prefs, (p) => p.theme)
   const who = useStore(session, (s) => s.session)
@@ -64,6 +77,7 @@ export default function Settings() {
         </section>
         <section className="panel"><header><h2>Keys</h2></header><div className="body"><KeyList /></div></section>
         <section className="panel"><header><h2>Server</h2></header><Server /></section>
+        <section className="panel"><header><h2>Chosen for this host</h2></header><Tuning /></section>
       </div>
     </div>
   )
