@@ -113,7 +113,16 @@ func (q *req) viewRows() []viewRow {
 // settings answers the configuration in force.
 func (q *req) settings() error { return q.json(q.s.p.Host.Settings()) }
 
+// Decision is one value that was chosen for this host.
+type Decision struct {
+	Key   string  `json:"key"`
+	Value string  `json:"value"`
+	Why   string  `json:"why"`
+	At    float64 `json:"at_ms"` // Unix ms; later than the start where the host changed since
+}
+
 // tuning answers what was chosen for this host.
 func (q *req) tuning() error {
-	return q.json(map[string]any{"items": q.s.p.Host.Tuning()})
+	ds := q.s.p.Host.Tuning()
+	return q.json(list{Items: ds, Total: len(ds)})
 }

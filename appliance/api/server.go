@@ -56,7 +56,7 @@ type Host interface {
 	// Settings returns the configuration in force, with origins.
 	Settings() any
 	// Tuning returns what was chosen for this host, and why.
-	Tuning() any
+	Tuning() []Decision
 }
 
 // NodeStatus is the node's own part of /v1/status.

@@ -43,4 +43,4 @@ func (n *Node) Status() api.NodeStatus {
 func (n *Node) Settings() any { return n.o.Settings(n.tuner.tuned()) }
 
 // Tuning implements api.Host: what was chosen for this host, and why.
-func (n *Node) Tuning() any { return n.tuner.decisions() }
+func (n *Node) Tuning() []api.Decision { return n.tuner.decisions() }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"eyrie/appliance/api"
 	"eyrie/appliance/config"
 
 	"golang.org/x/sys/unix"
@@ -91,14 +92,6 @@ func Tune(c *config.Config) []config.Tuned {
 	return t.why
 }
 
-// Decision is one value chosen for this host.
-type Decision struct {
-	Key   string  `json:"key"`
-	Value string  `json:"value"`
-	Why   string  `json:"why"`
-	At    float64 `json:"at_ms"` // Unix ms; later than the start where the host changed since
-}
-
 // tuner keeps decisions up while the host changes: a container may get more or
 // less memory, a process another descriptor limit. Everything else is chosen
 // once, at the start. Its methods are for any goroutine.
@@ -157,12 +150,12 @@ func (t *tuner) tuned() []config.Tuned {
 }
 
 // decisions returns the same with when each was made.
-func (t *tuner) decisions() []Decision {
+func (t *tuner) decisions() []api.Decision {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ds := make([]Decision, 0, len(t.cur.why))
+	ds := make([]api.Decision, 0, len(t.cur.why))
 	for _, w := range t.cur.why {
-		ds = append(ds, Decision{w.Key, w.Value, w.Why, float64(t.at[w.Key].UnixMicro()) / 1e3})
+		ds = append(ds, api.Decision{Key: w.Key, Value: w.Value, Why: w.Why, At: float64(t.at[w.Key].UnixMicro()) / 1e3})
 	}
 	return ds
 }
