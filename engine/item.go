@@ -20,11 +20,12 @@ const (
 	ItemPos                          // Seq (last number of its frame); Payload: the producer's position
 	ItemFrameEnd                     // Seq (last number of the frame): the unit of acknowledgement
 	ItemLost                         // Seq..To; Payload: reason
+	ItemShed                         // Seq..To, Class (wire.Prio), Agent: numbers dropped by admission
 	ItemResult                       // Payload: Item.Result
 	ItemClosed                       // Seq: close code (1006 if the link broke); Payload: reason; last item of the link
 )
 
-var itemNames = [...]string{"invalid", "hello", "event", "refused", "pos", "frame_end", "lost", "result", "closed"}
+var itemNames = [...]string{"invalid", "hello", "event", "refused", "pos", "frame_end", "lost", "shed", "result", "closed"}
 
 // String returns the kind's name.
 func (k ItemKind) String() string {
@@ -38,11 +39,11 @@ func (k ItemKind) String() string {
 // are valid until the consumer releases it.
 type Item struct {
 	Kind    ItemKind
-	Class   uint8 // wire.Type of an event
+	Class   uint8 // wire.Type of an event; wire.Prio of ItemShed
 	Flags   uint8 // wire.Head.Flags of an event: phase, severity, priority
 	Link    netpoll.Handle
 	Seq     uint64
-	To      uint64 // ItemLost only
+	To      uint64 // ItemLost and ItemShed only
 	Key     uint32 // low bits of the run's hash, 0 = no run
 	TS      int64  // unix ns, 0 = none given
 	Agent   []byte // events: never empty, the link's default is filled in
@@ -54,7 +55,7 @@ type Item struct {
 //	0  kind u8 | class u8 | flags u8 | len(agent) u8 | key u32
 //	8  link u64
 //	16 seq u64
-//	24 ts i64 (ItemLost: to u64)
+//	24 ts i64 (ItemLost, ItemShed: to u64)
 //	32 agent | payload (to the end of the record)
 const itemHead = 32
 
@@ -93,7 +94,7 @@ func DecodeItem(rec []byte, it *Item) error {
 	it.Seq = binary.LittleEndian.Uint64(rec[16:])
 	last := binary.LittleEndian.Uint64(rec[24:])
 	it.TS, it.To = int64(last), 0
-	if it.Kind == ItemLost {
+	if it.Kind == ItemLost || it.Kind == ItemShed {
 		it.TS, it.To = 0, last
 	}
 	end := itemHead + int(rec[3])
@@ -110,7 +111,7 @@ func AppendItem(dst []byte, it *Item) []byte {
 	rec := dst[at:]
 	copy(putItem(rec, it.Kind, it.Link, it.Seq, it.Agent), it.Payload)
 	ts := it.TS
-	if it.Kind == ItemLost {
+	if it.Kind == ItemLost || it.Kind == ItemShed {
 		ts = int64(it.To)
 	}
 	putEventHead(rec, it.Class, it.Flags, it.Key, ts)

@@ -32,6 +32,7 @@ const (
 	linkPinged                      // a ping went out and nothing came in since
 	linkQuiet                       // paused for good: the server drains
 	linkTurn                        // it waited for the ring and may now go before the others
+	linkWide                        // loop.wide has more of it
 )
 
 const linkPaused = linkFull | linkSlow | linkQuiet
@@ -56,7 +57,7 @@ type link struct {
 	codec  wire.Codec
 	tag    uint8 // of the listener
 	faults uint8 // messages in a row that could not be parsed
-	wide   bool  // loop.wide has more of it
+	shed   uint8 // bit 1<<wire.Prio: classes its sender allows to be shed
 }
 
 // linkBytes bounds what an idle connection costs the engine beside its name.

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"eyrie/engine/admit"
 	"eyrie/engine/ring"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
@@ -40,6 +41,10 @@ type loop struct {
 	// waiting says that a link or a goodbye wants room in the ring. The loop
 	// sets it before its last look at the ring, Freed reads it after the release.
 	waiting atomic.Bool
+	// gauge says from the ring's fill who is shed and who waits.
+	gauge  admit.Gauge
+	level  admit.Level // of the message in hand
+	urgent bool        // the message that found no room carries a CRITICAL event
 
 	links  links
 	wide   map[netpoll.Handle]*wide // what few links have
@@ -57,7 +62,7 @@ type loop struct {
 
 	spare   mail
 	acks    []netpoll.Handle // links that are owed an acknowledgement
-	full    []waiter         // links paused for the ring, oldest first
+	full    []waiter         // links paused for the ring, urgent ones first, then the oldest
 	goodbye []goodbye        // closed links whose ItemClosed found the ring full
 	fresh   bool             // something was published in this turn
 
@@ -96,6 +101,7 @@ func newLoop(s *Server, io transport) *loop {
 		srv:   s,
 		io:    io,
 		ring:  ring.New(s.cfg.RingBytes, s.cfg.RingHeadroom),
+		gauge: admit.NewGauge(s.cfg.RingBytes - 2*s.cfg.RingHeadroom), // as much again for the frame that reaches the mark, and for what is shed
 		joins: joins{limit: s.cfg.JoinBytes},
 		socks: make(map[netpoll.Handle]*socket),
 		m:     newMeters(s.cfg.Metrics, io.Index()),
@@ -130,6 +136,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 	}
 	lk.seen = l.tenths()
 	lk.flags &^= linkPinged
+	l.gauge.Observe(l.io.Now(), l.ring.Drained(), l.ring.Used())
 	if l.io.Queued(h) > outHigh {
 		l.slow(lk)
 		return 0

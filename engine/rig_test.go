@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/engine/admit"
 	"eyrie/engine/ring"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
@@ -77,6 +78,7 @@ func newRig(t testing.TB, change func(*Config)) *rig {
 	r.l = r.srv.addLoop((*rigIO)(r))
 	if cfg.RingBytes == 0 {
 		r.l.ring = ring.New(2<<20, 128<<10) // enough, and quick to make
+		r.l.gauge = admit.NewGauge(2<<20 - 2*128<<10)
 	}
 	return r
 }

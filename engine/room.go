@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"eyrie/engine/admit"
 	"eyrie/netpoll"
 
 	"github.com/gobwas/ws"
@@ -17,8 +18,9 @@ const fullRetry = 100 * time.Millisecond
 
 // waiter is a link that waits for room.
 type waiter struct {
-	h    netpoll.Handle
-	need int // bytes of the message that found the ring full
+	h      netpoll.Handle
+	need   int  // bytes of the message that found the ring full
+	urgent bool // it carries a CRITICAL event
 }
 
 // goodbye is an ItemClosed that waits for room.
@@ -28,24 +30,27 @@ type goodbye struct {
 	reason string
 }
 
-// wait pauses a link until the ring has room for size bytes more. Who was let
-// go on and failed again stays first.
+// wait pauses a link until the ring has room for size bytes more. Who has a
+// CRITICAL event to tell goes before the others, and who was let go on and
+// failed again stays first.
 func (l *loop) wait(lk *link, size int) {
 	l.m.ringFull.Inc()
 	l.pause(lk, linkFull)
-	if lk.flags&linkTurn != 0 {
-		lk.flags &^= linkTurn
-		l.full = slices.Insert(l.full, 0, waiter{lk.h, size})
-	} else {
-		l.full = append(l.full, waiter{lk.h, size})
+	at := len(l.full)
+	if l.urgent || lk.flags&linkTurn != 0 {
+		for at = 0; at < len(l.full) && l.full[at].urgent && (!l.urgent || lk.flags&linkTurn == 0); at++ {
+		}
 	}
-	if l.full[0].h == lk.h {
+	lk.flags &^= linkTurn
+	l.full = slices.Insert(l.full, at, waiter{lk.h, size, l.urgent})
+	if at == 0 {
 		l.io.SetTimer(lk.h, fullRetry)
 	}
 }
 
-// retry goes on with what waits for room, oldest first, as far as the room
-// looks sufficient.
+// retry goes on with what waits for room: goodbyes and what is CRITICAL as soon
+// as it fits, the others once the ring is below its low watermark and as far as
+// the room up to the high one looks sufficient.
 func (l *loop) retry() {
 	for len(l.goodbye) > 0 {
 		if !l.putClosed(&l.goodbye[0]) {
@@ -55,19 +60,19 @@ func (l *loop) retry() {
 		l.goodbye = l.goodbye[1:]
 	}
 	l.goodbye = nil
-	room := l.ring.Size() - l.ring.Headroom() - l.ring.Used()
+	l.gauge.Observe(l.io.Now(), l.ring.Drained(), l.ring.Used())
 	for first := true; len(l.full) > 0; first = false {
-		lk := l.links.at(l.full[0].h)
+		w := l.full[0]
+		lk := l.links.at(w.h)
 		if lk == nil || lk.flags&linkFull == 0 || lk.state == linkGone {
 			l.full = l.full[1:]
 			continue
 		}
-		need := l.full[0].need
-		if !first && room < need {
+		used := l.ring.Used()
+		if full := l.gauge.Level(used) == admit.Full; !w.urgent && (full || !first && l.gauge.High()-used < w.need) {
 			l.io.SetTimer(lk.h, fullRetry)
 			return
 		}
-		room -= need
 		l.full = l.full[1:]
 		l.again(lk)
 		if lk.flags&linkFull != 0 {

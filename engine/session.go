@@ -5,6 +5,7 @@ package engine
 import (
 	"strconv"
 
+	"eyrie/engine/admit"
 	"eyrie/engine/ring"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
@@ -19,19 +20,37 @@ const faultsMax = 16
 // agentMessage takes one message of an agent. False means that the ring has no
 // room for what it carries and nothing of it has happened.
 func (l *loop) agentMessage(lk *link, p []byte) bool {
-	if lk.flags&linkTurn == 0 && len(l.full) > 0 && !l.urgent(lk, p) {
-		return false // others have waited longer
-	}
-	ok := l.agentOp(lk, p)
+	ok := l.mayEnter(lk, p) && l.agentOp(lk, p)
 	if !ok && !l.waiting.Load() {
 		// From here on Freed wakes us. What was freed before is seen now.
 		l.waiting.Store(true)
-		ok = l.agentOp(lk, p)
+		ok = l.mayEnter(lk, p) && l.agentOp(lk, p)
 	}
 	if ok {
 		lk.flags &^= linkTurn
+	} else {
+		l.passes(lk, p) // says whether it is urgent
 	}
 	return ok
+}
+
+// mayEnter says whether a message need not wait for the ring to empty, nor for
+// links that have waited longer.
+func (l *loop) mayEnter(lk *link, p []byte) bool {
+	l.level = l.gauge.Level(l.ring.Used())
+	if l.level < admit.Full && (lk.flags&linkTurn != 0 || len(l.full) == 0) {
+		return true
+	}
+	return l.passes(lk, p)
+}
+
+// shedAt are the classes that each level sheds, as bits 1<<wire.Prio.
+var shedAt = [...]uint8{
+	admit.Calm:       0,
+	admit.ShedLow:    1 << wire.PrioLow,
+	admit.ShedNormal: 1<<wire.PrioLow | 1<<wire.PrioNormal,
+	admit.ShedHigh:   1<<wire.PrioLow | 1<<wire.PrioNormal | 1<<wire.PrioHigh,
+	admit.Full:       1<<wire.PrioLow | 1<<wire.PrioNormal | 1<<wire.PrioHigh,
 }
 
 func (l *loop) agentOp(lk *link, p []byte) bool {
@@ -73,8 +92,10 @@ func (l *loop) agentOp(lk *link, p []byte) bool {
 func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	own := l.names.get(lk.agent)
 	patterns := l.grants.at(lk.grant).Agents
+	shed := lk.shed & shedAt[l.level]
 	h := &l.event
 	seq, refused := m.Seq, 0
+	var run []byte // the record of the shed numbers before this one
 	for {
 		payload, fe, more := l.parser.NextEvent(lk.codec, m, h)
 		if !more {
@@ -88,12 +109,19 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 		} else if fe == nil && len(own) == 0 {
 			fe = &wire.FieldError{Code: wire.CodeMissing, Field: eventField(int(seq-m.Seq), "agent"), Msg: "neither hello nor the event names an agent"}
 		}
-		if fe != nil {
+		switch {
+		case fe != nil:
+			run = nil
 			refused++
 			if !f.refuse(l, seq, fe) {
 				break
 			}
-		} else {
+		case shed&(1<<h.Prio) != 0:
+			if run = f.shed(run, seq, uint8(h.Prio), agent); run == nil {
+				break
+			}
+		default:
+			run = nil
 			rec := f.put(ItemEvent, seq, agent, len(payload))
 			if rec == nil {
 				break
@@ -103,6 +131,9 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 			if h.Prio == wire.PrioCritical {
 				f.critical = true
 			}
+		}
+		if f.over {
+			break
 		}
 		seq++
 	}
@@ -207,6 +238,7 @@ func (l *loop) hello(lk *link, m *wire.Message) bool {
 	}
 	if lk.state == linkHello {
 		lk.agent = l.names.keep(h.AgentID)
+		lk.shed = h.Sheddable
 		lk.state = linkAgent
 		lk.next = h.First
 		l.m.agents.Inc()
@@ -222,20 +254,32 @@ func forbidden(field string) *wire.FieldError {
 // CodeForbidden is the code of events for agents outside the link's grant.
 const CodeForbidden = "forbidden"
 
-// urgent says whether a message carries a CRITICAL event, which need not queue
-// behind links that wait for room.
-func (l *loop) urgent(lk *link, p []byte) bool {
+// passes says whether a message goes on though others wait, or the ring is
+// beyond its high watermark: one with a CRITICAL event, for which there is
+// headroom, and one of which nothing is kept.
+func (l *loop) passes(lk *link, p []byte) bool {
+	l.urgent = false
 	m := &l.msg
-	if fe := l.parser.Parse(lk.codec, p, m); fe != nil || m.Op != wire.OpEvents {
-		return fe != nil || m.Op == wire.OpHello
+	if fe := l.parser.Parse(lk.codec, p, m); fe != nil {
+		return true
 	}
+	if m.Op != wire.OpEvents {
+		return m.Op == wire.OpHello
+	}
+	shed, kept := lk.shed&shedAt[l.level], false
 	for {
 		_, fe, more := l.parser.NextEvent(lk.codec, m, &l.event)
 		if !more {
-			return false
+			return !kept
 		}
-		if fe == nil && l.event.Prio == wire.PrioCritical {
+		switch {
+		case fe != nil:
+			kept = true
+		case l.event.Prio == wire.PrioCritical:
+			l.urgent = true
 			return true
+		case shed&(1<<l.event.Prio) == 0:
+			kept = true
 		}
 	}
 }
@@ -269,6 +313,19 @@ func (f *ringFrame) put(kind ItemKind, seq uint64, agent []byte, payload int) []
 	}
 	putItem(rec, kind, f.link, seq, agent)
 	return rec
+}
+
+// shed puts number seq among those that are shed: into run, the record before
+// it, where that has the same class and agent, else into one of its own, which
+// it returns; nil when there is no room.
+func (f *ringFrame) shed(run []byte, seq uint64, class uint8, agent []byte) []byte {
+	if run == nil || run[1] != class || string(run[itemHead:]) != string(agent) {
+		if run = f.put(ItemShed, seq, agent, 0); run == nil {
+			return nil
+		}
+	}
+	putEventHead(run, class, 0, 0, int64(seq))
+	return run
 }
 
 // refuse puts the refusal of number seq in its place.

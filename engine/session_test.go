@@ -26,6 +26,8 @@ func line(it Item) string {
 		return fmt.Sprintf("pos %d %s", it.Seq, it.Payload)
 	case ItemLost:
 		return fmt.Sprintf("lost %d..%d %s", it.Seq, it.To, it.Payload)
+	case ItemShed:
+		return fmt.Sprintf("shed %d..%d %s %s", it.Seq, it.To, it.Agent, wire.Prio(it.Class))
 	case ItemResult:
 		id, ok, data, err := it.Result()
 		return fmt.Sprintf("result %s %v %x%s", id, ok, data, errText(err))

@@ -17,7 +17,7 @@ type wide struct {
 
 // widen returns the entry of lk, which is made if need be.
 func (l *loop) widen(lk *link) *wide {
-	lk.wide = true
+	lk.flags |= linkWide
 	w := l.wide[lk.h]
 	if w == nil {
 		if l.wide == nil {
@@ -31,7 +31,7 @@ func (l *loop) widen(lk *link) *wide {
 
 // forget empties the slot of a link that is gone.
 func (l *loop) forget(lk *link) {
-	if lk.wide {
+	if lk.flags&linkWide != 0 {
 		delete(l.wide, lk.h)
 	}
 	*lk = link{}
@@ -49,7 +49,7 @@ func (l *loop) setRemote(lk *link, at netip.AddrPort) {
 
 // remote is where the link comes from.
 func (l *loop) remote(lk *link) netip.AddrPort {
-	if lk.wide {
+	if lk.flags&linkWide != 0 {
 		if w := l.wide[lk.h]; w.addr != [16]byte{} {
 			return netip.AddrPortFrom(netip.AddrFrom16(w.addr), lk.port)
 		}
@@ -71,7 +71,7 @@ func (l *loop) received(lk *link, events, bytes int) {
 // totals is what received has counted.
 func (l *loop) totals(lk *link) (events, bytes uint64) {
 	events, bytes = uint64(lk.events), uint64(lk.bytes)
-	if lk.wide {
+	if lk.flags&linkWide != 0 {
 		w := l.wide[lk.h]
 		events, bytes = events+w.events, bytes+w.bytes
 	}

@@ -21,8 +21,8 @@ func TestWideLinks(t *testing.T) {
 		if got := l.remote(lk); got != want {
 			t.Errorf("%v came back as %v", want, got)
 		}
-		if lk.wide != want.Addr().Is6() {
-			t.Errorf("%v: in the side table: %v", want, lk.wide)
+		if (lk.flags&linkWide != 0) != want.Addr().Is6() {
+			t.Errorf("%v: in the side table: %v", want, lk.flags&linkWide != 0)
 		}
 		var events, bytes uint64
 		for n := range 10 {

@@ -127,21 +127,23 @@ func (w *Writer) odd(pr *producer, seq uint64, class, flags uint8, agent, key ui
 
 // Refused settles number seq of p without content: it was refused, payload says why.
 func (w *Writer) Refused(p uint32, seq uint64, payload []byte) Verdict {
-	return w.settle(KindRefused, p, seq, seq, payload)
+	return w.settle(&Record{Kind: KindRefused}, p, seq, seq, payload)
 }
 
-// Shed settles numbers from..to of p without content: they were shed.
-func (w *Writer) Shed(p uint32, from, to uint64, payload []byte) Verdict {
-	return w.settle(KindShed, p, from, to, payload)
+// Shed settles numbers from..to of p without content: they were of this agent
+// and class, both the caller's, and were shed. Of a range that is settled in
+// part, the rest is taken.
+func (w *Writer) Shed(p uint32, from, to uint64, class uint8, agent uint32) Verdict {
+	return w.settle(&Record{Kind: KindShed, Class: class, Agent: agent}, p, from, to, nil)
 }
 
 // Lost settles numbers from..to of p without content: the producer gives them up.
 // Of a range that is settled in part, the rest is taken.
 func (w *Writer) Lost(p uint32, from, to uint64, payload []byte) Verdict {
-	return w.settle(KindLost, p, from, to, payload)
+	return w.settle(&Record{Kind: KindLost}, p, from, to, payload)
 }
 
-func (w *Writer) settle(kind Kind, p uint32, from, to uint64, payload []byte) Verdict {
+func (w *Writer) settle(r *Record, p uint32, from, to uint64, payload []byte) Verdict {
 	pr := w.producers[p]
 	switch {
 	case to < pr.next || to < from:
@@ -154,17 +156,18 @@ func (w *Writer) settle(kind Kind, p uint32, from, to uint64, payload []byte) Ve
 		w.l.metrics.refused.Inc()
 		return Refuse
 	}
-	w.number(kind, pr, pr.next, to, payload)
+	w.number(r, pr, pr.next, to, payload)
 	return Stored
 }
 
-// number appends a record that settles from..to of pr, whatever they were.
-func (w *Writer) number(kind Kind, pr *producer, from, to uint64, payload []byte) {
-	if kind == KindLost || kind == KindShed {
+// number appends r, which the caller has given kind, class and agent, as the
+// record that settles from..to of pr, whatever they were.
+func (w *Writer) number(r *Record, pr *producer, from, to uint64, payload []byte) {
+	if r.Kind == KindLost || r.Kind == KindShed {
 		w.scratch = append(block.AppendTo(w.scratch[:0], to), payload...)
 		payload = w.scratch
 	}
-	r := &Record{Kind: kind, Producer: pr.num, Seq: from, Recv: w.clock(), Payload: payload}
+	r.Producer, r.Seq, r.Recv, r.Payload = pr.num, from, w.clock(), payload
 	w.room(len(payload))
 	if pr.rngBase == w.cur.Base() {
 		w.cur.Settle(pr.rng, to)
@@ -203,7 +206,7 @@ func (w *Writer) Fence(k ProducerKey, epoch, first uint64) (p uint32, wel Welcom
 	w.add(&Record{Kind: KindFence, Producer: pr.num, Seq: pr.next, Recv: pr.recv, Payload: w.scratch}, -1)
 	if first > pr.next {
 		wel.GapFrom, wel.GapTo = pr.next, first-1
-		w.number(KindLost, pr, pr.next, first-1, []byte("gap"))
+		w.number(&Record{Kind: KindLost}, pr, pr.next, first-1, []byte("gap"))
 	}
 	wel.Next = pr.next
 	if pr.pos != nil {

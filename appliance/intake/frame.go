@@ -2,6 +2,7 @@ package intake
 
 import (
 	"eyrie/engine"
+	"eyrie/engine/wire"
 	"eyrie/wal"
 )
 
@@ -14,7 +15,7 @@ func (in *Intake) item(it *engine.Item) {
 	case engine.ItemClosed:
 		in.closed(it)
 		return
-	case engine.ItemEvent, engine.ItemRefused, engine.ItemPos:
+	case engine.ItemEvent, engine.ItemRefused, engine.ItemShed, engine.ItemPos:
 		in.inFrame = true
 	case engine.ItemFrameEnd:
 		in.inFrame = false
@@ -35,6 +36,8 @@ func (in *Intake) item(it *engine.Item) {
 		in.judge(l, it.Seq, in.w.Append(l.producer, it.Seq, it.Class, it.Flags, agent, it.Key, in.recv, it.Payload))
 	case engine.ItemRefused:
 		in.refused(l, it)
+	case engine.ItemShed:
+		in.shed(l, it)
 	case engine.ItemPos:
 		// A frame that is sent again whole has its position behind it already:
 		// the producer may be further by now. One without events only moves it.
@@ -111,6 +114,25 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 		if in.o.Refused != nil {
 			in.o.Refused(l.name, code, field, msg)
 		}
+	default:
+		in.judge(l, it.Seq, v)
+	}
+}
+
+// shed records numbers that admission dropped. Of those that an earlier link
+// has settled already, nothing is told: they may have been stored.
+func (in *Intake) shed(l *link, it *engine.Item) {
+	from := max(it.Seq, in.w.NextSeq(l.producer))
+	agent := in.agentNumber(l, it.Agent)
+	switch v := in.w.Shed(l.producer, it.Seq, it.To, it.Class, agent); v {
+	case wal.Stored:
+		l.fresh = true
+		class := wire.Prio(it.Class)
+		in.m.shed[class].Add(int(it.To - from + 1))
+		in.cur.shed(l.handle, from, it.To, class)
+	case wal.Duplicate:
+		l.seen = true
+		in.m.duplicate.Add(int(it.To - it.Seq + 1))
 	default:
 		in.judge(l, it.Seq, v)
 	}

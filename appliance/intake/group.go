@@ -2,6 +2,7 @@ package intake
 
 import (
 	"eyrie/engine"
+	"eyrie/engine/wire"
 	"eyrie/netpoll"
 )
 
@@ -55,6 +56,18 @@ func (g *group) nack(link netpoll.Handle, from, to uint64, code, field, msg stri
 		}
 	}
 	g.say(engine.Reply{Link: link, Kind: engine.ReplyNack, From: from, To: to, Code: code, Field: field, Msg: msg})
+}
+
+// shed owes the link the news of numbers that were dropped; a run of one class
+// becomes one.
+func (g *group) shed(link netpoll.Handle, from, to uint64, class wire.Prio) {
+	if n := len(g.replies); n > 0 {
+		if l := &g.replies[n-1]; l.Kind == engine.ReplyShed && l.Link == link && l.Class == class && l.To+1 == from {
+			l.To = to
+			return
+		}
+	}
+	g.say(engine.Reply{Link: link, Kind: engine.ReplyShed, From: from, To: to, Class: class})
 }
 
 // compact drops the acks that later ones replaced.

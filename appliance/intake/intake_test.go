@@ -362,3 +362,61 @@ func TestSubmitOnce(t *testing.T) {
 	}
 	r.wantStored("x", "y", "z", "p", "p")
 }
+
+// TestShed: numbers that admission dropped are settled by a record of their
+// agent and class, told before the ack that covers them, and what an earlier
+// link settled is told nothing about.
+func TestShed(t *testing.T) {
+	r := newRig(t, vfs.NewMem())
+	shed := func(link netpoll.Handle, from, to uint64, p wire.Prio) engine.Item {
+		return engine.Item{Kind: engine.ItemShed, Link: link, Seq: from, To: to, Class: uint8(p), Agent: []byte("a")}
+	}
+	r.put(hello(1, 1, 1))
+	r.wait(1)
+	r.put(event(1, 1, "one"), shed(1, 2, 2, wire.PrioLow), shed(1, 3, 5, wire.PrioLow), shed(1, 6, 6, wire.PrioHigh), event(1, 7, "two"), end(1, 7))
+	got := r.wait(3)
+	for i, want := range []engine.Reply{
+		{Link: 1, Kind: engine.ReplyShed, From: 2, To: 5, Class: wire.PrioLow},
+		{Link: 1, Kind: engine.ReplyShed, From: 6, To: 6, Class: wire.PrioHigh},
+		{Link: 1, Kind: engine.ReplyAck, To: 7},
+	} {
+		if got[i] != want {
+			t.Errorf("reply %d is %+v, want %+v", i, got[i], want)
+		}
+	}
+	// The ack was lost: on the next link the same frame is shed from another
+	// number on, and more of it.
+	r.put(hello(2, 2, 1))
+	r.wait(2) // the fenced link's close, the welcome
+	r.put(event(2, 1, "one"), shed(2, 2, 9, wire.PrioLow), end(2, 9))
+	got = r.wait(2)
+	if want := (engine.Reply{Link: 2, Kind: engine.ReplyShed, From: 8, To: 9, Class: wire.PrioLow}); got[0] != want {
+		t.Errorf("told %+v, want %+v", got[0], want)
+	}
+	r.put(shed(2, 3, 4, wire.PrioLow), end(2, 4), shed(2, 11, 12, wire.PrioLow), end(2, 12))
+	got = r.wait(2)
+	for _, x := range got {
+		if x.Kind == engine.ReplyShed {
+			t.Errorf("told %+v of numbers settled before, or beyond the next", x)
+		}
+	}
+	if low, high := r.in.m.shed[wire.PrioLow].Get(), r.in.m.shed[wire.PrioHigh].Get(); low != 6 || high != 1 {
+		t.Errorf("%d low and %d high counted, want 6 and 1", low, high)
+	}
+	var recs []string
+	for f := r.log.Follow(1); f.Offset() < r.log.Next(); {
+		b, err := f.Next(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range b.Len() {
+			if rec := b.Record(i); rec.Kind == wal.KindShed {
+				recs = append(recs, fmt.Sprintf("%d..%d class %d agent %d", rec.Seq, rec.To(), rec.Class, rec.Agent))
+			}
+		}
+	}
+	if want := "[2..2 class 1 agent 1 3..5 class 1 agent 1 6..6 class 3 agent 1 8..9 class 1 agent 1]"; fmt.Sprint(recs) != want {
+		t.Errorf("the log has %v, want %s", recs, want)
+	}
+	r.close()
+}

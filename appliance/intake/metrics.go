@@ -1,10 +1,15 @@
 package intake
 
-import "github.com/VictoriaMetrics/metrics"
+import (
+	"eyrie/engine/wire"
+
+	"github.com/VictoriaMetrics/metrics"
+)
 
 // counters are the intake's own metrics, named in docs/metrics.md.
 type counters struct {
 	stored, duplicate, conflict, gap, refused, lost, fenced, held *metrics.Counter
+	shed                                                          [wire.PrioCritical]*metrics.Counter // by class
 }
 
 func (c *counters) init(s *metrics.Set) {
@@ -14,6 +19,9 @@ func (c *counters) init(s *metrics.Set) {
 	c.gap = s.NewCounter(`eyrie_intake_events_total{verdict="gap"}`)
 	c.refused = s.NewCounter(`eyrie_intake_events_total{verdict="refused"}`)
 	c.held = s.NewCounter(`eyrie_intake_events_total{verdict="held"}`)
+	for p := wire.PrioLow; p < wire.PrioCritical; p++ {
+		c.shed[p] = s.NewCounter(`eyrie_intake_shed_numbers_total{class="` + p.String() + `"}`)
+	}
 	c.lost = s.NewCounter(`eyrie_intake_lost_numbers_total`)
 	c.fenced = s.NewCounter(`eyrie_intake_fenced_links_total`)
 }

@@ -39,7 +39,7 @@ const (
 
 // Ring is a single-producer single-consumer queue of byte records. Reserve,
 // Abort and Publish belong to the producer, Next and Release to the consumer;
-// Used, Size and Headroom may be called by anyone.
+// Used, Drained, Size and Headroom may be called by anyone.
 type Ring struct {
 	buf      []byte
 	mask     uint64
@@ -90,6 +90,10 @@ func (r *Ring) Used() int {
 	rel := r.released.Load()
 	return int(r.published.Load() - rel)
 }
+
+// Drained is the number of bytes released since New, headers and padding
+// included. It only grows.
+func (r *Ring) Drained() uint64 { return r.released.Load() }
 
 // Cost is the number of bytes a record with n bytes of payload takes, without
 // padding at the end of the buffer.

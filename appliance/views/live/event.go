@@ -99,6 +99,9 @@ func appendSystem(dst []byte, r *wal.Record) []byte {
 	if r.Kind == wal.KindLost || r.Kind == wal.KindShed {
 		dst = appendUint(append(dst, `,"to":`...), r.To())
 	}
+	if r.Kind == wal.KindShed {
+		dst = wire.AppendJSONString(append(dst, `,"class":`...), wire.Prio(r.Class).String())
+	}
 	if body := r.Body(); len(body) > 0 && msgp.NextType(body) == msgp.MapType {
 		mark := len(dst)
 		dst = append(dst, `,"data":`...)
