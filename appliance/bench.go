@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
 
 	"eyrie/bench"
+	"eyrie/bench/echo"
 	"eyrie/bench/workload"
 
 	"github.com/alecthomas/kong"
@@ -20,6 +22,7 @@ type benchCmd struct {
 	Ingest      benchIngestCmd      `cmd:"" default:"withargs" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
 	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
+	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
@@ -148,6 +151,22 @@ func (c *benchKillCmd) Run(ctx context.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	return c.print(k.Run(ctx))
+}
+
+// benchEchoCmd is `eyrie bench echo`.
+type benchEchoCmd struct {
+	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Loopback address to listen on; port 0 for any. The first line printed says which."`
+	Loops  int    `default:"0" placeholder:"N" help:"Loops, each a thread; 0 for one a processor."`
+}
+
+// Run serves until a signal.
+func (c *benchEchoCmd) Run(ctx context.Context) error {
+	if c.Loops < 0 || c.Loops > echo.LoopsMax {
+		return exit(exitUsage, "--loops: got %d, want 0 to %d", c.Loops, echo.LoopsMax)
+	}
+	return echo.Serve(ctx, echo.Config{Listen: c.Listen, Loops: c.Loops}, func(at netip.AddrPort) {
+		fmt.Printf("listening on %s: ws://%s/echo, ws://%s/sink\n", at, at, at)
+	})
 }
 
 // benchClientCmd is a child of the parts above.

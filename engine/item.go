@@ -23,9 +23,10 @@ const (
 	ItemShed                         // Seq..To, Class (wire.Prio), Agent: numbers dropped by admission
 	ItemResult                       // Payload: Item.Result
 	ItemClosed                       // Seq: close code (1006 if the link broke); Payload: reason; last item of the link
+	ItemMessage                      // Seq: opcode; Payload: what a generic socket sent and its handler published
 )
 
-var itemNames = [...]string{"invalid", "hello", "event", "refused", "pos", "frame_end", "lost", "shed", "result", "closed"}
+var itemNames = [...]string{"invalid", "hello", "event", "refused", "pos", "frame_end", "lost", "shed", "result", "closed", "message"}
 
 // String returns the kind's name.
 func (k ItemKind) String() string {
@@ -84,7 +85,7 @@ func putEventHead(rec []byte, class, flags uint8, key uint32, ts int64) {
 // DecodeItem reads one ring record into it, overwriting every field. It does
 // not allocate.
 func DecodeItem(rec []byte, it *Item) error {
-	if len(rec) < itemHead || rec[0] == 0 || rec[0] > uint8(ItemClosed) || itemHead+int(rec[3]) > len(rec) {
+	if len(rec) < itemHead || rec[0] == 0 || rec[0] > uint8(ItemMessage) || itemHead+int(rec[3]) > len(rec) {
 		return ErrItem
 	}
 	it.Kind = ItemKind(rec[0])

@@ -65,6 +65,9 @@ type loop struct {
 	full    []waiter         // links paused for the ring, urgent ones first, then the oldest
 	goodbye []goodbye        // closed links whose ItemClosed found the ring full
 	fresh   bool             // something was published in this turn
+	// For generic sockets that publish: something of theirs is in the ring and
+	// not published yet; the message in hand found no room.
+	reserved, noRoom bool
 
 	unsure   []*socket      // whose queued may count what was only put off
 	last     netpoll.Handle // who was written to last in this call
@@ -157,6 +160,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 
 // count passes on what a turn published and counted.
 func (l *loop) count() {
+	l.show()
 	if l.fresh {
 		l.fresh = false
 		if l.srv.cfg.Notify != nil {

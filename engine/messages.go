@@ -176,6 +176,11 @@ func (l *loop) deliverChecked(lk *link, op ws.OpCode, p []byte, size int) bool {
 		if s := l.socks[lk.h]; s != nil {
 			s.handler.Message(Socket{s}, op, p)
 		}
+		if l.noRoom {
+			l.noRoom = false
+			l.wait(lk, size)
+			return false
+		}
 		return true
 	}
 	if l.agentMessage(lk, p) {

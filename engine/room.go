@@ -90,6 +90,42 @@ func (l *loop) again(lk *link) {
 	l.resume(lk, linkFull)
 }
 
+// publish puts a generic socket's message into the ring; deliverChecked has the
+// socket wait if there is no room.
+func (l *loop) publish(lk *link, op ws.OpCode, p []byte) {
+	if len(p) > l.ring.Largest(false)-itemHead {
+		l.fail(lk, ws.StatusMessageTooBig, "the message does not fit the server's ring")
+		return
+	}
+	if lk.flags&linkTurn == 0 && len(l.full) > 0 { // others have waited longer
+		l.noRoom = true
+		return
+	}
+	rec, ok := l.ring.Reserve(itemHead+len(p), false)
+	if !ok && !l.waiting.Load() {
+		// From here on Freed wakes us. What was freed before is seen now.
+		l.waiting.Store(true)
+		rec, ok = l.ring.Reserve(itemHead+len(p), false)
+	}
+	if !ok {
+		l.noRoom = true
+		return
+	}
+	lk.flags &^= linkTurn
+	copy(putItem(rec, ItemMessage, lk.h, uint64(op), nil), p)
+	l.reserved = true
+}
+
+// show publishes what publish has put into the ring: at the end of a turn, and
+// before anything that could abort it.
+func (l *loop) show() {
+	if l.reserved {
+		l.reserved = false
+		l.ring.Publish()
+		l.fresh = true
+	}
+}
+
 // bye publishes the link's last item, now or as soon as there is room.
 func (l *loop) bye(h netpoll.Handle, code ws.StatusCode, reason string) {
 	g := goodbye{h, code, reason}
@@ -106,6 +142,7 @@ func (l *loop) bye(h netpoll.Handle, code ws.StatusCode, reason string) {
 }
 
 func (l *loop) putClosed(g *goodbye) bool {
+	l.show()
 	reason := g.reason[:min(len(g.reason), closeReasonMax)]
 	rec, ok := l.ring.Reserve(itemHead+len(reason), true)
 	if !ok {

@@ -8,7 +8,10 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/engine/ring"
 	"eyrie/engine/wire"
+
+	"github.com/gobwas/ws"
 )
 
 // fillRing sends frames from c until it is paused and returns the next number.
@@ -254,5 +257,61 @@ func TestTwoReasonsToPause(t *testing.T) {
 		if n := len(strings.Fields(numbers(its)["0"])); n != int(seq-1) || a.paused {
 			t.Errorf("ring first %v: %d events of %d, paused %v", ringFirst, n, seq-1, a.paused)
 		}
+	}
+}
+
+// TestPublish: what a generic socket's handler publishes is in the ring after
+// the turn, and the socket waits when there is no room.
+func TestPublish(t *testing.T) {
+	rec := &recorder{then: func(s Socket, op ws.OpCode, p []byte) { s.Publish(op, p) }}
+	r := newRig(t, func(c *Config) { c.RingBytes, c.Sockets = 4<<20, Sockets{"/sink": rec} })
+	r.l.ring = ring.New(64<<10, 4<<10)
+	a, b := r.dial(), r.dial()
+	r.feed(a, upgradeRequest("/sink", "Authorization: Bearer good"))
+	r.feed(b, upgradeRequest("/sink", "Authorization: Bearer good"))
+	sent := 0
+	for !a.paused {
+		var in []byte
+		for range 10 {
+			in = append(in, clientFrame(0x82, fmt.Appendf(nil, "%0100d", sent))...)
+			sent++
+		}
+		if r.feed(a, in); sent > 10_000 {
+			t.Fatal("the ring never fills")
+		}
+	}
+	r.feed(b, clientFrame(0x81, []byte("b's")))
+	if !b.paused {
+		t.Error("a socket overtook one that waits")
+	}
+	its := r.items()
+	for i := 0; (a.paused || b.paused) && i < 3; i++ {
+		r.srv.Freed(0)
+		r.wake()
+		its = append(its, r.items()...)
+	}
+	next := 0
+	for _, it := range its {
+		switch {
+		case it.Kind != ItemMessage:
+			t.Fatalf("%v", it.Kind)
+		case it.Link == b.h:
+			if string(it.Payload) != "b's" || it.Seq != 1 || next != sent {
+				t.Errorf("%q, opcode %d, after %d of %d", it.Payload, it.Seq, next, sent)
+			}
+		default:
+			if string(it.Payload) != fmt.Sprintf("%0100d", next) || it.Seq != 2 {
+				t.Fatalf("message %d: %q, opcode %d", next, it.Payload, it.Seq)
+			}
+			next++
+		}
+	}
+	if next != sent || len(its) != sent+1 || a.paused || b.paused {
+		t.Errorf("%d of %d messages, %d items", next, sent, len(its))
+	}
+	a.out = nil
+	r.feed(a, clientFrame(0x82, make([]byte, 40<<10)))
+	if code, _ := closed(t, a.out); code != ws.StatusMessageTooBig {
+		t.Errorf("a message beyond the ring: close %d", code)
 	}
 }

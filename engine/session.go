@@ -296,6 +296,7 @@ type ringFrame struct {
 }
 
 func (l *loop) frameFor(lk *link) ringFrame {
+	l.show()
 	return ringFrame{r: l.ring, link: lk.h, alone: l.ring.Used() == 0}
 }
 

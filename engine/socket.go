@@ -74,6 +74,17 @@ func (s Socket) Answer(op ws.OpCode, payload []byte) {
 	}
 }
 
+// Publish copies a message into the loop's ring as an ItemMessage, for use by
+// the handler within Message of the same socket, with that message, only. If
+// the ring has no room, the socket is not read until it has, and Message is
+// called again with the same message. One that no ring could hold closes the
+// socket with 1009. What one turn publishes becomes visible at its end.
+func (s Socket) Publish(op ws.OpCode, payload []byte) {
+	if lk := s.s.l.links.at(s.s.h); lk != nil && !s.s.closed.Load() {
+		s.s.l.publish(lk, op, payload)
+	}
+}
+
 // Buffered is the number of bytes sent and not yet taken by the kernel, as of
 // the loop's last turn.
 func (s Socket) Buffered() int { return int(s.s.posted.Load() + s.s.queued.Load()) }
