@@ -23,6 +23,7 @@ type benchCmd struct {
 	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
+	Storm       benchStormCmd       `cmd:"" help:"Every link comes back at once, under load: after all were cut, and after the server was killed."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
@@ -167,6 +168,35 @@ func (c *benchEchoCmd) Run(ctx context.Context) error {
 	return echo.Serve(ctx, echo.Config{Listen: c.Listen, Loops: c.Loops}, func(at netip.AddrPort) {
 		fmt.Printf("listening on %s: ws://%s/echo, ws://%s/sink\n", at, at, at)
 	})
+}
+
+// benchStormCmd is `eyrie bench storm`.
+type benchStormCmd struct {
+	benchFlags
+	Connections int     `default:"15000" placeholder:"N" help:"Links that send."`
+	Agents      int     `default:"65000" placeholder:"N" help:"Agents they speak for."`
+	Frame       int     `default:"10" placeholder:"N" help:"Events a frame."`
+	Rate        float64 `default:"20000" placeholder:"N" help:"Events a second asked for."`
+	Rounds      int     `default:"3" placeholder:"N" help:"Times that all links are cut, and that the server is killed."`
+}
+
+// Run storms.
+func (c *benchStormCmd) Run(ctx context.Context) error {
+	common, err := c.common()
+	if err != nil {
+		return err
+	}
+	s := bench.Storm{
+		Common: common, Rate: c.Rate, Rounds: max(c.Rounds, 1),
+		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+	}
+	if c.Quick {
+		s.Rounds, s.Shape.Connections, s.Shape.Agents = 1, min(c.Connections, 2000), min(c.Agents, 10_000)
+	}
+	if err := s.Shape.Check(); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return c.print(s.Run(ctx))
 }
 
 // benchClientCmd is a child of the parts above.

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"eyrie/bench/latency"
-	"eyrie/bench/ledger"
 	"eyrie/bench/load"
 	"eyrie/bench/oracle"
 	"eyrie/bench/workload"
@@ -194,33 +193,13 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 func (x *killRun) judge(ctx context.Context) error {
 	add, rep := x.rep.add, x.rep
 	rep.Faults = append(rep.Faults, x.result.Errors...)
-	led, err := ledger.Read(x.ledgers...)
-	if err != nil {
-		return err
-	}
 	add("kills", float64(x.kills), "times", fmt.Sprintf("SIGKILL, %d of them while the server opened its data; %d orderly ends between them", x.opening, x.orderly))
 	add("reconnects", float64(x.result.Reconnects), "links", "came back, and sent again what was not acknowledged")
-	add("acknowledged", float64(led.Len()), "events", "in the ledger that the client process keeps")
-	log, err := wal.Open(wal.Options{Dir: filepath.Join(x.dir, "data", "log")})
-	if err != nil {
-		return fmt.Errorf("the log does not open: %w", err)
-	}
-	defer log.Close()
-	conns := map[[16]byte]int{}
-	for c := range x.Shape.Connections {
-		conns[x.Shape.Producer(c)] = c
-	}
-	x.say("reading the log: %s records", thousands(fmt.Sprint(log.Next()-1)))
-	v, err := oracle.CheckLog(ctx, log, led, conns)
+	log, err := x.judgeLog(ctx, rep, x.dir, x.Shape, x.ledgers)
 	if err != nil {
 		return err
 	}
-	rep.Faults = append(rep.Faults, v.Says...)
-	add("stored", float64(v.Events), "events", "in the log, of these producers")
-	add("missing", float64(v.Missing), "events", "acknowledged and not in the log")
-	add("twice", float64(v.Twice), "events", "in the log again, or out of their producer's order")
-	add("changed", float64(v.Changed), "events", "with other content than acknowledged")
-	add("unasked", float64(v.Unasked+v.Recorded), "records", "that nobody was told of, or that tell of a loss")
+	defer log.Close()
 	if err := x.judgeViews(ctx, log); err != nil {
 		return err
 	}

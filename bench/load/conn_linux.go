@@ -40,6 +40,8 @@ type conn struct {
 	acked   uint64
 	retryAt time.Duration
 	tries   int
+	away    bool   // lost, or about to be, and waited for
+	until   uint64 // what must be acknowledged before it counts as back; 0 = not welcome yet
 }
 
 // sent is a frame on its way.
@@ -348,6 +350,7 @@ func (l *loop) welcome(c *conn, next uint64) {
 	}
 	if c.fd >= 0 {
 		c.state = connUp // from here on what is new may follow
+		l.home(c)
 	}
 	switch {
 	case back || c.fd < 0:
@@ -389,6 +392,7 @@ func (l *loop) acknowledged(c *conn, seq uint64) {
 		c.flight, c.head = c.flight[:0], 0
 	}
 	c.acked = max(c.acked, seq)
+	l.caughtUp(c)
 	if c.touched && !c.ready && c.state == connUp {
 		l.opened(c)
 	}

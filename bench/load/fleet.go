@@ -192,6 +192,23 @@ func (f *Fleet) Stop(ctx context.Context) (*Result, error) {
 	return r, err
 }
 
+// Cut resets every link at once; Back tells when they are there again. Links
+// need Job.Reconnect.
+func (f *Fleet) Cut() error { return f.tell(order{Do: doCut}, nil) }
+
+// Expect says that the server is about to lose every link; Back tells when they
+// are there again.
+func (f *Fleet) Expect() error { return f.tell(order{Do: doWait}, nil) }
+
+// Back waits until every link has been lost and is welcome again, and has
+// everything acknowledged that it held by then. It returns when the last link
+// was welcome, and when the last had caught up.
+func (f *Fleet) Back(ctx context.Context) (welcome, caught time.Time, err error) {
+	var r Result
+	err = f.await(ctx, saysBack, func(a answer) { r.Merge(a.Result) })
+	return time.Unix(0, r.Welcome), time.Unix(0, r.Caught), err
+}
+
 // Pids returns the processes of the children.
 func (f *Fleet) Pids() (pids []int) {
 	for _, c := range f.children {

@@ -22,6 +22,8 @@ type Job struct {
 	// link and sends it again. Ledger is a file that gets every acknowledgement.
 	Reconnect bool   `json:"reconnect"`
 	Ledger    string `json:"ledger"`
+	// Handshakes is how many a child has under way at once; 0 is 64.
+	Handshakes int `json:"handshakes"`
 }
 
 // Orders of a parent.
@@ -29,6 +31,8 @@ const (
 	doOpen = "open" // hold To links
 	doRun  = "run"  // send: Rate events a second, or Window frames at once per link
 	doStop = "stop" // send nothing new; answer once everything is acknowledged
+	doWait = "wait" // answer once every link was lost, is welcome again and has caught up
+	doCut  = "cut"  // the same, and reset every link now
 )
 
 type order struct {
@@ -43,6 +47,7 @@ const (
 	saysOpen     = "open"
 	saysProgress = "progress"
 	saysStopped  = "stopped"
+	saysBack     = "back"
 	saysFailed   = "failed"
 )
 
@@ -65,6 +70,8 @@ type Result struct {
 	Reconnects uint64            `json:"reconnects"`
 	Closed     uint64            `json:"closed"` // links lost that do not come back
 	Deferred   uint64            `json:"deferred"`
+	Welcome    int64             `json:"welcome_ns"` // Unix ns: the last link that was lost was welcome again
+	Caught     int64             `json:"caught_ns"`  // and had everything acknowledged that it held by then
 	Errors     []string          `json:"errors,omitempty"`
 }
 
@@ -86,6 +93,7 @@ func (r *Result) Merge(o *Result) {
 	r.Reconnects += o.Reconnects
 	r.Closed += o.Closed
 	r.Deferred += o.Deferred
+	r.Welcome, r.Caught = max(r.Welcome, o.Welcome), max(r.Caught, o.Caught)
 	r.Errors = append(r.Errors, o.Errors...)
 }
 

@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	connectingMax = 64                     // handshakes under way at once
+	connectingMax = 64                     // handshakes under way at once, unless the job says more
 	retryAfter    = 20 * time.Millisecond  // before a lost link is tried again
 	handshakeMax  = 30 * time.Second       // for one link
 	progressEvery = 500 * time.Millisecond // between two words to the parent
@@ -51,6 +51,8 @@ type loop struct {
 	start    time.Duration
 	next     uint64 // frame of the schedule
 	flying   int    // frames not acknowledged
+	away     int    // links that are waited for: see storm_linux.go
+	waited   bool   // an order to wait for them has no answer yet
 	res      Result
 	told     time.Duration
 
@@ -73,6 +75,9 @@ func newLoop(job Job, out io.Writer) (*loop, error) {
 	}
 	if job.JSON {
 		l.codec = wire.JSON
+	}
+	if l.job.Handshakes == 0 {
+		l.job.Handshakes = connectingMax
 	}
 	l.framer = workload.NewFramer(l.codec, job.Shape.Seed+uint64(job.From))
 	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
@@ -189,6 +194,8 @@ func (l *loop) take(o order) {
 		for _, c := range l.conns[:l.want] {
 			l.fill(c)
 		}
+	case doWait, doCut:
+		l.wait(o.Do == doCut)
 	case doStop:
 		l.running, l.stopping = false, true
 		l.arm(0)
@@ -200,7 +207,7 @@ func (l *loop) connectMore() {
 	now := l.now()
 	keep := l.retry[:0]
 	for _, c := range l.retry {
-		if l.busy >= connectingMax || now < c.retryAt {
+		if l.busy >= l.job.Handshakes || now < c.retryAt {
 			keep = append(keep, c)
 			continue
 		}
@@ -254,6 +261,10 @@ func (l *loop) report() {
 	} else if l.asked && l.res.Closed > 0 {
 		l.asked = false
 		l.say(answer{Says: saysFailed, Error: fmt.Sprintf("%d links cannot be held: %v", l.res.Closed, l.res.Errors)})
+	}
+	if l.waited && l.away == 0 {
+		l.waited = false
+		l.say(answer{Says: saysBack, Result: &Result{Welcome: l.res.Welcome, Caught: l.res.Caught}})
 	}
 	if l.stopping && l.flying == 0 {
 		l.stopping = false
