@@ -20,6 +20,7 @@ import (
 // in force what is process-wide.
 type tuning struct {
 	loops         int
+	procs         int    // goroutines that run at once
 	cacheBytes    int64  // both stores' block caches together
 	memtableBytes uint64 // of the views store, four of which may exist
 	memoryBytes   int64  // soft limit of the Go heap; 0 = none
@@ -31,7 +32,7 @@ type tuning struct {
 const memoryShare = 0.8
 
 // decide chooses what the configuration leaves open for host h. The keys that
-// are no setting (memtable-mib, descriptors, socket-buffers) are always chosen.
+// are no setting (procs, background-nice, memtable-mib, descriptors, socket-buffers) are always chosen.
 func decide(c *config.Config, h host) tuning {
 	t := tuning{loops: c.Loops, cacheBytes: int64(c.CacheMiB) << 20, memoryBytes: int64(c.Memory) << 20}
 	because := func(key, value, why string, args ...any) {
@@ -42,6 +43,9 @@ func decide(c *config.Config, h host) tuning {
 		t.loops = h.cores
 		because("loops", strconv.Itoa(t.loops), "one for each core this process may use")
 	}
+	t.procs = h.cores + backgroundWorkers
+	because("procs", strconv.Itoa(t.procs), "%d cores, and a place for each of %d background workers, so that none holds one that ingest needs", h.cores, backgroundWorkers)
+	because("background-nice", strconv.Itoa(backgroundNice), "views and the merging in their store yield the cores to those who receive, store and acknowledge")
 	if t.memoryBytes == 0 && h.memory > 0 {
 		t.memoryBytes = int64(float64(h.memory) * memoryShare)
 		because("memory-mib", inMiB(t.memoryBytes), "80 %% of the %s's %d MiB", h.memoryFrom, h.memory>>20)
@@ -61,9 +65,12 @@ func decide(c *config.Config, h host) tuning {
 	return t
 }
 
-// apply puts in force what is process-wide: the heap's soft limit and the
-// descriptor limit. What the kernel refuses stays as it is, and the reason says so.
+// apply puts in force what is process-wide: the goroutines that run at
+// once, the heap's soft limit and the descriptor limit. What the kernel refuses stays as it is, and the reason says so.
 func (t *tuning) apply() {
+	if t.procs != runtime.GOMAXPROCS(0) {
+		runtime.GOMAXPROCS(t.procs)
+	}
 	if t.memoryBytes > 0 {
 		debug.SetMemoryLimit(t.memoryBytes)
 	}
@@ -171,5 +178,6 @@ func (t *tuner) number(key string) float64 {
 	return 0
 }
 
-// cores is how many cores this process may use, by affinity and quota.
-func cores() int { return runtime.GOMAXPROCS(0) }
+// cores is how many cores this process may use, by affinity, quota and
+// environment, as the runtime found them before procs was applied.
+var cores = sync.OnceValue(func() int { return runtime.GOMAXPROCS(0) })

@@ -17,7 +17,7 @@ func TestDecide(t *testing.T) {
 		want   map[string]string // "" = must not be chosen
 	}{
 		{"a VM", config.Config{}, host{cores: 8, memory: 32 * gib, memoryFrom: "host", nofile: 1024, nofileMax: 1 << 20, tcpRead: 6 << 20},
-			map[string]string{"loops": "8", "memory-mib": "26214", "cache-mib": "512", "memtable-mib": "128", "descriptors": "1048576", "socket-buffers": "kernel"}},
+			map[string]string{"loops": "8", "procs": "16", "background-nice": "10", "memory-mib": "26214", "cache-mib": "512", "memtable-mib": "128", "descriptors": "1048576", "socket-buffers": "kernel"}},
 		{"a small container", config.Config{}, host{cores: 1, memory: gib / 4, memoryFrom: "container", nofile: 1024, nofileMax: 1024},
 			map[string]string{"loops": "1", "memory-mib": "204", "cache-mib": "16", "memtable-mib": "16", "descriptors": "1024", "socket-buffers": ""}},
 		{"what is set stays", config.Config{Loops: 3, Memory: 640, CacheMiB: 7}, host{cores: 8, memory: 32 * gib, memoryFrom: "host"},

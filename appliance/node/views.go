@@ -22,6 +22,7 @@ func (n *Node) openViews() (err error) {
 		o.Cache = cache
 		o.MemTableSize = n.tuning.memtableBytes
 		o.Logger = quietLogger{n}
+		behind(o)
 	})
 	if err != nil {
 		return fmt.Errorf("views: %w", err)
@@ -45,7 +46,8 @@ func (n *Node) openViews() (err error) {
 			{Fold: n.spans, Prefixes: "s"},
 			{Fold: n.series, Prefixes: "tm"},
 		},
-		Store: n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
+		Background: background,
+		Store:      n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
 		Events: views.Events{
 			Rebuild: func(fold, reason string) {
 				n.logger.Warn("a view is rebuilt from the log", "view", fold, "reason", reason)

@@ -40,7 +40,7 @@ func (r *Runner) apply(ctx context.Context, b *block.Block, vs []wire.View) erro
 			continue
 		}
 		if i < len(r.folds)-1 {
-			running.Go(func() { r.applyTo(f, b, vs) })
+			r.crew.do(i, &running, func() { r.applyTo(f, b, vs) })
 		} else {
 			r.applyTo(f, b, vs)
 		}

@@ -27,6 +27,7 @@ const parsedMax = 2
 // read is the reader's goroutine. It ends with the first error, which it hands
 // on, or with ctx.
 func (r *Runner) read(ctx context.Context, follow Follower, in *reader) {
+	r.o.Background()
 	for {
 		var p parsed
 		if p.b, p.err = follow.Next(ctx); p.err == nil {

@@ -31,6 +31,10 @@ type Options struct {
 	FlushBytes int64         // payload bytes of the log between flushes; 0: 256 MiB
 	PoisonMax  int           // records set aside after which a fold is halted; 0: 1,000
 
+	// Background is called at the start of each of the runner's goroutines that
+	// works for long, and keeps to its thread from then on: whoever watches can wait for
+	// those who send. nil: nothing.
+	Background func()
 	// AfterApply is called with every block once all folds have applied it, on
 	// the runner's goroutine: it must not block.
 	AfterApply func(b *block.Block)
@@ -66,6 +70,9 @@ func (o *Options) defaults() error {
 	if o.FlushBytes == 0 {
 		o.FlushBytes = 256 << 20
 	}
+	if o.Background == nil {
+		o.Background = func() {}
+	}
 	if o.PoisonMax == 0 {
 		o.PoisonMax = 1000
 	}
@@ -77,6 +84,7 @@ type Runner struct {
 	o       Options
 	folds   []*member
 	views   []wire.View // of the block that a recovery is at
+	crew    *crew
 	commits chan write
 	done    chan written
 
@@ -139,11 +147,14 @@ func (r *Runner) Start() {
 	for _, f := range r.folds {
 		f.savedAt = now
 	}
+	r.crew = newCrew(len(r.folds), r.o.Background)
 	go r.commit()
 	go func() {
 		defer close(r.stopped)
+		r.o.Background()
 		err := r.run(ctx)
 		close(r.commits)
+		r.crew.end()
 		for w := range r.done {
 			r.settle(w)
 		}

@@ -27,6 +27,7 @@ type written struct {
 // flush are on their way, so no channel blocks.
 func (r *Runner) commit() {
 	defer close(r.done)
+	r.o.Background()
 	for w := range r.commits {
 		var err error
 		if w.flush {
@@ -118,7 +119,7 @@ func (r *Runner) saveAll(due func(f *member) bool) error {
 	var running sync.WaitGroup
 	for i, f := range r.folds {
 		if f.next != f.saved && f.halted.Load() == nil && due(f) {
-			running.Go(func() { errs[i] = r.save(f) })
+			r.crew.do(i, &running, func() { errs[i] = r.save(f) })
 		}
 	}
 	running.Wait()

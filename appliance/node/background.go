@@ -1,0 +1,49 @@
+package node
+
+import (
+	"runtime"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// Views, and the merging in their store, work in the background of those who
+// receive, store and acknowledge: with all cores busy an acknowledgement must
+// not wait for them. The runtime knows no priorities, and a goroutine that
+// comes back from a system call waits up to 10 ms for a place to run for every
+// one that computes. So background goroutines keep to threads of their own that
+// the kernel puts last, and the runtime gets places enough that none of them
+// holds one that ingest needs. See docs/adr/0010-views-behind-ingest.md.
+
+const (
+	// backgroundWorkers bounds the goroutines that compute in the background
+	// at once: one a view, the one that reads ahead, the one that commits, the
+	// runner, and flush and merge of the views store.
+	backgroundWorkers = 8
+	// backgroundNice is a ninth of a core's share against one thread of ingest:
+	// enough that a thread reaches its next safe point soon when the garbage
+	// collector stops the world.
+	backgroundNice = 10
+)
+
+// background keeps the calling goroutine to its thread, for good, and puts that
+// last. The thread ends with the goroutine. Where the kernel refuses, nothing is lost
+// but the preference.
+func background() {
+	runtime.LockOSThread()
+	tid := unix.Gettid()
+	// The system call returns 20 − nice; a process that was started behind others stays there.
+	if p, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-p < backgroundNice {
+		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice)
+	}
+}
+
+// behind puts the work of a store in the background: it runs on a goroutine of
+// its own for each flush and each merge.
+func behind(o *pebble.Options) {
+	o.EventListener = &pebble.EventListener{
+		FlushBegin:      func(pebble.FlushInfo) { background() },
+		CompactionBegin: func(pebble.CompactionInfo) { background() },
+	}
+}
