@@ -188,36 +188,18 @@ func (db *DB) grow(ref uint32, fresh bool) {
 // lies outside MinTime..MaxTime is dropped and counted. ref must come from
 // Series since the last Reset.
 func (db *DB) Append(ref uint64, t int64, v float64) {
-	i, slot := locate(uint32(ref))
-	s := &db.shards[i]
-	s.mu.Lock()
-	if t < MinTime || t > MaxTime {
-		s.dropped++
-	} else {
-		s.append(db, uint32(ref), slot, t, v)
-	}
-	s.mu.Unlock()
+	w := db.Writer()
+	defer w.Done()
+	w.Append(ref, t, v)
 }
 
 // Add makes the series cumulative: it appends the newest value plus delta at
 // t, or at the newest sample's time when that is later. The sum survives a
 // reopening with the series.
 func (db *DB) Add(ref uint64, t int64, delta float64) {
-	i, slot := locate(uint32(ref))
-	s := &db.shards[i]
-	s.mu.Lock()
-	if t < MinTime || t > MaxTime {
-		s.dropped++
-	} else {
-		r := s.run(slot)
-		v := delta
-		if r.s.N > 0 {
-			t = max(t, r.s.LastT)
-			v += r.s.Value()
-		}
-		s.append(db, uint32(ref), slot, t, v)
-	}
-	s.mu.Unlock()
+	w := db.Writer()
+	defer w.Done()
+	w.Add(ref, t, delta)
 }
 
 // Last returns a series' newest sample and how many it ever kept; ok is false

@@ -29,6 +29,12 @@ func (b *Block) Len() int { return len(b.rows) }
 // Record returns the record at index i, 0 ≤ i < Len. Its payload aliases the block.
 func (b *Block) Record(i int) Record { return record(b.base, b.rows, b.payload, i) }
 
+// Agent returns the agent's number of the record at index i, for those who look ahead.
+func (b *Block) Agent(i int) uint32 { return b.rows[i].agent }
+
+// Class returns the class of the record at index i, for them too.
+func (b *Block) Class(i int) uint8 { return b.rows[i].class }
+
 // RecvMin and RecvMax return the recv of the first and the last record.
 func (b *Block) RecvMin() int64 { return b.rows[0].recv }
 

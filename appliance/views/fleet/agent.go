@@ -79,7 +79,7 @@ type span struct {
 	typ   uint8
 	since int64 // event time, ns
 	call  uint64
-	id    string
+	id    string // of runs, tasks and asks only
 	name  string
 	msg   string // asks only
 	kind  string
@@ -169,53 +169,54 @@ func (r *ring) read(now int64) (ev [ringMinutes]uint32, cost int64) {
 
 type label struct{ k, v string }
 
-// agent is the state of one agent. Strings that repeat are interned.
+// agent is the state of one agent. Strings that repeat are interned. What most
+// events touch comes first and lies close: approach fetches it ahead.
 type agent struct {
-	num      uint32
-	producer uint32 // the last one that spoke for it
-	speaker  *producer
-	place    int    // in the producer's list; not saved
 	touched  uint64 // generation of Apply that changed it last; not saved
+	speaker  *producer
+	first    int64 // event time
+	last     int64
+	recv     int64  // clock of the log at the last event
+	producer uint32 // the last one that spoke for it
+	num      uint32
+	dirty    bool // not saved
+	state    state
+	on       uint8
+	by       uint8
+	gone     bool // ended by inference: nothing was heard for goneAfter
+	said     bool // a state was declared: the fold implies none any more
+	pastNext uint8
 	summed   summed // not saved
-	dirty    bool   // not saved
+
+	lastOff   uint64
+	open      []span
+	ended     int64
+	since     int64
+	heartbeat int64
+	gap       int64 // clock at which numbers were lost
+
+	counts [12]uint64
+	past   [endedMax]uint64
+	ring   ring
+	usage  usage
+	budget int64
+
+	verdicts []verdict
+	session  string
+	repeat   streak
+	failing  streak
 
 	space, id                              string
 	name, role, host, version, model, kind string
-	manager, session                       string
+	manager                                string
 	managerSaid                            bool // declared, not inferred from a delegation
 	labels                                 []label
-
-	state state
-	on    uint8
-	by    uint8
-	gone  bool // ended by inference: nothing was heard for goneAfter
-	said  bool // a state was declared: the fold implies none any more
-	since int64
-	msg   string
-
-	first, last int64 // event time
-	recv        int64 // clock of the log at the last event
-	ended       int64
-	heartbeat   int64
-	gap         int64 // clock at which numbers were lost
-	gapOff      uint64
-	lastOff     uint64
-	workers     uint32
-
-	counts [12]uint64
-	usage  usage
-	budget int64
-	ring   ring
-
-	open     []span
-	past     [endedMax]uint64
-	pastNext uint8
-	lastRun  string
-
-	repeat   streak
-	failing  streak
-	verdicts []verdict
-	failOff  uint64 // record that said failed
+	place                                  int // in the producer's list; not saved
+	msg                                    string
+	gapOff                                 uint64
+	workers                                uint32
+	lastRun                                string
+	failOff                                uint64 // record that said failed
 }
 
 const (

@@ -53,7 +53,7 @@ func (a *agent) wants(fn func(kind uint8, since int64, s *span, x *verdict)) {
 
 // wanted counts the reasons.
 func (a *agent) wanted() (n int) {
-	if len(a.open) == 0 && len(a.verdicts) == 0 && a.state != stFailed && a.state != stWaiting {
+	if len(a.verdicts) == 0 && a.state != stFailed && a.state != stWaiting && a.latest(uint8(wire.TypeAsk)) == nil {
 		return 0
 	}
 	a.wants(func(uint8, int64, *span, *verdict) { n++ })

@@ -48,7 +48,7 @@ func (v *View) agent(num uint32) *agent {
 	}
 	a := &agent{num: num, space: v.intern([]byte(space)), id: id}
 	v.install(a)
-	key := string(v.keyOf(a.space, a.id))
+	key := string(v.keyFor(a.space, a.id))
 	if w := v.awaited[key]; w != nil {
 		delete(v.awaited, key)
 		v.gone[key] = true
@@ -75,11 +75,17 @@ func (v *View) install(a *agent) {
 	}
 	v.agents[a.num] = a
 	v.due[a.num] = 0
-	v.byID[string(v.keyOf(a.space, a.id))] = a.num
+	v.byID[string(v.keyFor(a.space, a.id))] = a.num
 }
 
 // keyOf builds the key of byID in a scratch buffer.
-func (v *View) keyOf(space, id string) []byte {
+func (v *View) keyOf(space string, id []byte) []byte {
+	v.key = append(append(append(v.key[:0], space...), 0), id...)
+	return v.key
+}
+
+// keyFor is keyOf for an id that is a string.
+func (v *View) keyFor(space, id string) []byte {
 	v.key = append(append(append(v.key[:0], space...), 0), id...)
 	return v.key
 }
@@ -227,20 +233,20 @@ func (v *View) manage(a *agent, id string, said bool) {
 		return
 	}
 	if a.manager != "" {
-		if m := v.get(v.byID[string(v.keyOf(a.space, a.manager))]); m != nil {
+		if m := v.get(v.byID[string(v.keyFor(a.space, a.manager))]); m != nil {
 			m.workers--
 			v.touch(m)
-		} else if w := v.awaited[string(v.keyOf(a.space, a.manager))]; w != nil {
+		} else if w := v.awaited[string(v.keyFor(a.space, a.manager))]; w != nil {
 			w.workers = remove(w.workers, a.num)
 			w.dirty = true
 		}
 	}
 	a.manager = id
-	if m := v.get(v.byID[string(v.keyOf(a.space, id))]); m != nil {
+	if m := v.get(v.byID[string(v.keyFor(a.space, id))]); m != nil {
 		m.workers++
 		v.touch(m)
 	} else {
-		w := v.await(string(v.keyOf(a.space, id)))
+		w := v.await(string(v.keyFor(a.space, id)))
 		w.workers = append(w.workers, a.num)
 	}
 }

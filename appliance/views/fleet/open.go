@@ -40,6 +40,9 @@ func (v *View) locate(a *agent, h uint64) (*agent, int) {
 	if i := a.find(h); i >= 0 {
 		return a, i
 	}
+	if !v.held.may(h) {
+		return a, -1
+	}
 	if t, ok := v.holds[h]; ok && t.key == "" {
 		if b := v.get(t.num); b != nil {
 			return b, b.find(h)
@@ -50,7 +53,11 @@ func (v *View) locate(a *agent, h uint64) (*agent, int) {
 
 func (v *View) start(a *agent, typ wire.Type, h uint64, ts int64, off uint64, id []byte, w *wire.View) {
 	v.begun(a, typ, ts, off, w)
-	s := span{hash: h, typ: uint8(typ), since: ts, id: string(id), name: v.intern(w.Str(wire.FName))}
+	s := span{hash: h, typ: uint8(typ), since: ts, name: v.intern(w.Str(wire.FName))}
+	switch typ {
+	case wire.TypeAsk, wire.TypeRun, wire.TypeTask:
+		s.id = string(id)
+	}
 	switch typ {
 	case wire.TypeAsk:
 		s.msg, s.kind = clip(w.Str(wire.FMsg)), v.intern(w.Str(wire.FKind))
@@ -80,6 +87,9 @@ func (v *View) start(a *agent, typ wire.Type, h uint64, ts int64, off uint64, id
 	v.imply(a, ts)
 }
 
+// open spans whose memory an agent keeps once it has none
+const openKeep = 4
+
 // toward returns the first id that the event is addressed to.
 func toward(w *wire.View) (to []byte) {
 	w.To(func(id []byte) {
@@ -106,8 +116,7 @@ func clip(b []byte) string {
 // delegate hands an open task to the agent it names; who delegates is that
 // agent's usual manager, unless it declared one.
 func (v *View) delegate(a *agent, to []byte, s span) {
-	key := string(v.keyOf(a.space, string(to)))
-	if b := v.get(v.byID[key]); b != nil {
+	if b := v.get(v.byID[string(v.keyOf(a.space, to))]); b != nil {
 		v.manage(b, s.from, false)
 		v.hold(b, s)
 		v.imply(b, s.since)
@@ -115,13 +124,14 @@ func (v *View) delegate(a *agent, to []byte, s span) {
 		v.schedule(b)
 		return
 	}
+	key := string(v.keyOf(a.space, to))
 	t := v.await(key)
 	if t.manager == "" {
 		t.manager = s.from
 	}
 	if len(t.tasks) < openMax && v.awaited[key] == t {
 		t.tasks = append(t.tasks, s)
-		v.holds[s.hash] = holder{key: key}
+		v.holdAt(s.hash, holder{key: key})
 	}
 }
 
@@ -133,18 +143,18 @@ func (v *View) hold(a *agent, s span) {
 	}
 	a.open = append(a.open, s)
 	if s.from != "" {
-		v.holds[s.hash] = holder{num: a.num}
+		v.holdAt(s.hash, holder{num: a.num})
 	}
 }
 
 func (v *View) drop(a *agent, i int) {
 	if a.open[i].from != "" {
-		delete(v.holds, a.open[i].hash)
+		v.unhold(a.open[i].hash)
 	}
 	copy(a.open[i:], a.open[i+1:])
 	a.open[len(a.open)-1] = span{}
 	a.open = a.open[:len(a.open)-1]
-	if len(a.open) == 0 {
+	if len(a.open) == 0 && cap(a.open) > openKeep {
 		a.open = nil
 	}
 }
@@ -178,8 +188,8 @@ func (v *View) update(a *agent, i int, ts int64, w *wire.View) {
 func (v *View) close(a, has *agent, at int, typ wire.Type, h uint64, ts int64, off uint64, w *wire.View) bool {
 	var s span
 	if at >= 0 {
+		v.spend(has, has.open[at].usage, ts, w)
 		s = has.open[at]
-		v.usageOf(has, &s, ts, w)
 		v.drop(has, at)
 	} else {
 		v.forgetAwaited(h)
@@ -189,15 +199,15 @@ func (v *View) close(a, has *agent, at int, typ wire.Type, h uint64, ts int64, o
 			s.call = call(w)
 		}
 		if to := toward(w); typ == wire.TypeTask && len(to) > 0 && string(to) != a.id {
-			key := string(v.keyOf(a.space, string(to)))
-			if b := v.get(v.byID[key]); b != nil {
+			key := v.keyOf(a.space, to)
+			if b := v.get(v.byID[string(key)]); b != nil {
 				v.manage(b, a.id, false)
 				v.touch(b)
-			} else if t := v.await(key); t.manager == "" {
+			} else if t := v.await(string(key)); t.manager == "" {
 				t.manager = a.id
 			}
 		}
-		v.usageOf(a, &s, ts, w)
+		v.spend(a, nil, ts, w)
 	}
 	if h != 0 {
 		a.remember(h)
@@ -217,11 +227,14 @@ func (v *View) close(a, has *agent, at int, typ wire.Type, h uint64, ts int64, o
 
 // forgetAwaited drops a delegated task whose worker was never seen.
 func (v *View) forgetAwaited(h uint64) {
+	if !v.held.may(h) {
+		return
+	}
 	t, ok := v.holds[h]
 	if !ok || t.key == "" {
 		return
 	}
-	delete(v.holds, h)
+	v.unhold(h)
 	w := v.awaited[t.key]
 	if w == nil {
 		return
@@ -320,26 +333,37 @@ func (v *View) end(a *agent, ts int64) {
 
 // usageOf replaces what the span has reported so far, so that totals count it once.
 func (v *View) usageOf(a *agent, s *span, ts int64, w *wire.View) {
+	u, ok := v.spend(a, s.usage, ts, w)
+	switch {
+	case !ok:
+	case s.usage == nil:
+		s.usage = &usage{}
+		fallthrough
+	default:
+		*s.usage = u
+	}
+}
+
+// spend adds what the event reports beyond old, the span's last report or nil.
+func (v *View) spend(a *agent, old *usage, ts int64, w *wire.View) (u usage, ok bool) {
 	if !w.Has(wire.FUsage) {
-		return
+		return u, false
 	}
-	u, ok := readUsage(w)
-	if !ok {
-		return
+	if u, ok = readUsage(w); !ok {
+		return u, false
 	}
-	var old usage
-	if s.usage != nil {
-		old = *s.usage
+	var was usage
+	if old != nil {
+		was = *old
 	}
-	kept := u
-	s.usage = &kept
-	a.usage.add(&u, &old)
-	delta := u.cost - old.cost
+	a.usage.add(&u, &was)
+	delta := u.cost - was.cost
 	if c := a.ring.at(floorMinute(min(ts, v.clock))); c >= 0 {
 		a.ring.cost[c] += delta
 	}
-	v.total.spend(v.clock, ts, u.tokens()-old.tokens(), delta)
+	v.total.spend(v.clock, ts, u.tokens()-was.tokens(), delta)
 	if a.budget > 0 {
 		v.checkBudget(a, ts)
 	}
+	return u, true
 }

@@ -169,7 +169,7 @@ func (v *View) relink() {
 		}
 		for i := range a.open {
 			if a.open[i].from != "" {
-				v.holds[a.open[i].hash] = holder{num: a.num}
+				v.holdAt(a.open[i].hash, holder{num: a.num})
 			}
 		}
 		if p := a.producer; p != 0 {
@@ -184,7 +184,7 @@ func (v *View) relink() {
 	}
 	for k, w := range v.awaited {
 		for i := range w.tasks {
-			v.holds[w.tasks[i].hash] = holder{key: k}
+			v.holdAt(w.tasks[i].hash, holder{key: k})
 		}
 	}
 }

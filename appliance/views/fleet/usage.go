@@ -3,7 +3,7 @@ package fleet
 import "eyrie/engine/wire"
 
 // worst first: what is added to a lower bound is one.
-var qualityOf = map[wire.Quality]uint8{wire.QualityExact: 0, wire.QualityEstimated: 1, wire.QualityLowerBound: 2}
+var qualityOf = [256]uint8{wire.QualityExact: 0, wire.QualityEstimated: 1, wire.QualityLowerBound: 2}
 
 func readUsage(w *wire.View) (usage, bool) {
 	u, ok := w.Usage()

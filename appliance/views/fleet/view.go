@@ -29,11 +29,13 @@ type View struct {
 	byID    map[string]uint32 // space NUL id
 	awaited map[string]*awaited
 	holds   map[uint64]holder // open delegated tasks: who has them
+	held    sieve             // tells that a hash is not among them
 	prods   map[uint32]*producer
 	sums    map[string]*summary // by space
 	wanting map[uint32]struct{} // agents that want a person now
 	due     []int64             // by dense number: the clock at which a timer rule may change the agent
 	strings map[string]string
+	recent  [256]string // of strings, by a hash that is next to free
 
 	clock   int64
 	offset  uint64
@@ -46,6 +48,7 @@ type View struct {
 	wipe    bool // the next Save deletes what the store holds
 	key     []byte
 	rec     block.Record
+	sink    uint64
 }
 
 // awaited is what the log said about an agent that has not been seen yet.
@@ -110,7 +113,8 @@ func (v *View) reset() {
 	v.wipe = false
 	v.agents, v.due = nil, nil
 	v.byID, v.awaited = map[string]uint32{}, map[string]*awaited{}
-	v.holds, v.prods = map[uint64]holder{}, map[uint32]*producer{}
+	v.holds, v.held, v.prods = map[uint64]holder{}, sieve{}, map[uint32]*producer{}
+	v.recent = [256]string{}
 	v.strings, v.gone, v.left = map[string]string{}, map[string]bool{}, map[uint32]bool{}
 	v.sums, v.wanting = map[string]*summary{}, map[uint32]struct{}{}
 	v.clock, v.offset, v.total = 0, 0, totals{}
@@ -133,9 +137,13 @@ func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 	defer v.mu.Unlock()
 	v.apply++
 	v.touched = v.touched[:0]
-	for i := from; i < b.Len(); i++ {
-		v.rec = b.Record(i)
-		v.fold(&v.rec, &vs[i])
+	for i := from; i < b.Len(); {
+		end := min(i+window, b.Len())
+		v.approach(b, i, end)
+		for ; i < end; i++ {
+			v.rec = b.Record(i)
+			v.fold(&v.rec, &vs[i])
+		}
 	}
 	for _, num := range v.touched {
 		v.sum(v.agents[num])
@@ -156,7 +164,12 @@ func (v *View) intern(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
+	at := &v.recent[(int(b[0])+7*int(b[len(b)-1])+31*int(b[len(b)/2])+97*len(b))&255]
+	if *at == string(b) {
+		return *at
+	}
 	if s, ok := v.strings[string(b)]; ok {
+		*at = s
 		return s
 	}
 	if len(v.strings) >= 1<<16 {

@@ -18,19 +18,71 @@ type event struct {
 // Apply folds the records from index from on; vs[i] is the parsed payload of
 // record i where that is an event.
 func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
-	for i := from; i < b.Len(); i++ {
-		r := b.Record(i)
-		if r.Kind != block.KindEvent || r.Agent == 0 {
-			continue
-		}
-		w := &vs[i]
-		if w.Has(wire.FMetrics) || w.Has(wire.FCounters) || w.Has(wire.FDeltas) {
-			v.numbers(&r, w)
-		}
-		if wire.Type(r.Class) == wire.TypeLLM && w.Has(wire.FUsage) {
-			v.usage(&r, w)
+	v.w = v.db.Writer()
+	defer v.w.Done()
+	for i := from; i < b.Len(); {
+		end := min(i+window, b.Len())
+		v.approach(b, i, end, vs)
+		for ; i < end; i++ {
+			w := &vs[i]
+			numbers := w.Has(wire.FMetrics) || w.Has(wire.FCounters) || w.Has(wire.FDeltas)
+			usage := wire.Type(b.Class(i)) == wire.TypeLLM && w.Has(wire.FUsage)
+			if !numbers && !usage {
+				continue
+			}
+			r := b.Record(i)
+			if r.Kind != block.KindEvent || r.Agent == 0 {
+				continue
+			}
+			if numbers {
+				v.numbers(&r, w)
+			}
+			if usage {
+				v.usage(&r, w)
+			}
 		}
 	}
+}
+
+// window is how many records are looked at ahead.
+const window = 128
+
+// approach reads what the records i..end-1 are about to touch, one step of the
+// way to it after the other: the loads of a step do not depend on each other, so
+// the processor waits for all of them at once.
+func (v *View) approach(b *block.Block, i, end int, vs []wire.View) {
+	var of [window]*agent
+	var calls [window]bool
+	var refs [window][]uint64
+	n, sum := 0, uint64(0)
+	for ; i < end; i++ {
+		call := vs[i].Has(wire.FUsage)
+		if num := b.Agent(i); (call || vs[i].Has(wire.FMetrics)) && int(num) < len(v.agents) && v.agents[num] != nil {
+			of[n], calls[n] = v.agents[num], call
+			n++
+		}
+	}
+	for k := range n {
+		sum += uint64(len(of[k].models) + len(of[k].sources))
+	}
+	for k := range n {
+		switch a := of[k]; {
+		case calls[k] && len(a.models) > 0:
+			refs[k] = a.models[0].refs[:]
+			if len(a.models) > 1 {
+				sum += a.models[1].refs[0]
+			}
+		case !calls[k] && len(a.sources) > 0:
+			refs[k] = a.sources[0].refs
+		}
+	}
+	for k := range n {
+		sum += v.w.Approach(refs[k], false)
+	}
+	for k := range n {
+		sum += v.w.Approach(refs[k], true)
+	}
+	v.sink = sum
 }
 
 // instant is the sample's time in Unix ms: the event's own, the log's where it
@@ -64,6 +116,7 @@ func (v *View) numbers(r *block.Record, w *wire.View) {
 func (v *View) sample(a *agent, w *wire.View, name []byte, x float64, add bool) {
 	ref := v.cur.src.find(name)
 	if ref == unknown {
+		v.w.Done()
 		ref = v.add(a, v.cur.src, w, name)
 	}
 	if len(v.cur.unit) > 0 {
@@ -73,9 +126,9 @@ func (v *View) sample(a *agent, w *wire.View, name []byte, x float64, add bool) 
 	case ref == 0:
 		v.drops++
 	case add:
-		v.db.Add(ref, v.cur.t, x)
+		v.w.Add(ref, v.cur.t, x)
 	default:
-		v.db.Append(ref, v.cur.t, x)
+		v.w.Append(ref, v.cur.t, x)
 	}
 }
 
@@ -112,12 +165,13 @@ func (v *View) usage(r *block.Record, w *wire.View) {
 			continue
 		}
 		if m.refs[i] == unknown {
+			v.w.Done()
 			m.refs[i] = v.addUsage(a, m, i)
 		}
 		if m.refs[i] == 0 {
 			v.drops++
 			continue
 		}
-		v.db.Add(m.refs[i], t, float64(n))
+		v.w.Add(m.refs[i], t, float64(n))
 	}
 }

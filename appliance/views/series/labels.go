@@ -44,22 +44,18 @@ type agent struct {
 
 // source is a set of labels that an agent's events carry.
 type source struct {
-	labels  []byte // as in the payload
-	set     []byte
-	entries []entry
-	next    int            // where the next name is likely to be
-	more    map[string]int // index of entries once they are many
-}
-
-type entry struct {
-	name string
-	ref  uint64
+	refs   []uint64
+	names  []string // of refs
+	next   int      // where the next name is likely to be
+	labels []byte   // as in the payload
+	set    []byte
+	more   map[string]int // index of refs once they are many
 }
 
 // model holds an agent's usage series of one model.
 type model struct {
-	model  []byte
 	refs   [6]uint64
+	model  string    // the view's own copy
 	pair   tsdb.Pair // its label model
 	paired bool
 }
@@ -107,21 +103,21 @@ func (v *View) source(a *agent, labels, set []byte) *source {
 // find returns the series of a name: agents send the same names in the same
 // order, so the first guess is nearly always right.
 func (s *source) find(name []byte) uint64 {
-	if s.next < len(s.entries) && s.entries[s.next].name == string(name) {
+	if s.next < len(s.names) && s.names[s.next] == string(name) {
 		s.next++
-		return s.entries[s.next-1].ref
+		return s.refs[s.next-1]
 	}
 	if s.more != nil {
 		if i, ok := s.more[string(name)]; ok {
 			s.next = i + 1
-			return s.entries[i].ref
+			return s.refs[i]
 		}
 		return unknown
 	}
-	for i := range s.entries {
-		if s.entries[i].name == string(name) {
+	for i := range s.names {
+		if s.names[i] == string(name) {
 			s.next = i + 1
-			return s.entries[i].ref
+			return s.refs[i]
 		}
 	}
 	return unknown
@@ -130,15 +126,15 @@ func (s *source) find(name []byte) uint64 {
 const scanMax = 32
 
 func (s *source) remember(name string, ref uint64) {
-	s.entries = append(s.entries, entry{name, ref})
-	s.next = len(s.entries)
-	if len(s.entries) == scanMax {
+	s.refs, s.names = append(s.refs, ref), append(s.names, name)
+	s.next = len(s.names)
+	if len(s.names) == scanMax {
 		s.more = map[string]int{}
-		for i, e := range s.entries {
-			s.more[e.name] = i
+		for i, n := range s.names {
+			s.more[n] = i
 		}
 	} else if s.more != nil {
-		s.more[name] = len(s.entries) - 1
+		s.more[name] = len(s.names) - 1
 	}
 }
 
@@ -146,6 +142,12 @@ func (s *source) remember(name string, ref uint64) {
 func (v *View) add(a *agent, s *source, w *wire.View, name []byte) uint64 {
 	if len(name) == 0 || len(name) > labelBytesMax {
 		return 0
+	}
+	if !w.Has(wire.FLabels) && len(s.set) == 0 && a.series < agentSeriesMax && a.id != "" && a.space != "" {
+		if ref, ok := v.gauge(a, name); ok {
+			s.remember(v.db.Symbol(name), ref)
+			return ref
+		}
 	}
 	ls := tsdb.Labels{{Name: tsdb.MetricName, Value: string(name)}, {Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}}
 	if n := len(s.set); n > 0 && n <= labelBytesMax {
@@ -164,7 +166,7 @@ func (v *View) add(a *agent, s *source, w *wire.View, name []byte) uint64 {
 		ls = append(ls, tsdb.Label{Name: n, Value: string(val)})
 	})
 	ref := v.make(a, ls)
-	if len(s.entries) < 2*agentSeriesMax {
+	if len(s.refs) < 2*agentSeriesMax {
 		s.remember(v.db.Symbol(name), ref)
 	}
 	return ref
@@ -175,11 +177,11 @@ func (v *View) model(a *agent, name []byte) *model {
 		name = name[:0]
 	}
 	for _, m := range a.models {
-		if bytes.Equal(m.model, name) {
+		if m.model == string(name) {
 			return m
 		}
 	}
-	m := &model{model: bytes.Clone(name)}
+	m := &model{model: v.db.Symbol(name)}
 	for i := range m.refs {
 		m.refs[i] = unknown
 	}
@@ -198,7 +200,7 @@ func (v *View) addUsage(a *agent, m *model, i int) uint64 {
 			return ref
 		}
 	}
-	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: string(m.model)}}
+	ls := tsdb.Labels{{Name: labelAgent, Value: a.id}, {Name: labelSpace, Value: a.space}, {Name: labelModel, Value: m.model}}
 	if i < len(usageKinds) {
 		ls = append(ls, tsdb.Label{Name: tsdb.MetricName, Value: TokensMetric}, tsdb.Label{Name: labelKind, Value: usageKinds[i]})
 	} else {
@@ -232,12 +234,10 @@ func (v *View) numbered(a *agent, m *model, i int) (ref uint64, ok bool) {
 		c.paired = ok
 	}
 	if !a.paired {
-		pair(&a.pairs[0], labelAgent, a.id)
-		pair(&a.pairs[1], labelSpace, a.space)
-		a.paired = ok
+		ok = v.pairs(a) && ok
 	}
 	if !m.paired {
-		pair(&m.pair, labelModel, string(m.model))
+		pair(&m.pair, labelModel, m.model)
 		m.paired = ok
 	}
 	if !ok {
@@ -249,6 +249,37 @@ func (v *View) numbered(a *agent, m *model, i int) (ref uint64, ok bool) {
 	} else {
 		ref, fresh = v.db.SeriesOf(c.names[1], a.pairs[0], m.pair, a.pairs[1])
 	}
+	if fresh {
+		a.series++
+	}
+	return ref, true
+}
+
+// pairs numbers the labels that all series of an agent have.
+func (v *View) pairs(a *agent) bool {
+	var agent, space bool
+	a.pairs[0], agent = v.db.Pair(labelAgent, a.id)
+	a.pairs[1], space = v.db.Pair(labelSpace, a.space)
+	a.paired = agent && space
+	return a.paired
+}
+
+// gauge does for a metric without labels of its own, of an agent that may have
+// more series, what add does; ok is false where a label has no number.
+func (v *View) gauge(a *agent, name []byte) (ref uint64, ok bool) {
+	if !a.paired && !v.pairs(a) {
+		return 0, false
+	}
+	p, known := v.gauges[string(name)]
+	if !known {
+		if p, ok = v.db.Pair(tsdb.MetricName, string(name)); !ok {
+			return 0, false
+		}
+		if len(v.gauges) < unitsMax {
+			v.gauges[string(name)] = p
+		}
+	}
+	ref, fresh := v.db.SeriesOf(p, a.pairs[0], a.pairs[1])
 	if fresh {
 		a.series++
 	}

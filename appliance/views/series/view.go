@@ -27,13 +27,16 @@ type View struct {
 	units  units
 	common common
 	cur    event // the one being folded
+	w      tsdb.Writer
+	gauges map[string]tsdb.Pair // labels __name__ of metrics
+	sink   uint64
 	drops  uint64
 }
 
 // New returns a view over an empty db, which must use DBPrefix. Load it before
 // the first Apply.
 func New(db *tsdb.DB, names Names) *View {
-	v := &View{db: db, names: names}
+	v := &View{db: db, names: names, gauges: map[string]tsdb.Pair{}}
 	v.units.clear()
 	return v
 }
@@ -69,7 +72,7 @@ func (v *View) Saved() { v.db.Saved() }
 
 // Reset forgets everything, as before offset 1.
 func (v *View) Reset() {
-	v.agents, v.common = nil, common{}
+	v.agents, v.common, v.gauges = nil, common{}, map[string]tsdb.Pair{}
 	v.units.clear()
 	v.db.Reset()
 }

@@ -17,14 +17,14 @@ type layer struct {
 type line [8]uint64
 
 const (
-	filterFirst = 1 << 12 // lines of the first layer: 256 KiB
+	filterFirst = 1 << 14 // lines of the first layer: 1 MiB
 	filterMost  = 1 << 20 // lines of the largest: 64 MiB
-	perLine     = 40      // hashes a line takes for about 1 % wrong answers
+	perLine     = 24      // hashes a line takes for less than 0.1 % wrong answers
 )
 
 func newLayer(i int, first uint64) layer {
 	n := filterMost
-	if i < 8 {
+	if i < 6 {
 		n = filterFirst << i
 	}
 	return layer{make([]line, n), n * perLine, first}

@@ -22,24 +22,25 @@ import (
 //
 // An event that names no span is a row of its own ("@offset") where it ends
 // something, and opens nothing where it does not.
-func (v *View) fold(r *block.Record, w *wire.View) {
-	space, seed, ok := v.seed(r.Agent)
-	if !ok {
+func (v *View) fold(r *block.Record, x *coming, w *wire.View) {
+	c, id, home := x.c, x.id, x.hash
+	if c == nil {
 		return
 	}
+	space := c.space
 	ph := wire.Phase(r.Flags & 3)
-	id := w.SpanID()
 	if len(id) == 0 {
 		if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 			return
 		}
 		id = strconv.AppendUint([]byte{'@'}, r.Offset, 10)
+		home = hashOf(c.seed, id)
 	}
-	home := hashOf(seed, id)
+	v.marked[r.Agent>>countsPage] = true
 	h := home
 	s := v.find(&h, space, id)
 	if s != nil && s.status != stOpen {
-		v.again(s, ph, r, seed, w)
+		v.again(s, ph, r, c.seed, w)
 		return
 	}
 	if ph == wire.PhaseStart && s != nil {
@@ -50,12 +51,12 @@ func (v *View) fold(r *block.Record, w *wire.View) {
 		s.began = startOf(r, w)
 	}
 	if s == nil {
-		s = v.begin(r, h, space, id, ph, w)
+		s = v.begin(r, c, h, id, ph, w)
 		if h != home {
 			s.flags |= flMoved
 		}
 	}
-	v.fill(s, r, seed, w)
+	v.fill(s, r, c.seed, w)
 	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 		v.touch(s)
 	} else {
@@ -106,7 +107,7 @@ func instant(r *block.Record, w *wire.View) int64 {
 }
 
 // begin makes the row of a span that is seen for the first time.
-func (v *View) begin(r *block.Record, h uint64, space string, id []byte, ph wire.Phase, w *wire.View) *span {
+func (v *View) begin(r *block.Record, c *counts, h uint64, id []byte, ph wire.Phase, w *wire.View) *span {
 	var s *span
 	if n := len(v.free); n > 0 {
 		s, v.free = v.free[n-1], v.free[:n-1]
@@ -114,12 +115,12 @@ func (v *View) begin(r *block.Record, h uint64, space string, id []byte, ph wire
 		s = &span{}
 	}
 	began := startOf(r, w)
-	*s = span{key: key{began, r.Offset}, hash: h, began: began, agent: r.Agent, typ: r.Class, status: stOpen, space: space, id: string(id)}
+	*s = span{key: key{began, r.Offset}, hash: h, began: began, agent: r.Agent, typ: r.Class, status: stOpen, space: c.space, id: v.own(id)}
 	if ph == wire.PhaseUpdate || ph == wire.PhaseEnd {
 		s.flags |= flNoStart
 	}
 	v.rows++
-	v.countsOf(s.agent).n[s.typ][stOpen]++
+	c.n[s.typ][stOpen]++
 	if ph == wire.PhaseStart || ph == wire.PhaseUpdate {
 		v.open.set(h, s)
 		if v.open.n > v.openMax {
@@ -288,10 +289,8 @@ func (v *View) finish(s *span, r *block.Record, w *wire.View) {
 // put hands a row that is not among the open ones to the next Save, and takes
 // its memory back.
 func (v *View) put(s *span) {
-	v.enc.record(s)
-	if v.fresh.add(s, v.enc.b) {
-		v.filter.add(s.hash, v.pages)
-	}
+	v.fresh.add(s)
+	v.filter.add(s.hash, v.pages)
 	if s.flags&flOlder != 0 {
 		v.fresh.replace(s.off)
 	}

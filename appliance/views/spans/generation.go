@@ -1,6 +1,9 @@
 package spans
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"sync"
+)
 
 // generation holds rows that left the open ones and await a save. They are
 // encoded at once: a million of them are a few objects to the garbage
@@ -11,9 +14,12 @@ type generation struct {
 	rows  []entry
 	arena [][]byte // chunks, of which bytes behind used are still to be written
 	used  int      // bytes of the last chunk
-	slots []uint32 // by hash: 1 + index of the newest row; open addressing
 	dead  map[uint32]struct{}
 	over  map[uint64]struct{}
+
+	mu    sync.Mutex // guards what follows: rows are indexed when one is sought, which is seldom
+	slots []uint32   // by hash: 1 + index of the newest row; open addressing
+	done  int        // rows in slots
 }
 
 // entry is a row with what selects it.
@@ -43,13 +49,7 @@ type frozen struct {
 
 const chunkBytes = 256 << 10
 
-func newGeneration(rows int) *generation {
-	n := 1024
-	for n < 2*rows {
-		n *= 2
-	}
-	return &generation{rows: make([]entry, 0, rows), slots: make([]uint32, n)}
-}
+func newGeneration(rows int) *generation { return &generation{rows: make([]entry, 0, rows)} }
 
 // slot returns where h is, or where it belongs.
 func (g *generation) slot(h uint64) *uint32 {
@@ -63,46 +63,60 @@ func (g *generation) slot(h uint64) *uint32 {
 
 // find returns the newest row of a hash.
 func (g *generation) find(h uint64) (*entry, bool) {
-	if n := *g.slot(h); n != 0 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if n := g.newest(h); n != 0 {
 		return &g.rows[n-1], true
 	}
 	return nil, false
+}
+
+// newest returns 1 + the index of the newest row of a hash, 0 for none. The
+// caller holds mu.
+func (g *generation) newest(h uint64) uint32 {
+	if 2*len(g.rows) > len(g.slots) {
+		n := 1024
+		for n < 4*len(g.rows) {
+			n *= 2
+		}
+		g.slots, g.done = make([]uint32, n), 0
+	}
+	for ; g.done < len(g.rows); g.done++ {
+		*g.slot(g.rows[g.done].hash) = uint32(g.done + 1)
+	}
+	if len(g.slots) == 0 {
+		return 0
+	}
+	return *g.slot(h)
 }
 
 func (g *generation) bytes(e *entry) []byte { return g.arena[e.chunk][e.at : e.at+e.len] }
 
 func (f *frozen) bytes(e *entry) []byte { return f.arena[e.chunk][e.at : e.at+e.len] }
 
-// add appends a row, whose record is rec; it tells whether that is the first
-// one of its hash.
-func (g *generation) add(s *span, rec []byte) (first bool) {
-	if 2*(len(g.rows)+1) > len(g.slots) {
-		g.grow()
+// add appends a row.
+func (g *generation) add(s *span) {
+	most := s.recordMax()
+	if len(g.arena) == 0 || g.used+most > len(g.arena[len(g.arena)-1]) {
+		g.arena, g.used = append(g.arena, make([]byte, max(chunkBytes, most))), 0
 	}
-	if len(g.arena) == 0 || g.used+len(rec) > len(g.arena[len(g.arena)-1]) {
-		g.arena, g.used = append(g.arena, make([]byte, max(chunkBytes, len(rec)))), 0
-	}
+	chunk := g.arena[len(g.arena)-1]
+	rec := s.appendRecord(chunk[g.used:g.used])
 	e := entry{key: s.key, hash: s.hash, run: s.run, up: s.up, agent: s.agent, typ: s.typ, status: s.status, flags: s.flags,
 		chunk: uint32(len(g.arena) - 1), at: uint32(g.used), len: uint32(len(rec))}
-	copy(g.arena[e.chunk][g.used:], rec)
 	g.used += len(rec)
-	at := g.slot(s.hash)
-	if first = *at == 0; !first {
-		if g.dead == nil {
-			g.dead = map[uint32]struct{}{}
+	if s.flags&flAgain != 0 {
+		g.mu.Lock()
+		was := g.newest(s.hash)
+		g.mu.Unlock()
+		if was != 0 {
+			if g.dead == nil {
+				g.dead = map[uint32]struct{}{}
+			}
+			g.dead[was-1] = struct{}{}
 		}
-		g.dead[*at-1] = struct{}{}
 	}
 	g.rows = append(g.rows, e)
-	*at = uint32(len(g.rows))
-	return first
-}
-
-func (g *generation) grow() {
-	g.slots = make([]uint32, 2*len(g.slots))
-	for i := range g.rows {
-		*g.slot(g.rows[i].hash) = uint32(i + 1)
-	}
 }
 
 // replace notes that the row at off has an older version elsewhere.
@@ -111,12 +125,6 @@ func (g *generation) replace(off uint64) {
 		g.over = map[uint64]struct{}{}
 	}
 	g.over[off] = struct{}{}
-}
-
-// record is a row that stands by itself: start, offset, row.
-func (c *coder) record(s *span) {
-	c.b = binary.AppendUvarint(binary.AppendVarint(c.b[:0], s.start), s.off)
-	c.row(s)
 }
 
 // recordKey takes the key off a record; what is left is the row.

@@ -9,7 +9,7 @@ type ranked struct {
 }
 
 const (
-	digitBits = 11
+	digitBits = 9 // as many ends to write at as lines fit the first cache
 	digits    = 1 << digitBits
 )
 

@@ -3,6 +3,7 @@ package spans
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"eyrie/engine/wire"
@@ -67,24 +68,41 @@ type ordered struct {
 func (g *generation) sorted(base uint64) ordered {
 	n := len(g.rows) - len(g.dead)
 	o := ordered{g: g, base: base, at: make([]uint32, n), page: make([]uint32, n), a: make([]ranked, 0, n), b: make([]ranked, n)}
-	low := key{start: 1<<63 - 1, off: allPages}
+	low, high := key{start: 1<<63 - 1, off: allPages}, key{start: -1 << 63}
+	unit := int64(1e6)
 	for i := range g.rows {
-		low.start, low.off = min(low.start, g.rows[i].start), min(low.off, g.rows[i].off)
+		k := g.rows[i].key
+		low.start, low.off = min(low.start, k.start), min(low.off, k.off)
+		high.start, high.off = max(high.start, k.start), max(high.off, k.off)
+		if k.start%unit != 0 {
+			unit = 1
+		}
 	}
+	width := bits.Len64(high.off - low.off)
 	for i := range g.rows {
 		if _, dead := g.dead[uint32(i)]; !dead {
 			o.a = append(o.a, ranked{g.rows[i].off - low.off, uint32(i)})
 		}
 	}
-	all := sortRanked(o.a, o.b)
-	for i := range all {
-		all[i].key = uint64(g.rows[all[i].at].start - low.start)
+	var all []ranked
+	if span := uint64(high.start-low.start) / uint64(unit); n > 0 && width+bits.Len64(span) <= 64 {
+		// Start and offset fit one number: one sort, of few digits where starts
+		// are whole milliseconds, as most are.
+		for i := range o.a {
+			o.a[i].key |= uint64(g.rows[o.a[i].at].start-low.start) / uint64(unit) << width
+		}
+		all = sortRanked(o.a, o.b)
+	} else {
+		all = sortRanked(o.a, o.b)
+		for i := range all {
+			all[i].key = uint64(g.rows[all[i].at].start - low.start)
+		}
+		other := o.b
+		if n > 0 && &all[0] == &o.b[0] {
+			other = o.a
+		}
+		all = sortRanked(all, other)
 	}
-	other := o.b
-	if n > 0 && &all[0] == &o.b[0] {
-		other = o.a
-	}
-	all = sortRanked(all, other)
 	page, rows, bytes := uint32(0), 0, 0
 	for i := range all {
 		size := int(g.rows[all[i].at].len)
@@ -135,13 +153,18 @@ func (o *ordered) where(fn func(e *entry) bool) (out []uint32) {
 	return out
 }
 
+// ahead is how many entries before its turn one is read, so that it is in the
+// cache by then: in other orders than that of starts they lie anywhere.
+const ahead = 24
+
 // writer puts rows into a batch and keeps the first error.
 type writer struct {
-	w   *pebble.Batch
-	k   []byte
-	c   coder
-	p   packer
-	err error
+	w    *pebble.Batch
+	k    []byte
+	c    coder
+	p    packer
+	err  error
+	sink uint64
 }
 
 func (b *writer) begin(k []byte) { b.k, b.c.b = k, b.c.b[:0] }
@@ -186,6 +209,9 @@ func (b *writer) groups(o *ordered, kind byte, all []ranked, width int) {
 		k := all[i].key
 		for rows = rows[:0]; i < len(all) && all[i].key == k; i++ {
 			rows = append(rows, all[i].at)
+			if i+ahead < len(all) {
+				b.sink += o.entry(all[i+ahead].at).off
+			}
 		}
 		binary.BigEndian.PutUint64(group[:], k)
 		b.packs(o, kind, group[8-width:], rows)
@@ -200,6 +226,9 @@ func (b *writer) ids(o *ordered) {
 		b.begin(binary.BigEndian.AppendUint64(short(b.k[:0], kID, uint16(top)), o.base))
 		for ; i < len(all) && all[i].key == top; i++ {
 			e := o.entry(all[i].at)
+			if i+ahead < len(all) {
+				b.sink += o.entry(all[i+ahead].at).off
+			}
 			b.c.b = appendID(b.c.b, e, last, uint64(o.page[all[i].at]))
 			last = e.off
 		}
@@ -209,24 +238,26 @@ func (b *writer) ids(o *ordered) {
 
 // open rewrites the slots of the snapshot of open spans that changed.
 func (b *writer) open(v *View) {
-	var all []*span
+	var by []ranked
+	var open []*span
 	for h, s := range v.open.all() {
 		if v.slots[openSlot(h)] {
-			all = append(all, s)
+			by = append(by, ranked{uint64(openSlot(h)), uint32(len(open))})
+			open = append(open, s)
 		}
 	}
-	slices.SortFunc(all, func(x, y *span) int { return cmp.Compare(x.hash, y.hash) })
-	var rec coder
+	by = sortRanked(by, make([]ranked, len(by)))
+	var rec []byte
 	for slot := range v.slots {
 		if !v.slots[slot] {
 			continue
 		}
 		v.slots[slot] = false
 		b.begin(short(b.k[:0], kOpen, uint16(slot)))
-		for len(all) > 0 && openSlot(all[0].hash) == slot {
-			rec.record(all[0])
-			b.c.b = appendRecord(b.c.b, rec.b)
-			all = all[1:]
+		for len(by) > 0 && by[0].key == uint64(slot) {
+			rec = open[by[0].at].appendRecord(rec[:0])
+			b.c.b = appendRecord(b.c.b, rec)
+			by = by[1:]
 		}
 		if len(b.c.b) == 0 {
 			b.delete(b.k)

@@ -21,6 +21,7 @@ const (
 	flGuest   // its agent is not the owner of its run
 	flMoved   // its hash is not the one of its id: another span has that
 	flOlder   // an older generation or the store has a version of it; not stored
+	flAgain   // the newest generation has a version of it; not stored
 )
 
 type usage struct {
@@ -107,9 +108,12 @@ const (
 // name the same parent and run again and again; it is not saved, and nothing
 // but time depends on it.
 type counts struct {
-	n   [typeMax][statusMax]uint32
-	up  parent
-	run *tally
+	up    parent
+	run   *tally
+	in    bool   // the agent is among those of run
+	space string // of the agent
+	seed  uint64 // of the space
+	n     [typeMax][statusMax]uint32
 }
 
 // parent is what a child needs to know of it, none of which changes.

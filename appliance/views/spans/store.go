@@ -14,7 +14,7 @@ import (
 // that is the write lock, or nil.
 func (v *View) left(h uint64, intern *View) (*span, error) {
 	if e, ok := v.fresh.find(h); ok {
-		return v.decodeRecord(v.fresh.bytes(e), 0, intern)
+		return v.decodeRecord(v.fresh.bytes(e), flAgain, intern)
 	}
 	if v.saving != nil {
 		if e, ok := v.saving.find(h); ok {
@@ -283,9 +283,6 @@ func (v *View) loadCounts(k, val []byte) error {
 		var n *counts
 		if c.counts(&n); n == nil || c.bad {
 			continue
-		}
-		if space, _, ok := v.names.Agent(uint32(num)); ok {
-			v.space(space)
 		}
 		v.countsOf(uint32(num)).n = n.n
 	}

@@ -21,7 +21,7 @@ func (v *View) tally(agent uint32, h uint64) *tally {
 			}
 			v.keep(t)
 		}
-		c.run = t
+		c.run, c.in = t, false
 	}
 	v.uses++
 	t.used = v.uses
@@ -59,8 +59,11 @@ func (v *View) join(s *span, id []byte) *tally {
 	if s.agent != t.owner {
 		s.flags |= flGuest
 	}
-	if i, found := slices.BinarySearch(t.agents, s.agent); !found && len(t.agents) < tallyAgents {
-		t.agents = slices.Insert(t.agents, i, s.agent)
+	if c := v.countsOf(s.agent); !c.in || c.run != t {
+		if i, found := slices.BinarySearch(t.agents, s.agent); !found && len(t.agents) < tallyAgents {
+			t.agents = slices.Insert(t.agents, i, s.agent)
+		}
+		c.in = c.run == t
 	}
 	return t
 }

@@ -2,6 +2,7 @@ package spans
 
 import (
 	"sync"
+	"unsafe"
 
 	"eyrie/engine/wire"
 	"eyrie/wal/block"
@@ -36,6 +37,8 @@ type View struct {
 	tallies []*tally
 	free    []*span
 	strings map[string]string
+	recent  [256]string // of strings, by a hash that is next to free
+	ids     []byte      // room for ids of spans that begin
 	spaces  []string
 	uses    uint64
 	offset  uint64
@@ -44,14 +47,11 @@ type View struct {
 	wipe    bool // the next Save deletes what the store holds
 	blind   bool // the store still holds what Reset forgot: it is not read
 
-	lastAgent uint32 // cache of the dictionary
-	lastSpace string
-	lastSeed  uint64
-	rec       block.Record
-	enc       coder
-	openMax   int
-	tallyMax  int
-	err       error // of a store read during Apply; told by Save
+	rec      block.Record
+	sink     uint64
+	openMax  int
+	tallyMax int
+	err      error // of a store read during Apply; told by Save
 }
 
 type opened struct{ hash, off uint64 }
@@ -99,9 +99,9 @@ func (v *View) reset() {
 	v.filter = filter{}
 	v.runs, v.counts = map[uint64]*tally{}, nil
 	v.slots, v.marked, v.tallies, v.free = [openSlots]bool{}, nil, nil, nil
-	v.strings, v.spaces = map[string]string{}, nil
+	v.strings, v.spaces, v.recent = map[string]string{}, nil, [256]string{}
 	v.uses, v.offset, v.rows, v.spilled = 0, 0, 0, 0
-	v.lastAgent, v.err = 0, nil
+	v.err = nil
 	v.wipe, v.blind = false, false
 }
 
@@ -110,27 +110,18 @@ func (v *View) reset() {
 func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for i := from; i < b.Len(); i++ {
-		v.rec = b.Record(i)
-		v.offset = v.rec.Offset
-		if v.rec.Kind == block.KindEvent && wire.Type(v.rec.Class).SpanLike() {
-			v.fold(&v.rec, &vs[i])
+	var next [window]coming
+	for i := from; i < b.Len(); {
+		n := v.approach(b, i, min(i+window, b.Len()), vs, &next)
+		for k := range next[:n] {
+			x := &next[k]
+			v.rec = b.Record(x.at)
+			v.offset = v.rec.Offset
+			v.fold(&v.rec, x, &vs[x.at])
 		}
+		i = min(i+window, b.Len())
+		v.offset = b.Base() + uint64(i) - 1
 	}
-}
-
-// seed returns the agent's space and what hashes of its ids begin with.
-func (v *View) seed(agent uint32) (space string, seed uint64, ok bool) {
-	if agent == v.lastAgent && agent != 0 {
-		return v.lastSpace, v.lastSeed, true
-	}
-	space, _, ok = v.names.Agent(agent)
-	if !ok {
-		return "", 0, false
-	}
-	space = v.space(space)
-	v.lastAgent, v.lastSpace, v.lastSeed = agent, space, seedOf(space)
-	return space, v.lastSeed, true
 }
 
 // space keeps one copy of each space's name.
@@ -163,7 +154,12 @@ func (v *View) intern(b []byte) string {
 	if len(b) == 0 {
 		return ""
 	}
+	at := &v.recent[(int(b[0])+7*int(b[len(b)-1])+31*int(b[len(b)/2])+97*len(b))&255]
+	if *at == string(b) {
+		return *at
+	}
 	if s, ok := v.strings[string(b)]; ok {
+		*at = s
 		return s
 	}
 	if len(v.strings) >= 1<<15 {
@@ -174,18 +170,44 @@ func (v *View) intern(b []byte) string {
 	return s
 }
 
+// countsOf returns what is kept of an agent, for a change of it.
 func (v *View) countsOf(agent uint32) *counts {
-	for int(agent) >= len(v.counts) {
-		v.counts = append(v.counts, nil)
-	}
-	for int(agent>>countsPage) >= len(v.marked) {
-		v.marked = append(v.marked, false)
-	}
-	c := v.counts[agent]
-	if c == nil {
-		c = &counts{}
-		v.counts[agent] = c
-	}
+	c := v.agent(agent)
 	v.marked[agent>>countsPage] = true
 	return c
+}
+
+// agent returns what is kept of an agent, made on first sight.
+func (v *View) agent(num uint32) *counts {
+	if int(num) < len(v.counts) && v.counts[num] != nil {
+		return v.counts[num]
+	}
+	for int(num) >= len(v.counts) {
+		v.counts = append(v.counts, nil)
+	}
+	for int(num>>countsPage) >= len(v.marked) {
+		v.marked = append(v.marked, false)
+	}
+	c := &counts{}
+	if space, _, ok := v.names.Agent(num); ok {
+		c.space = v.space(space)
+		c.seed = seedOf(c.space)
+	}
+	v.counts[num] = c
+	return c
+}
+
+// own copies an id; several share an allocation, small enough that one which
+// stays open for long does not keep much.
+func (v *View) own(id []byte) string {
+	const room = 256
+	if len(id) == 0 || len(id) > room/4 {
+		return string(id)
+	}
+	if len(v.ids)+len(id) > cap(v.ids) {
+		v.ids = make([]byte, 0, room)
+	}
+	at := len(v.ids)
+	v.ids = append(v.ids, id...)
+	return unsafe.String(&v.ids[at], len(id)) // what is written is never written again
 }
