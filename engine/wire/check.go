@@ -9,8 +9,7 @@ import (
 type rule uint8
 
 const (
-	rAny rule = iota
-	rText
+	rText rule = iota
 	rID
 	rType
 	rPhase
@@ -18,7 +17,7 @@ const (
 	rPrio
 	rStatus
 	rTSFrom
-	rOn
+	rOn // up to here strings
 	rInstantMs
 	rInstantNs
 	rSpanMs
@@ -33,6 +32,7 @@ const (
 	rLabels
 	rMap
 	rState
+	rAny
 )
 
 var fieldRules = [fieldCount]rule{
@@ -101,16 +101,12 @@ func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 				h.TS, i, ft = checkInstantNs(b, i)
 			case rNumbers:
 				i, numbers, ft = checkNumbers(b, i, numbers)
+			case rAny:
+				i, ft = checkAny(b, i, 1)
 			default:
 				i, ft = checkComposite(b, i, r)
 			}
 			if ft.bad() {
-				return i, ft
-			}
-			continue
-		}
-		if r == rAny {
-			if i, ft = checkAny(b, i, 1); ft.bad() {
 				return i, ft
 			}
 			continue
@@ -156,15 +152,20 @@ func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 			return i, notOneOf(valueAt, r)
 		}
 	}
+	return i, h.settle(at, seen, tsMs, run)
+}
+
+// settle judges what the fields of the event at b[at] demand of each other, and resolves what was not given.
+func (h *Head) settle(at int, seen uint64, tsMs int64, run []byte) *fault {
 	if h.Type == 0 {
-		return i, &fault{code: CodeMissing, at: at, want: "an event needs a type", name: "type"}
+		return &fault{code: CodeMissing, at: at, want: "an event needs a type", name: "type"}
 	}
 	if h.Phase != PhaseWhole {
 		if !h.Type.SpanLike() {
-			return i, &fault{code: CodeEnum, at: at, want: "only run, task, llm, tool, ask and span have phases", name: "phase"}
+			return &fault{code: CodeEnum, at: at, want: "only run, task, llm, tool, ask and span have phases", name: "phase"}
 		}
 		if seen&(1<<FSpan) == 0 && !(h.Type == TypeRun && seen&(1<<FRun) != 0) && !(h.Type == TypeTask && seen&(1<<FTask) != 0) {
-			return i, &fault{code: CodeMissing, at: at, want: "start, update and end need the span that they belong to", name: "span"}
+			return &fault{code: CodeMissing, at: at, want: "start, update and end need the span that they belong to", name: "span"}
 		}
 	}
 	if h.TS == 0 {
@@ -177,7 +178,7 @@ func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 		h.Prio = DefaultPrio(h.Type, h.Phase, h.Severity)
 	}
 	h.Key = RunKey(run)
-	return i, nil
+	return nil
 }
 
 func badKey(k kind, at int) *fault {

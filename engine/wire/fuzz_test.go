@@ -60,6 +60,8 @@ func FuzzParseMsgpack(f *testing.F) {
 				checkError(t, e)
 			}
 		}
+		checkFast(t, in, 0)
+		checkFast(t, append(bytes.Clone(in), make([]byte, 40)...), 0)
 		drain(t, MsgPack, in)
 		var s ServerMessage
 		if err := ParseServer(MsgPack, in, &s); err == nil && s.OpName == "" {

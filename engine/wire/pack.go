@@ -132,6 +132,24 @@ func skipAny(b []byte, i int) (int, bool) {
 	return i, true
 }
 
+// strAt returns where the body of the string at b[i] begins and its length, -1 where no string is.
+func strAt(b []byte, i int) (from, n int) {
+	if uint(i) < uint(len(b)) {
+		if n = int(b[i]) - 0xa0; uint(n) < 32 && n < len(b)-i {
+			return i + 1, n
+		}
+	}
+	return longStrAt(b, i)
+}
+
+func longStrAt(b []byte, i int) (from, n int) {
+	k, n, next := token(b, i)
+	if k != kStr {
+		return i, -1
+	}
+	return next, n
+}
+
 // readStr returns the string at b[i] and the index behind it.
 func readStr(b []byte, i int) (s []byte, next int, ok bool) {
 	k, n, next := token(b, i)

@@ -70,7 +70,7 @@ func eventPath(i int) string {
 
 func (p *Parser) nextPacked(m *Message, h *Head, i int) ([]byte, *FieldError) {
 	b, start := m.Events, p.at
-	end, ft := checkEvent(b, start, h)
+	end, ft := judge(b, start, h)
 	if ft.bad() {
 		return p.refusePacked(m, h, i, ft)
 	}
@@ -129,7 +129,7 @@ func (p *Parser) nextJSON(m *Message, h *Head, i int) ([]byte, *FieldError) {
 	if len(out) > MaxEvent {
 		return nil, tooLarge(i)
 	}
-	_, ft = checkEvent(out, 0, h)
+	_, ft = judge(out, 0, h)
 	if !ft.bad() {
 		return out, nil
 	}
