@@ -24,6 +24,7 @@ type benchCmd struct {
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
 	Storm       benchStormCmd       `cmd:"" help:"Every link comes back at once, under load: after all were cut, and after the server was killed."`
+	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
@@ -197,6 +198,42 @@ func (c *benchStormCmd) Run(ctx context.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	return c.print(s.Run(ctx))
+}
+
+// benchOverloadCmd is `eyrie bench overload`.
+type benchOverloadCmd struct {
+	benchFlags
+	Connections int     `default:"200" placeholder:"N" help:"Links that overload."`
+	Agents      int     `default:"2000" placeholder:"N" help:"Agents they speak for."`
+	Frame       int     `default:"100" placeholder:"N" help:"Events a frame."`
+	Times       float64 `default:"3" placeholder:"X" help:"How much is offered, in times of the capacity found first."`
+	Seconds     int     `default:"300" placeholder:"N" help:"Length of the overload."`
+	Critical    int     `default:"8" placeholder:"N" help:"Links that do not overload and send CRITICAL events."`
+	Rate        float64 `default:"20" placeholder:"N" help:"CRITICAL events a second of each of these."`
+	Profile     string  `type:"existingdir" placeholder:"DIR" help:"Leave a CPU profile of the server in this folder."`
+	Seed        uint64  `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
+}
+
+// Run overloads, and reconciles.
+func (c *benchOverloadCmd) Run(ctx context.Context) error {
+	common, err := c.common()
+	if err != nil {
+		return err
+	}
+	m := bench.Overload{
+		Common: common, Times: c.Times, For: time.Duration(max(c.Seconds, 1)) * time.Second, Calibrate: 10 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile,
+		Shape: workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+	}
+	if c.Quick {
+		m.For, m.Calibrate = 15*time.Second, 4*time.Second
+	}
+	if err := m.Shape.Check(); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	if c.Times <= 0 || c.Rate <= 0 || c.Critical < 1 {
+		return exit(exitUsage, "--times %g --rate %g --critical %d: want more than 0", c.Times, c.Rate, c.Critical)
+	}
+	return c.print(m.Run(ctx))
 }
 
 // benchClientCmd is a child of the parts above.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -160,5 +161,34 @@ func TestIngest(t *testing.T) {
 	}
 	if c := value("server cpu"); c <= 0 {
 		t.Errorf("server cpu %v", c)
+	}
+}
+
+// The books of an overload balance; whether the server is quick enough is not
+// for a test that shares its machine.
+func TestOverloadBooks(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	rep, err := Overload{
+		Common: common(t), For: 2 * time.Second, Calibrate: time.Second, Times: 3, Critical: 2, Rate: 20,
+		Shape: workload.Shape{Seed: 3, Agents: 60, Connections: 24, Frame: 50},
+	}.Run(ctx)
+	if rep == nil {
+		t.Fatal(err)
+	}
+	for _, f := range rep.Faults {
+		if strings.HasPrefix(f, "books") || strings.HasPrefix(f, "the books") {
+			t.Error(f)
+		}
+	}
+	get := func(name string) float64 {
+		v, ok := rep.Figure(name)
+		if !ok {
+			t.Errorf("no figure %q", name)
+		}
+		return v
+	}
+	if get("books: off by") != 0 || get("books: stored") < 1000 || get("books: refused") < 1 || get("critical") <= 0 {
+		t.Errorf("%+v", rep.Figures)
 	}
 }

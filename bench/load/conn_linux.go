@@ -40,8 +40,10 @@ type conn struct {
 	acked   uint64
 	retryAt time.Duration
 	tries   int
-	away    bool   // lost, or about to be, and waited for
-	until   uint64 // what must be acknowledged before it counts as back; 0 = not welcome yet
+	away    bool     // lost, or about to be, and waited for
+	until   uint64   // what must be acknowledged before it counts as back; 0 = not welcome yet
+	enc     *encoded // with Job.Encoded
+	book    Book     // likewise
 }
 
 // sent is a frame on its way.
@@ -61,6 +63,9 @@ func (l *loop) connect(c *conn) error {
 	}
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_IP, unix.IP_BIND_ADDRESS_NO_PORT, 1)
+	if l.job.Encoded > 0 { // what the server does not read is to wait here, not in the kernel
+		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, encodedSendBuffer)
+	}
 	if l.addr.Addr[0] == 127 {
 		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + c.idx%max(l.job.Sources, 1))}}
 		if err := unix.Bind(fd, &from); err != nil {
@@ -174,6 +179,10 @@ func (l *loop) flush(c *conn) {
 	c.out = c.out[:copy(c.out, c.out[max(n, 0):])]
 	if len(c.out) == 0 {
 		l.interest(c, unix.EPOLLIN)
+		if c.enc != nil {
+			l.push(c)
+			l.fill(c)
+		}
 	} else {
 		l.interest(c, unix.EPOLLIN|unix.EPOLLOUT)
 	}
@@ -267,16 +276,31 @@ func serverFrame(b []byte) (op ws.OpCode, p []byte, n int) {
 func (l *loop) hello(c *conn) {
 	if c.stream == nil {
 		c.stream = workload.NewStream(l.job.Shape, c.idx)
+		if l.job.Encoded > 0 {
+			l.encode(c)
+		}
 	}
-	first := c.stream.Seq()
+	first := l.seq(c)
 	if c.head < len(c.flight) {
 		first = c.flight[c.head].first
 	}
 	c.state = connHello
-	l.put(c, l.framer.Frame(nil, wire.AppendHello(nil, l.codec, &wire.HelloOut{
+	h := wire.HelloOut{
 		Producer: l.job.Shape.Producer(c.idx), Epoch: 1, First: first,
 		Agent: &wire.Event{Agent: c.stream.Agents()[0], Role: "bench"},
-	})))
+	}
+	if c.enc != nil && !l.job.Critical {
+		h.Sheddable = MannerOf(c.idx).Sheddable()
+	}
+	l.put(c, l.framer.Frame(nil, wire.AppendHello(nil, l.codec, &h)))
+}
+
+// seq is the number of the link's next event.
+func (l *loop) seq(c *conn) uint64 {
+	if c.enc != nil {
+		return c.enc.seq
+	}
+	return c.stream.Seq()
 }
 
 func (l *loop) message(c *conn, p []byte) {
@@ -298,9 +322,15 @@ func (l *loop) message(c *conn, p []byte) {
 		l.acknowledged(c, m.Seq)
 	case wire.OpNack:
 		l.res.Nacked += m.To - m.From + 1
+		if c.book.Refused += m.To - m.From + 1; c.enc != nil && m.Code == string(wire.CodeEnum) {
+			return // asked for
+		}
 		l.res.fault(fmt.Sprintf("connection %d: nack %d..%d %s %s: %s", c.idx, m.From, m.To, m.Code, m.Field, m.Msg))
 	case wire.OpShed:
 		l.res.Shed += m.To - m.From + 1
+		c.book.Shed += m.To - m.From + 1
+	case wire.OpSlow:
+		l.res.Slow++
 	}
 }
 
@@ -334,7 +364,7 @@ func (l *loop) welcome(c *conn, next uint64) {
 	if next <= c.acked {
 		l.res.fault(fmt.Sprintf("LOST: connection %d: the server wants number %d, and has acknowledged %d", c.idx, next, c.acked))
 	}
-	if next > c.stream.Seq() {
+	if next > l.seq(c) {
 		l.res.fault(fmt.Sprintf("connection %d: the server wants number %d, %d was never sent", c.idx, next, next-1))
 	}
 	back := c.ready
@@ -406,6 +436,10 @@ func (l *loop) fill(c *conn) {
 	if !l.running || l.interval > 0 || c.state != connUp {
 		return
 	}
+	if c.enc != nil {
+		l.fillEncoded(c)
+		return
+	}
 	for c.fd >= 0 && len(c.flight)-c.head < l.window {
 		l.send(c, l.now())
 	}
@@ -433,14 +467,19 @@ func (l *loop) sendFrame(c *conn, due time.Duration, frame func([]byte, int64, f
 	if l.job.Reconnect {
 		s.frame = bytes.Clone(l.scratch)
 	}
-	if c.head > 64 && c.head*2 > len(c.flight) {
-		c.flight = append(c.flight[:0], c.flight[c.head:]...)
-		c.head = 0
-	}
+	l.tidy(c)
 	c.flight = append(c.flight, s)
 	l.flying++
 	if c.state == connUp {
 		l.put(c, l.scratch)
+	}
+}
+
+// tidy takes off what is acknowledged once it is the larger part.
+func (l *loop) tidy(c *conn) {
+	if c.head > 64 && c.head*2 > len(c.flight) {
+		c.flight = append(c.flight[:0], c.flight[c.head:]...)
+		c.head = 0
 	}
 }
 

@@ -24,6 +24,14 @@ type Job struct {
 	Ledger    string `json:"ledger"`
 	// Handshakes is how many a child has under way at once; 0 is 64.
 	Handshakes int `json:"handshakes"`
+	// Encoded makes that many frames for each link in advance and sends them
+	// again and again; an open loop offers them whatever the server takes, and
+	// what it does not take waits (see Manner). MessagePack only. Critical makes
+	// them one CRITICAL event each.
+	Encoded  int  `json:"encoded"`
+	Critical bool `json:"critical"`
+	// Core pins the child to core Core-1; 0 does not.
+	Core int `json:"core"`
 }
 
 // Orders of a parent.
@@ -72,6 +80,9 @@ type Result struct {
 	Deferred   uint64            `json:"deferred"`
 	Welcome    int64             `json:"welcome_ns"` // Unix ns: the last link that was lost was welcome again
 	Caught     int64             `json:"caught_ns"`  // and had everything acknowledged that it held by then
+	Slow       uint64            `json:"slow"`       // times that a link was asked to slow down
+	Offered    uint64            `json:"offered"`    // events that an open loop of encoded frames had to send
+	Books      []Book            `json:"books,omitempty"`
 	Errors     []string          `json:"errors,omitempty"`
 }
 
@@ -94,6 +105,9 @@ func (r *Result) Merge(o *Result) {
 	r.Closed += o.Closed
 	r.Deferred += o.Deferred
 	r.Welcome, r.Caught = max(r.Welcome, o.Welcome), max(r.Caught, o.Caught)
+	r.Slow += o.Slow
+	r.Offered += o.Offered
+	r.Books = append(r.Books, o.Books...)
 	r.Errors = append(r.Errors, o.Errors...)
 }
 

@@ -237,6 +237,12 @@ func (l *loop) due() {
 			return
 		}
 		c := l.conns[int(l.next%uint64(l.want))]
+		if c.enc != nil {
+			l.offer(c, at)
+			l.res.Offered += uint64(l.job.Shape.Frame)
+			l.next++
+			continue
+		}
 		if len(c.flight)-c.head >= flightMax {
 			l.res.Deferred++
 			l.arm(time.Millisecond)
@@ -273,12 +279,13 @@ func (l *loop) report() {
 				l.res.fault("ledger: " + err.Error())
 			}
 		}
+		l.res.Books = l.books()
 		l.say(answer{Says: saysStopped, Result: &l.res})
 		return
 	}
 	if now := l.now(); l.running && now-l.told >= progressEvery {
 		l.told = now
-		l.say(answer{Says: saysProgress, Result: &Result{Events: l.res.Events}})
+		l.say(answer{Says: saysProgress, Result: &Result{Events: l.res.Events, Shed: l.res.Shed, Nacked: l.res.Nacked}})
 	}
 }
 

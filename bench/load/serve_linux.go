@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,6 +24,15 @@ func Serve(in io.Reader, out io.Writer) error {
 	var job Job
 	if err := dec.Decode(&job); err != nil {
 		return fmt.Errorf("load client: job: %w", err)
+	}
+	if job.Core > 0 {
+		var set unix.CPUSet
+		set.Set(job.Core - 1)
+		for _, tid := range threads() { // later ones inherit it
+			if err := unix.SchedSetaffinity(tid, &set); err != nil {
+				return fmt.Errorf("load client: core %d: %w", job.Core-1, err)
+			}
+		}
 	}
 	l, err := newLoop(job, out)
 	if err != nil {
@@ -46,4 +57,18 @@ func Serve(in io.Reader, out io.Writer) error {
 		return err
 	}
 	return nil
+}
+
+// threads are those of this process.
+func threads() (tids []int) {
+	all, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		return []int{0}
+	}
+	for _, e := range all {
+		if n, err := strconv.Atoi(e.Name()); err == nil {
+			tids = append(tids, n)
+		}
+	}
+	return tids
 }
