@@ -29,10 +29,11 @@ type Config struct {
 	Ping             time.Duration // silence after which a ping goes out; default 30 s
 	Idle             time.Duration // silence after which a link is dropped; default 90 s
 
-	MaxFrame      int // bytes of an agent's message; default and most wire.MaxFrame
-	SocketMessage int // bytes of a message from a generic socket; default 64 KiB
-	SocketBacklog int // bytes a generic socket may be behind; default 1 MiB
-	JoinBytes     int // per loop, for messages in parts; default 64 MiB
+	MaxFrame      int  // bytes of an agent's message; default and most wire.MaxFrame
+	AgentDeflate  bool // agents may compress what they send (permessage-deflate)
+	SocketMessage int  // bytes of a message from a generic socket; default 64 KiB
+	SocketBacklog int  // bytes a generic socket may be behind; default 1 MiB
+	JoinBytes     int  // per loop, for messages in parts; default 64 MiB
 
 	Metrics *metrics.Set     // default a set nobody sees
 	Now     func() time.Time // wall clock for LinkStat; default time.Now
@@ -73,10 +74,9 @@ func (c *Config) fill() {
 	def(&c.SocketMessage, 64<<10)
 	def(&c.SocketBacklog, 1<<20)
 	def(&c.JoinBytes, 64<<20)
-	if c.Poll.WriteMax < c.SocketBacklog+replySlack {
-		c.Poll.WriteMax = c.SocketBacklog + replySlack
-	}
 	def(&c.Poll.ReadBuffer, 256<<10)
+	// A socket's answer may be as large as a message, behind a turn's others.
+	c.Poll.WriteMax = max(c.Poll.WriteMax, max(c.SocketBacklog, c.SocketMessage+c.Poll.ReadBuffer)+replySlack)
 	if c.Poll.Now == nil {
 		start := time.Now()
 		c.Poll.Now = func() int64 { return int64(time.Since(start)) }

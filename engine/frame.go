@@ -12,6 +12,7 @@ import (
 type header struct {
 	op     ws.OpCode
 	fin    bool
+	packed bool   // RSV1: the message is compressed
 	size   int    // bytes of the header itself
 	mask   uint32 // as it stands in the bytes, little endian; 0 leaves the payload as it is
 	length int64  // bytes of payload; negative never
@@ -30,18 +31,23 @@ const (
 // before their length is given to anything.
 const lengthMax = 1<<31 - 1
 
-// parseHeader reads the header of a client's frame at the start of b. What can
-// be judged from the bytes at hand is judged before more of them are awaited.
-func parseHeader(b []byte, h *header) (parsed, ws.StatusCode) {
+// parseHeader reads the header of a client's frame at the start of b; rsv are
+// the reserved bits that an extension has given a meaning. What can be judged
+// from the bytes at hand is judged before more of them are awaited.
+func parseHeader(b []byte, rsv byte, h *header) (parsed, ws.StatusCode) {
 	if len(b) < 1 {
 		return parsedMore, 0
 	}
 	b0 := b[0]
 	h.fin, h.op = b0&0x80 != 0, ws.OpCode(b0&0x0f)
-	if b0&0x70 != 0 { // 5.2: RSV bits without a negotiated extension
-		return parsedRefused, ws.StatusProtocolError
-	}
 	control := h.op&0x8 != 0
+	if h.packed = b0&0x70 != 0; h.packed {
+		// 5.2: RSV bits without a negotiated extension; RFC 7692, 6.1: only on
+		// the first frame of a message.
+		if b0&0x70&^rsv != 0 || control || h.op == ws.OpContinuation {
+			return parsedRefused, ws.StatusProtocolError
+		}
+	}
 	if h.op.IsReserved() || control && !h.fin { // 5.5: control frames are never fragmented
 		return parsedRefused, ws.StatusProtocolError
 	}

@@ -49,7 +49,7 @@ func (l *loop) upgradeAgent(lk *link) {
 	}
 	lk.codec = codec
 	lk.state = linkHello
-	l.out = appendSwitch(l.out, l.hd.wsKey, echo)
+	l.switched(lk, echo, l.srv.cfg.AgentDeflate)
 	l.io.SetTimer(lk.h, l.srv.cfg.HandshakeTimeout)
 }
 
@@ -70,9 +70,13 @@ func (l *loop) upgradeSocket(lk *link, handler SocketHandler) {
 	}
 	lk.state = linkSocket
 	l.m.sockets.Inc()
-	l.out = appendSwitch(l.out, l.hd.wsKey, echo)
-	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
 	s := &socket{l: l, h: lk.h, handler: handler}
+	d, deflate := handler.(SocketDeflate)
+	if deflate {
+		s.from = d.DeflateFrom()
+	}
+	s.bits = l.switched(lk, echo, deflate)
+	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
 	l.socks[lk.h] = s
 	handler.Open(Socket{s}, g, r)
 }

@@ -20,6 +20,8 @@ type head struct {
 	wsKey, wsVersion           []byte
 	protocols                  [4][]byte // values of Sec-WebSocket-Protocol, which may be repeated
 	nProtocols                 int
+	extensions                 [4][]byte // values of Sec-WebSocket-Extensions, likewise
+	nExtensions                int
 
 	upgrade    bool // Connection names upgrade
 	websocket  bool // Upgrade names websocket
@@ -204,6 +206,14 @@ func (h *head) known(name, value []byte) (int, string) {
 			}
 			h.protocols[h.nProtocols] = value
 			h.nProtocols++
+		}
+	case 24:
+		if foldEqual(name, "sec-websocket-extensions") {
+			if h.nExtensions == len(h.extensions) {
+				return http.StatusBadRequest, "too many Sec-WebSocket-Extensions fields"
+			}
+			h.extensions[h.nExtensions] = value
+			h.nExtensions++
 		}
 	}
 	return 0, ""

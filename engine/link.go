@@ -26,16 +26,17 @@ const (
 type linkFlag uint8
 
 const (
-	linkFull   linkFlag = 1 << iota // paused: the ring has no room for what is read next
-	linkSlow                        // paused: the peer does not read what we send
-	linkAck                         // ack is owed and queued in loop.acks
-	linkPinged                      // a ping went out and nothing came in since
-	linkQuiet                       // paused for good: the server drains
-	linkTurn                        // it waited for the ring and may now go before the others
-	linkWide                        // loop.wide has more of it
+	linkFull    linkFlag = 1 << iota // paused: the ring has no room for what is read next
+	linkSlow                         // paused: the peer does not read what we send
+	linkAck                          // ack is owed and queued in loop.acks
+	linkPinged                       // a ping went out and nothing came in since
+	linkQuiet                        // paused for good: the server drains
+	linkTurn                         // it waited for the ring and may now go before the others
+	linkWide                         // loop.wide has more of it
+	linkInflate                      // paused: its message is inflated in turns
 )
 
-const linkPaused = linkFull | linkSlow | linkQuiet
+const linkPaused = linkFull | linkSlow | linkQuiet | linkInflate
 
 // link is the state of one connection, in a slab parallel to netpoll's slots.
 // It has no pointers: the collector never looks at it.
@@ -57,8 +58,12 @@ type link struct {
 	codec  wire.Codec
 	tag    uint8 // of the listener
 	faults uint8 // messages in a row that could not be parsed
-	shed   uint8 // bit 1<<wire.Prio: classes its sender allows to be shed
+	agreed uint8 // bit 1<<wire.Prio: classes its sender allows to be shed; agreedDeflate
 }
+
+// agreedDeflate is the bit of link.agreed for compressed messages; no class of
+// priority has it.
+const agreedDeflate = 1 << 7
 
 // linkBytes bounds what an idle connection costs the engine beside its name.
 const linkBytes = 64

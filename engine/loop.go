@@ -69,6 +69,12 @@ type loop struct {
 	// not published yet; the message in hand found no room.
 	reserved, noRoom bool
 
+	inflating   []netpoll.Handle // links whose message waits for its next turn of inflate
+	inflateLeft int              // of this turn, in bytes
+	deflater    deflater
+	pings       int    // read in this turn
+	pong        []byte // of the last of them, when there are too many
+
 	unsure   []*socket      // whose queued may count what was only put off
 	last     netpoll.Handle // who was written to last in this call
 	draining bool           // nothing new is taken in
@@ -144,7 +150,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 		l.slow(lk)
 		return 0
 	}
-	l.last = 0
+	l.last, l.inflateLeft = 0, inflateTurn
 	if lk.state == linkHead {
 		n = l.readHead(lk, b)
 	}
@@ -153,6 +159,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 		l.received(lk, 0, n)
 		l.m.bytes.Add(n)
 	}
+	l.lastPong(lk)
 	l.flush(lk)
 	l.count()
 	return n
@@ -181,12 +188,17 @@ func (l *loop) flush(lk *link) bool {
 	if len(l.out) == 0 {
 		return true
 	}
-	err := l.io.Write(lk.h, l.out)
+	ok := l.send(lk, l.out)
 	if cap(l.out) > outKept {
 		l.out = nil
 	}
 	l.out = l.out[:0]
-	if err != nil {
+	return ok
+}
+
+// send writes p to lk; false as for flush.
+func (l *loop) send(lk *link, p []byte) bool {
+	if err := l.io.Write(lk.h, p); err != nil {
 		l.abort(lk, "the peer does not read")
 		return false
 	}

@@ -27,6 +27,11 @@ type meters struct {
 	slow       *metrics.Counter
 	replies    *metrics.Counter
 	replyStale *metrics.Counter
+	yields     *metrics.Counter
+	inflateIn  *metrics.Counter
+	inflateOut *metrics.Counter
+	deflateIn  *metrics.Counter
+	deflateOut *metrics.Counter
 	closes     map[ws.StatusCode]*metrics.Counter
 	turned     map[int]*metrics.Counter
 }
@@ -50,9 +55,20 @@ func newMeters(set *metrics.Set, loop int) *meters {
 		slow:       c("slow_reader_pauses_total"),
 		replies:    c("replies_total"),
 		replyStale: c("replies_stale_total"),
+		yields:     c("turns_cut_total"),
+		inflateIn:  c("inflate_in_bytes_total"),
+		inflateOut: c("inflate_out_bytes_total"),
+		deflateIn:  c("deflate_in_bytes_total"),
+		deflateOut: c("deflate_out_bytes_total"),
 		closes:     make(map[ws.StatusCode]*metrics.Counter),
 		turned:     make(map[int]*metrics.Counter),
 	}
+}
+
+// deflated counts a message that is sent compressed. For any goroutine.
+func (m *meters) deflated(plain, packed int) {
+	m.deflateIn.Add(plain)
+	m.deflateOut.Add(packed)
 }
 
 // close counts a close frame we began, by its code.

@@ -200,7 +200,7 @@ func (r *rig) turn(c *rigConn) {
 			r.t.Fatalf("Read consumed %d of %d", n, len(b))
 		}
 		c.tail = b[n:]
-		if !c.paused && !c.ended && len(c.tail) > joinFrom+headMax {
+		if !c.paused && !c.again && !c.ended && len(c.tail) > joinFrom+headMax {
 			r.t.Fatalf("%d bytes left with netpoll", len(c.tail))
 		}
 	}

@@ -18,16 +18,17 @@ import (
 // Server is the engine: netpoll's loops with WebSocket on them. Build it with
 // New, then Listen and Start. All methods may be called from any goroutine.
 type Server struct {
-	cfg      Config
-	poll     *netpoll.Poll
-	loops    []*loop
-	born     int64        // of Config.Poll.Now
-	started  time.Time    // wall clock at born
-	putOff   int          // most bytes that netpoll puts off to the end of a call
-	detached atomic.Int64 // connections within Config.HTTP
-	stopped  chan struct{}
-	running  atomic.Bool
-	ending   atomic.Bool
+	cfg       Config
+	poll      *netpoll.Poll
+	loops     []*loop
+	born      int64     // of Config.Poll.Now
+	started   time.Time // wall clock at born
+	putOff    int       // most bytes that netpoll puts off to the end of a call
+	deflaters deflaters
+	detached  atomic.Int64 // connections within Config.HTTP
+	stopped   chan struct{}
+	running   atomic.Bool
+	ending    atomic.Bool
 }
 
 // New builds a server that does not listen yet.

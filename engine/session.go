@@ -92,7 +92,7 @@ func (l *loop) agentOp(lk *link, p []byte) bool {
 func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	own := l.names.get(lk.agent)
 	patterns := l.grants.at(lk.grant).Agents
-	shed := lk.shed & shedAt[l.level]
+	shed := lk.agreed & shedAt[l.level]
 	h := &l.event
 	seq, refused := m.Seq, 0
 	var run []byte // the record of the shed numbers before this one
@@ -238,7 +238,7 @@ func (l *loop) hello(lk *link, m *wire.Message) bool {
 	}
 	if lk.state == linkHello {
 		lk.agent = l.names.keep(h.AgentID)
-		lk.shed = h.Sheddable
+		lk.agreed = lk.agreed&agreedDeflate | h.Sheddable
 		lk.state = linkAgent
 		lk.next = h.First
 		l.m.agents.Inc()
@@ -266,7 +266,7 @@ func (l *loop) passes(lk *link, p []byte) bool {
 	if m.Op != wire.OpEvents {
 		return m.Op == wire.OpHello
 	}
-	shed, kept := lk.shed&shedAt[l.level], false
+	shed, kept := lk.agreed&shedAt[l.level], false
 	for {
 		_, fe, more := l.parser.NextEvent(lk.codec, m, &l.event)
 		if !more {

@@ -3,7 +3,7 @@
 package engine
 
 import (
-	"bytes"
+	"encoding/binary"
 	"fmt"
 	"strings"
 	"testing"
@@ -359,13 +359,19 @@ func TestAcksWaitForSlowReaders(t *testing.T) {
 	}
 }
 
-// TestPingFlood: who does not read the pongs is not read either.
+// TestPingFlood: who does not read the pongs is not read either, and of a flood
+// only the first pings of each turn and the last are answered.
 func TestPingFlood(t *testing.T) {
 	r := newRig(t, nil)
 	c := r.agent(wire.MsgPack, "a")
 	c.blocked = true
-	flood := bytes.Repeat(clientFrame(0x89, make([]byte, 125)), 1000)
-	for range 10 {
+	ping := make([]byte, 125)
+	for i := range 20 {
+		var flood []byte
+		for j := range 1000 {
+			binary.BigEndian.PutUint32(ping, uint32(i*1000+j))
+			flood = append(flood, clientFrame(0x89, ping)...)
+		}
 		r.feed(c, flood)
 	}
 	if len(c.queued) > 2*outHigh || !c.paused || c.gone {
@@ -375,8 +381,15 @@ func TestPingFlood(t *testing.T) {
 		r.unblock(c)
 		c.blocked = len(c.tail) > 0
 	}
-	if n := len(readServer(t, c.out)); n != 10_000 {
-		t.Errorf("%d pongs of 10000", n)
+	pongs := readServer(t, c.out)
+	last := pongs[len(pongs)-1].payload
+	if n := binary.BigEndian.Uint32(last); n != 19_999 || len(pongs) > 20*(pingsMax+1) || len(pongs) < 2*pingsMax {
+		t.Errorf("%d pongs, the last for ping %d", len(pongs), n)
+	}
+	for i, p := range pongs[:pingsMax] {
+		if n := binary.BigEndian.Uint32(p.payload); n != uint32(i) {
+			t.Errorf("pong %d for ping %d", i, n)
+		}
 	}
 }
 

@@ -33,6 +33,11 @@ type SocketProtocols interface{ Protocols() []string }
 // everything sent was taken by the kernel after it had been behind.
 type SocketDrained interface{ Drained(s Socket) }
 
+// SocketDeflate may be added by a SocketHandler to agree to permessage-deflate
+// (RFC 7692) where it is offered. Messages of DeflateFrom bytes or more are then
+// sent compressed if that makes them smaller.
+type SocketDeflate interface{ DeflateFrom() int }
+
 // Socket is one generic WebSocket. It is comparable; the zero Socket is none.
 // Its methods may be called from any goroutine, also after the socket closed.
 type Socket struct{ s *socket }
@@ -45,7 +50,12 @@ type socket struct {
 	posted  atomic.Int64 // bytes handed over, not yet written by the loop
 	queued  atomic.Int64 // bytes that the kernel had not taken when the loop last looked
 	closed  atomic.Bool
+	from    int   // bytes from which messages are compressed
+	bits    uint8 // window of the compression agreed on, 0: none
 }
+
+// packs says whether a message of n bytes is to be compressed.
+func (s *socket) packs(n int) bool { return s.bits > 0 && n >= s.from && n <= deflateMost }
 
 // Send queues one message, copying it. ErrBacklog says that the peer is more
 // than Config.SocketBacklog bytes behind; the message is not sent, the socket
@@ -59,8 +69,18 @@ func (s Socket) Send(op ws.OpCode, payload []byte) error {
 		s.s.posted.Add(-n)
 		return ErrBacklog
 	}
-	frame := make([]byte, 0, len(payload)+ws.MaxHeaderSize)
-	s.s.l.box.send(send{s: s.s, frame: appendFrame(frame, op, payload), cost: n})
+	var frame []byte
+	if s.s.packs(len(payload)) {
+		if frame = s.s.l.srv.deflaters.frame(op, payload, s.s.bits); frame != nil {
+			s.s.l.m.deflated(len(payload), len(frame))
+			s.s.posted.Add(int64(len(frame)) - n)
+			n = int64(len(frame))
+		}
+	}
+	if frame == nil {
+		frame = appendFrame(make([]byte, 0, len(payload)+ws.MaxHeaderSize), op, payload)
+	}
+	s.s.l.box.send(send{s: s.s, frame: frame, cost: n})
 	s.s.l.io.Wake()
 	return nil
 }
@@ -69,8 +89,27 @@ func (s Socket) Send(op ws.OpCode, payload []byte) error {
 // Message of the same socket only: all answers of one turn go out in one write.
 // It has no backlog; who does not read its answers is not read on.
 func (s Socket) Answer(op ws.OpCode, payload []byte) {
-	if !s.s.closed.Load() {
-		s.s.l.out = appendFrame(s.s.l.out, op, payload)
+	if s.s.closed.Load() {
+		return
+	}
+	l := s.s.l
+	if s.s.packs(len(payload)) {
+		if z := l.deflater.deflate(payload, s.s.bits); z != nil {
+			l.m.deflated(len(payload), len(z))
+			at := len(l.out)
+			l.out = appendFrame(l.out, op, z)
+			l.out[at] |= rsv1
+			return
+		}
+	}
+	if len(payload) <= outKept {
+		l.out = appendFrame(l.out, op, payload)
+		return
+	}
+	// What is large is not copied into the scratch.
+	l.out = appendHeader(l.out, op, len(payload))
+	if lk := l.links.at(s.s.h); lk != nil && l.flush(lk) {
+		l.send(lk, payload)
 	}
 }
 

@@ -65,6 +65,9 @@ func checkUpgrade(h *head) *Refusal {
 			}
 		}
 	}
+	if _, _, ok := chooseDeflate(h.extensions[:h.nExtensions]); !ok { // 9.1
+		return &Refusal{http.StatusBadRequest, "extensions", "Sec-WebSocket-Extensions is not a list of extensions"}
+	}
 	return nil
 }
 
@@ -116,7 +119,7 @@ func socketProtocol(h SocketHandler, offered []string) (echo string, r *Refusal)
 // acceptGUID is RFC 6455's constant (1.3).
 const acceptGUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 
-// appendSwitch appends the 101 answer.
+// appendSwitch appends the 101 answer up to the line that ends it.
 func appendSwitch(dst, wsKey []byte, protocol string) []byte {
 	var in [24 + len(acceptGUID)]byte
 	copy(in[:], wsKey)
@@ -127,5 +130,20 @@ func appendSwitch(dst, wsKey []byte, protocol string) []byte {
 	if protocol != "" {
 		dst = append(append(dst, "\r\nSec-WebSocket-Protocol: "...), protocol...)
 	}
-	return append(dst, "\r\n\r\n"...)
+	return dst
+}
+
+// switched answers an upgrade. It returns the window that what is sent
+// compressed must keep to, 0 where compression was not asked for or is not to be.
+func (l *loop) switched(lk *link, protocol string, deflate bool) (bits uint8) {
+	l.out = appendSwitch(l.out, l.hd.wsKey, protocol)
+	if deflate {
+		var limited bool
+		if bits, limited, _ = chooseDeflate(l.hd.extensions[:l.hd.nExtensions]); bits > 0 {
+			lk.agreed |= agreedDeflate
+			l.out = appendDeflate(l.out, bits, limited)
+		}
+	}
+	l.out = append(l.out, "\r\n\r\n"...)
+	return bits
 }

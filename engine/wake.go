@@ -28,6 +28,9 @@ func (l *loop) Wake() {
 	if l.waiting.Load() {
 		l.retry()
 	}
+	if len(l.inflating) > 0 {
+		l.inflateOn()
+	}
 	l.count()
 }
 
