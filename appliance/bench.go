@@ -157,8 +157,9 @@ func (c *benchKillCmd) Run(ctx context.Context) error {
 
 // benchEchoCmd is `eyrie bench echo`.
 type benchEchoCmd struct {
-	Listen string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Loopback address to listen on; port 0 for any. The first line printed says which."`
-	Loops  int    `default:"0" placeholder:"N" help:"Loops, each a thread; 0 for one a processor."`
+	Listen  string `default:"127.0.0.1:0" placeholder:"ADDR" help:"Loopback address to listen on; port 0 for any. The first line printed says which."`
+	Loops   int    `default:"0" placeholder:"N" help:"Loops, each a thread; 0 for one a processor."`
+	Deflate bool   `help:"Agree to permessage-deflate where it is offered (RFC 7692)."`
 }
 
 // Run serves until a signal.
@@ -166,7 +167,7 @@ func (c *benchEchoCmd) Run(ctx context.Context) error {
 	if c.Loops < 0 || c.Loops > echo.LoopsMax {
 		return exit(exitUsage, "--loops: got %d, want 0 to %d", c.Loops, echo.LoopsMax)
 	}
-	return echo.Serve(ctx, echo.Config{Listen: c.Listen, Loops: c.Loops}, func(at netip.AddrPort) {
+	return echo.Serve(ctx, echo.Config{Listen: c.Listen, Loops: c.Loops, Deflate: c.Deflate}, func(at netip.AddrPort) {
 		fmt.Printf("listening on %s: ws://%s/echo, ws://%s/sink\n", at, at, at)
 	})
 }

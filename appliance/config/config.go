@@ -24,9 +24,10 @@ type Config struct {
 	DiskMin  int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB; below 512 what the stores have yet to write may still fill the disk."`
 	Save     Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
 
-	IdleTimeout Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`
-	Ping        Duration `name:"ping-every" yaml:"ping-every" default:"30s" placeholder:"TIME" help:"How often a quiet link is pinged."`
-	Drain       Duration `name:"drain-timeout" yaml:"drain-timeout" default:"4s" placeholder:"TIME" help:"How long a stop may take to settle and close links."`
+	IdleTimeout  Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`
+	Ping         Duration `name:"ping-every" yaml:"ping-every" default:"30s" placeholder:"TIME" help:"How often a quiet link is pinged."`
+	AgentDeflate bool     `name:"agent-deflate" yaml:"agent-deflate" help:"Let agents send compressed messages (permessage-deflate) where they offer to: less traffic, more processor time."`
+	Drain        Duration `name:"drain-timeout" yaml:"drain-timeout" default:"4s" placeholder:"TIME" help:"How long a stop may take to settle and close links."`
 
 	SelfEvery  Duration `name:"self-every" yaml:"self-every" default:"5s" placeholder:"TIME" help:"How often eyrie reports itself and its host (space eyrie)."`
 	AcceptLoss bool     `name:"accept-loss" yaml:"accept-loss" help:"Open a log that lost acknowledged events: name the range in a record and start a new epoch."`

@@ -57,6 +57,10 @@ func (n *Node) newLiveSocket() liveSocket {
 // Protocols implements engine.SocketProtocols.
 func (l liveSocket) Protocols() []string { return []string{"eyrie.live.v1"} }
 
+// DeflateFrom implements engine.SocketDeflate: what is shorter gains little and
+// costs the browser a step.
+func (l liveSocket) DeflateFrom() int { return 1 << 10 }
+
 // Open implements engine.SocketHandler.
 func (l liveSocket) Open(s engine.Socket, g engine.Grant, _ *engine.Request) {
 	space := g.Space

@@ -152,7 +152,8 @@ func (n *Node) openFront() (err error) {
 		Sockets:   engine.Sockets{access.LivePath: n.viewers},
 		Notify:    n.intake.Notify,
 		Ping:      n.cfg.Ping.D(), Idle: n.cfg.IdleTimeout.D(),
-		Metrics: n.set, Now: n.now,
+		AgentDeflate: n.cfg.AgentDeflate,
+		Metrics:      n.set, Now: n.now,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,8 @@ const LoopsMax = 256
 type Config struct {
 	Listen string // host:port of a loopback address; port 0 for any
 	Loops  int    // 0: one for each processor
+	// Deflate agrees to permessage-deflate on /echo.
+	Deflate bool
 }
 
 // loopback returns addr with its host resolved, or an error if that is not this

@@ -24,10 +24,14 @@ func Serve(ctx context.Context, cfg Config, up func(netip.AddrPort)) error {
 		loops = min(runtime.GOMAXPROCS(0), LoopsMax)
 	}
 	s := newSink()
+	echoes := engine.SocketHandler(echo{})
+	if cfg.Deflate {
+		echoes = packed{}
+	}
 	srv, err := engine.New(engine.Config{
 		Poll:          netpoll.Config{Loops: loops},
 		Gate:          engine.GateFunc(admit),
-		Sockets:       engine.Sockets{echoPath: echo{}, sinkPath: toRing{}},
+		Sockets:       engine.Sockets{echoPath: echoes, sinkPath: toRing{}},
 		Notify:        s.notify,
 		SocketMessage: messageMax,
 		SocketBacklog: messageMax + backlogMore,
@@ -82,6 +86,11 @@ type echo struct{}
 func (echo) Open(engine.Socket, engine.Grant, *engine.Request) {}
 func (echo) Message(s engine.Socket, op ws.OpCode, p []byte)   { s.Answer(op, p) }
 func (echo) Close(engine.Socket)                               {}
+
+// packed is echo with compression, of every message that it makes smaller.
+type packed struct{ echo }
+
+func (packed) DeflateFrom() int { return 1 }
 
 // toRing publishes messages.
 type toRing struct{}
