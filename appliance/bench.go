@@ -25,6 +25,8 @@ type benchCmd struct {
 	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
 	Storm       benchStormCmd       `cmd:"" help:"Every link comes back at once, under load: after all were cut, and after the server was killed."`
 	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
+	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
+	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 

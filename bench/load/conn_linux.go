@@ -67,7 +67,7 @@ func (l *loop) connect(c *conn) error {
 		_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_SNDBUF, encodedSendBuffer)
 	}
 	if l.addr.Addr[0] == 127 {
-		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, byte(2 + c.idx%max(l.job.Sources, 1))}}
+		from := unix.SockaddrInet4{Addr: [4]byte{127, 0, 0, l.job.Source + byte(c.idx%max(l.job.Sources, 1))}}
 		if err := unix.Bind(fd, &from); err != nil {
 			unix.Close(fd)
 			return fmt.Errorf("bind: %w", err)

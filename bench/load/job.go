@@ -16,6 +16,7 @@ type Job struct {
 	From    int            `json:"from"` // the child's connections: [From, To) of the shape
 	To      int            `json:"to"`
 	Sources int            `json:"sources"` // loopback addresses to connect from
+	Source  byte           `json:"source"`  // last byte of the first of them; 0 is 2
 	// Touch has each link send one event on its own once it is welcome.
 	Touch bool `json:"touch"`
 	// Reconnect keeps what is not acknowledged, comes back after a loss of the

@@ -76,6 +76,9 @@ func newLoop(job Job, out io.Writer) (*loop, error) {
 	if job.JSON {
 		l.codec = wire.JSON
 	}
+	if l.job.Source == 0 {
+		l.job.Source = 2
+	}
 	if l.job.Handshakes == 0 {
 		l.job.Handshakes = connectingMax
 	}

@@ -1,0 +1,341 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"eyrie/bench/host"
+	"eyrie/bench/hostile"
+	"eyrie/bench/load"
+	"eyrie/bench/workload"
+)
+
+// Faults measures what bad peers cost the good ones: the latency of
+// acknowledgements of well-behaved links, with and without peers of each bad
+// kind beside them, in turns.
+type Faults struct {
+	Common
+	Shape   workload.Shape // of the good links
+	Rate    float64        // their events/s
+	Hostile []string       // arguments that make Exe a process of hostile peers
+	Peers   int            // bad ones of each kind
+	Window  time.Duration  // of one measurement
+	Rounds  int            // with and without, of each kind
+	Exhaust time.Duration  // how long descriptors are exhausted
+}
+
+// Loopback addresses of peers whose packets are dropped.
+const (
+	lossyAddr    = "127.0.0.66"
+	halfOpenAddr = "127.0.0.67"
+	lossPercent  = 20
+)
+
+// descriptorsLeft is how many more descriptors the server gets before they are
+// exhausted.
+const descriptorsLeft = 200
+
+// fault is one kind of trouble: begin makes it, and returns what ends it.
+type fault struct {
+	name, says string
+	window     time.Duration
+	rounds     int
+	network    bool // needs a network of its own
+	begin      func(ctx context.Context) (end func() error, pids []int, err error)
+}
+
+// Run measures and reports.
+func (f Faults) Run(ctx context.Context) (*Report, error) {
+	if HasOwnNetwork() {
+		if err := raiseLoopback(); err != nil {
+			return nil, fmt.Errorf("loopback: %w", err)
+		}
+	}
+	dir, remove, err := f.temp("faults")
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	srv, err := NewServer(f.Exe, filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Start(); err != nil {
+		return nil, err
+	}
+	defer srv.Kill()
+	if err := within(ctx, readyMax, srv.Ready); err != nil {
+		return nil, err
+	}
+	x := &faultsRun{Faults: f, srv: srv, rep: newReport("faults", f.Command, dir)}
+	if err := x.prepare(ctx); err != nil {
+		return nil, err
+	}
+	defer x.fleet.Close()
+	x.rep.set("load", "%d well-behaved links, %d agents, frames of %d events, %.0f events/s sent on schedule; beside them %d bad peers of one kind at a time, %d times %v without and with them, in turns", f.Shape.Connections, f.Shape.Agents, f.Shape.Frame, f.Rate, f.Peers, f.Rounds, f.Window)
+	began, clock := host.CPU(append(x.fleet.Pids(), srv.Pid())...), host.ReadClock()
+	for _, ft := range x.faults() {
+		if ft.network && !HasOwnNetwork() {
+			x.rep.set(ft.name, "NOT MEASURED: needs root, nft and the right to make a network namespace")
+			continue
+		}
+		if err := x.measure(ctx, ft); err != nil {
+			return nil, fmt.Errorf("%s: %w", ft.name, err)
+		}
+	}
+	noise := host.Since(clock, host.ReadClock(), x.rep.Machine.Cores, host.CPU(append(x.fleet.Pids(), srv.Pid())...)-began+x.spent)
+	x.rep.Noise = &noise
+	if len(x.rep.Faults) > 0 {
+		return x.rep, fmt.Errorf("bad peers were felt: %s", x.rep.Faults[0])
+	}
+	return x.rep, nil
+}
+
+type faultsRun struct {
+	Faults
+	srv   *Server
+	fleet *load.Fleet
+	rep   *Report
+	job   hostile.Job
+	spent time.Duration // CPU of hostile peers that are gone
+}
+
+// prepare connects the good links and has everything used once.
+func (x *faultsRun) prepare(ctx context.Context) error {
+	agent, err := x.srv.Key("agent")
+	if err != nil {
+		return err
+	}
+	viewer, err := x.srv.Key("operator")
+	if err != nil {
+		return err
+	}
+	x.job = hostile.Job{Ingest: x.srv.Ingest, Web: x.srv.Web, Agent: agent, Viewer: viewer, Count: x.Peers}
+	x.fleet, err = load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, 1, load.Job{
+		Addr: x.srv.Ingest, Key: agent, Shape: x.Shape, To: x.Shape.Connections, Sources: 1,
+	})
+	if err != nil {
+		return err
+	}
+	if err := within(ctx, time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, x.Shape.Connections) }); err != nil {
+		return err
+	}
+	_, _, err = x.window(ctx, x.Window)
+	return err
+}
+
+// window measures the good links for a while: the latency of their
+// acknowledgements and how many cores the server used.
+func (x *faultsRun) window(ctx context.Context, d time.Duration) (*load.Result, float64, error) {
+	cpu, at := host.CPU(x.srv.Pid()), time.Now()
+	if err := x.fleet.Run(x.Rate, 1); err != nil {
+		return nil, 0, err
+	}
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		if err := sleep(ctx, min(500*time.Millisecond, time.Until(end))); err != nil {
+			return nil, 0, err
+		}
+		if _, err := x.fleet.Events(); err != nil {
+			return nil, 0, err
+		}
+	}
+	cores := (host.CPU(x.srv.Pid()) - cpu).Seconds() / time.Since(at).Seconds()
+	var r *load.Result
+	err := within(ctx, time.Minute, func(ctx context.Context) (err error) {
+		r, err = x.fleet.Stop(ctx)
+		return err
+	})
+	if err == nil && len(r.Errors) > 0 {
+		err = fmt.Errorf("a well-behaved link: %s", r.Errors[0])
+	}
+	return r, cores, err
+}
+
+// recoveredIn is how soon after a fault everything must be as before.
+const recoveredIn = time.Second
+
+// measure compares with and without one kind of bad peers.
+func (x *faultsRun) measure(ctx context.Context, ft fault) error {
+	var without, with, ratios []float64
+	var idle, busy float64
+	var slowest time.Duration
+	for i := range ft.rounds {
+		x.say("%s: %d of %d", ft.name, i+1, ft.rounds)
+		a, acores, err := x.window(ctx, ft.window)
+		if err != nil {
+			return err
+		}
+		end, pids, err := ft.begin(ctx)
+		if err != nil {
+			return err
+		}
+		b, bcores, err := x.window(ctx, ft.window)
+		x.spent += host.CPU(pids...)
+		if e := end(); err == nil {
+			err = e
+		}
+		if err != nil {
+			return err
+		}
+		back, err := x.recovered(ctx)
+		if err != nil {
+			return err
+		}
+		slowest = max(slowest, back)
+		pa, pb := a.Latency.Quantile(0.99), b.Latency.Quantile(0.99)
+		without, with = append(without, ms(pa)), append(with, ms(pb))
+		ratios = append(ratios, ms(pb)/ms(pa))
+		idle, busy = max(idle, acores), max(busy, bcores)
+	}
+	x.rep.add(ft.name+": p99 without", middle(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
+	x.rep.add(ft.name+": p99 with", middle(with), "ms", ft.says+"; median of "+each(with))
+	x.rep.add(ft.name+": moved", middle(ratios), "times", "median of the rounds' ratios: "+each(ratios))
+	x.rep.add(ft.name+": server", busy, "cores", fmt.Sprintf("used at most, against %.2f without: no loop spins", idle))
+	x.rep.add(ft.name+": recovered", ms(slowest), "ms", "after its end until a new link was welcome, at most")
+	if slowest > recoveredIn {
+		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%s: a new link had to wait %v after its end", ft.name, slowest))
+	}
+	return nil
+}
+
+// recovered waits until a new link is welcome.
+func (x *faultsRun) recovered(ctx context.Context) (time.Duration, error) {
+	for at := time.Now(); ; {
+		err := hostile.Probe(x.job)
+		if took := time.Since(at); err == nil || took > time.Minute {
+			return took, err
+		}
+		if err := sleep(ctx, 10*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func middle(v []float64) float64 {
+	s := slices.Sorted(slices.Values(v))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
+
+// faults are the kinds of trouble.
+func (x *faultsRun) faults() []fault {
+	peers := func(kind hostile.Kind, source string) func(context.Context) (*hostile.Peers, error) {
+		job := x.job
+		job.Kind, job.Source = kind, source
+		return func(ctx context.Context) (*hostile.Peers, error) {
+			return hostile.Start(ctx, x.Exe, x.Hostile, job)
+		}
+	}
+	plain := func(kind hostile.Kind) func(context.Context) (func() error, []int, error) {
+		start := peers(kind, "127.0.0.65")
+		return func(ctx context.Context) (func() error, []int, error) {
+			p, err := start(ctx)
+			if err != nil {
+				return nil, nil, err
+			}
+			return func() error { p.End(); return nil }, []int{p.Pid()}, nil
+		}
+	}
+	return []fault{
+		{name: "stalled readers", window: x.Window, rounds: x.Rounds, begin: plain(hostile.Stalled),
+			says: fmt.Sprintf("beside %d peers that read nothing, their windows closed: nine in ten watch everything, the rest are agents", x.Peers)},
+		{name: "slow writers", window: x.Window, rounds: x.Rounds, begin: plain(hostile.Drip),
+			says: fmt.Sprintf("beside %d peers that write a byte a second, half of them the request head, half a frame", x.Peers)},
+		{name: "half-open peers", window: x.Window, rounds: x.Rounds, network: true, begin: x.halfOpen(peers(hostile.Idle, halfOpenAddr)),
+			says: fmt.Sprintf("beside %d links whose every packet is dropped, both ways", x.Peers)},
+		{name: "packet loss", window: x.Window, rounds: x.Rounds, network: true, begin: x.loss,
+			says: fmt.Sprintf("beside %d links that send as much, of whose packets %d %% are dropped both ways", lossyLinks, lossPercent)},
+		{name: "no descriptors", window: x.Exhaust, rounds: 1, begin: x.exhaust(peers(hostile.Greedy, "127.0.0.68")),
+			says: fmt.Sprintf("while the server has no descriptor left and %d peers ask for one all the time", x.Peers)},
+	}
+}
+
+// halfOpen has links vanish without a word.
+func (x *faultsRun) halfOpen(start func(context.Context) (*hostile.Peers, error)) func(context.Context) (func() error, []int, error) {
+	return func(ctx context.Context) (func() error, []int, error) {
+		p, err := start(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		undo, err := dropPackets(halfOpenAddr, 100)
+		if err != nil {
+			p.End()
+			return nil, nil, err
+		}
+		return func() error {
+			p.End() // its goodbye is dropped too
+			return undo()
+		}, []int{p.Pid()}, nil
+	}
+}
+
+// lossyLinks is how many links lose packets.
+const lossyLinks = 200
+
+// loss has links send over a bad line.
+func (x *faultsRun) loss(ctx context.Context) (func() error, []int, error) {
+	shape := x.Shape
+	shape.Seed++
+	shape.Connections = lossyLinks
+	fleet, err := load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, 1, load.Job{
+		Addr: x.srv.Ingest, Key: x.job.Agent, Shape: shape, To: shape.Connections, Sources: 1, Source: 66,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := within(ctx, time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, shape.Connections) }); err != nil {
+		fleet.Close()
+		return nil, nil, err
+	}
+	undo, err := dropPackets(lossyAddr, lossPercent)
+	if err == nil {
+		err = fleet.Run(x.Rate/10, 1)
+	}
+	if err != nil {
+		fleet.Close()
+		return nil, nil, err
+	}
+	return func() error {
+		err := undo()
+		if err == nil { // what got lost was sent again: nothing is missing
+			err = within(ctx, 2*time.Minute, func(ctx context.Context) error {
+				r, err := fleet.Stop(ctx)
+				if err == nil && len(r.Errors) > 0 {
+					err = fmt.Errorf("a lossy link: %s", strings.Join(r.Errors, "; "))
+				}
+				return err
+			})
+		}
+		fleet.Close()
+		return err
+	}, fleet.Pids(), nil
+}
+
+// exhaust takes all descriptors from the server.
+func (x *faultsRun) exhaust(start func(context.Context) (*hostile.Peers, error)) func(context.Context) (func() error, []int, error) {
+	return func(ctx context.Context) (func() error, []int, error) {
+		p, err := host.Look(x.srv.Pid())
+		if err != nil {
+			return nil, nil, err
+		}
+		was, err := limitDescriptors(x.srv.Pid(), uint64(p.Open+descriptorsLeft))
+		if err != nil {
+			return nil, nil, err
+		}
+		bad, err := start(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func() error {
+			bad.End()
+			_, err := limitDescriptors(x.srv.Pid(), was)
+			return err
+		}, []int{bad.Pid()}, nil
+	}
+}
