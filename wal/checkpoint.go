@@ -59,17 +59,4 @@ func (w *Writer) checkpoint(ops []op) []op {
 	return append(ops, op{[]byte(metaCheckpoint), c.encode()})
 }
 
-// expire forgets producers that have sent nothing since before.
-func (w *Writer) expire(before int64) {
-	for _, pr := range w.producers {
-		if pr == nil || pr.recv >= before {
-			continue
-		}
-		w.producers[pr.num] = nil
-		delete(w.byKey, pr.key)
-		delete(w.l.producers.m, pr.num)
-		w.touch(pr)
-	}
-}
-
 func errFold(off uint64, err error) error { return fmt.Errorf("offset %d: %w", off, err) }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"pgregory.net/rapid"
 )
 
@@ -34,10 +35,10 @@ func TestVerdicts(t *testing.T) {
 		step(Conflict, put(1, 1, 0, a, 3, "one"))
 		step(Conflict, put(1, 1, 2, 0, 3, "one"))
 		step(Conflict, put(1, 1, 2, a, 0, "one"))
-		step(Duplicate, put(2, 1, 2, a, 3, "whatever was refused"))
-		step(Duplicate, put(3, 1, 2, a, 3, "lost"))
-		step(Duplicate, put(5, 1, 2, a, 3, "lost"))
-		step(Duplicate, put(7, 1, 2, a, 3, "shed"))
+		step(Spent, put(2, 1, 2, a, 3, "whatever was refused"))
+		step(Spent, put(3, 1, 2, a, 3, "lost"))
+		step(Spent, put(5, 1, 2, a, 3, "lost"))
+		step(Spent, put(7, 1, 2, a, 3, "shed"))
 		step(Conflict, put(8, 1, 2, a, 3, "one"))
 		step(Duplicate, put(8, 1, 2, a, 3, "eight"))
 		step(Gap, put(10, 1, 2, a, 3, "ten"))
@@ -73,7 +74,7 @@ func TestVerdicts(t *testing.T) {
 	if _, wel := r.mustFence(t, 1, 6, 12); wel.Next != 12 || wel.GapFrom != 9 || wel.GapTo != 11 {
 		t.Errorf("%+v", wel)
 	}
-	step(Duplicate, put(10, 1, 2, a, 3, "ten"))
+	step(Spent, put(10, 1, 2, a, 3, "ten"))
 	step(Stored, put(12, 1, 2, a, 3, "twelve"))
 	step(Conflict, put(8, 1, 2, a, 3, "one"))
 	r.mustCommit(t)
@@ -119,34 +120,70 @@ func TestOldNumbersAreFollowedBack(t *testing.T) {
 	}
 }
 
+// A producer that expires leaves a record; it stays forgotten whatever of the
+// record, the checkpoint and a restart comes first.
 func TestExpiry(t *testing.T) {
 	fs, c := newMem(), newClock()
 	o := small(fs)
-	o.Now, o.ProducerTTL = c.now, time.Hour
+	o.Now = c.now
 	r := mustOpen(t, o)
 	p, _ := r.mustFence(t, 1, 9, 1)
 	q, _ := r.mustFence(t, 2, 9, 1)
 	r.w.Append(p, 1, 1, 1, 0, 0, c.now().UnixNano(), nil)
+	r.mustCommit(t)
+	r.mustClose(t) // with a checkpoint of both
+	r = mustOpen(t, o)
 	c.add(50 * time.Minute)
 	r.w.Append(q, 1, 1, 1, 0, 0, c.now().UnixNano(), nil)
-	r.mustCommit(t)
-	r.mustClose(t)
 	c.add(30 * time.Minute)
-	for range 2 { // the second open sees what the first has checkpointed
-		r = mustOpen(t, o)
+	hour := func(_ uint32, _ *ProducerKey, idle time.Duration) bool { return idle >= time.Hour }
+	r.w.Expire(hour)
+	r.w.Expire(hour)
+	r.mustCommit(t)
+	for range 3 { // the last opens see what the one before has checkpointed
 		if _, ok := r.Producer(p); ok {
 			t.Error("an expired producer is known")
+		}
+		if _, _, ok := r.w.Producer(key(1)); ok {
+			t.Error("the writer knows an expired producer")
 		}
 		if s, ok := r.Producer(q); !ok || s.Next != 2 || s.Epoch != 9 {
 			t.Error(s, ok)
 		}
 		r.mustClose(t)
+		r = mustOpen(t, o)
 	}
-	r = mustOpen(t, o)
 	defer r.mustClose(t)
 	p2, wel := r.mustFence(t, 1, 1, 7)
 	if p2 == p || p2 == q || wel.GapFrom != 1 || wel.GapTo != 6 || wel.Next != 7 {
 		t.Errorf("producer %d, %+v", p2, wel)
+	}
+	var said []string
+	for _, x := range r.all(t) {
+		if x.Kind == KindExpired {
+			said = append(said, fmt.Sprintf("p%d s%d", x.Producer, x.Seq))
+		}
+	}
+	if fmt.Sprint(said) != fmt.Sprintf("[p%d s2]", p) {
+		t.Error(said)
+	}
+}
+
+// A power cut right behind the record's commit, without a checkpoint.
+func TestExpiryWithoutCheckpoint(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	o := small(fs)
+	r := mustOpen(t, o)
+	p, _ := r.mustFence(t, 1, 9, 1)
+	r.w.Append(p, 1, 1, 1, 0, 0, 1, nil)
+	r.w.Expire(func(uint32, *ProducerKey, time.Duration) bool { return true })
+	r.mustCommit(t)
+	o.FS = fs.CrashClone(vfs.CrashCloneCfg{})
+	r.mustClose(t)
+	r = mustOpen(t, o)
+	defer r.mustClose(t)
+	if p2, wel := r.mustFence(t, 1, 1, 1); p2 == p || wel.Next != 1 {
+		t.Errorf("producer %d again, next %d", p2, wel.Next)
 	}
 }
 
@@ -256,6 +293,8 @@ func TestModel(t *testing.T) {
 						want = Gap
 					case seq < m.next[n] && ok && have != text+name:
 						want = Conflict
+					case seq < m.next[n] && !ok:
+						want = Spent
 					case seq < m.next[n]:
 						want = Duplicate
 					}

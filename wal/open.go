@@ -291,7 +291,10 @@ func (l *Log) start(r *recovery, c checkpoint) {
 		}
 		l.producers.m[pr.num] = &ProducerState{Num: pr.num, Key: pr.key, Epoch: pr.epoch, Next: pr.next, Recv: pr.recv}
 	}
-	w.expire(l.o.Now().Add(-l.o.ProducerTTL).UnixNano())
+	for _, pr := range r.expired {
+		w.free = max(w.free, pr.num+1)
+		w.touch(pr) // the checkpoint has it still
+	}
 	l.writer = w
 	l.durable.Store(w.next)
 	w.checkDisk()

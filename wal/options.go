@@ -35,9 +35,6 @@ type Options struct {
 	MemtableBytes int
 	// StoreCacheBytes of the store; default 16 MiB.
 	StoreCacheBytes int64
-	// ProducerTTL is how long a producer that sends nothing is remembered;
-	// default 90 days.
-	ProducerTTL time.Duration
 
 	// AcceptLoss lets Open go on where it would return *LostError: it starts a
 	// new epoch and records the hole.
@@ -114,9 +111,6 @@ func (o *Options) defaults() error {
 	}
 	if o.StoreCacheBytes == 0 {
 		o.StoreCacheBytes = 16 << 20
-	}
-	if o.ProducerTTL == 0 {
-		o.ProducerTTL = 90 * 24 * time.Hour
 	}
 	if o.faults == nil {
 		o.faults = &faults{}

@@ -125,13 +125,15 @@ func (l *Log) Producer(num uint32) (ProducerState, bool) {
 func (v *producerView) publish(b *Block) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if b.Kinds()&(KindProducerDict.Mask()|KindFence.Mask()) != 0 {
+	if b.Kinds()&(KindProducerDict.Mask()|KindFence.Mask()|KindExpired.Mask()) != 0 {
 		for i := range b.Len() {
 			r := b.Record(i)
 			switch r.Kind {
 			case KindProducerDict:
 				k, _ := decodeProducerKey(r.Payload)
 				v.m[r.Producer] = &ProducerState{Num: r.Producer, Key: k, Next: 1, Recv: r.Recv}
+			case KindExpired:
+				delete(v.m, r.Producer)
 			case KindFence:
 				if p := v.m[r.Producer]; p != nil && len(r.Payload) >= 8 {
 					p.Epoch, p.Recv = binary.LittleEndian.Uint64(r.Payload), r.Recv

@@ -22,6 +22,7 @@ const (
 	KindLink         = block.KindLink
 	KindTick         = block.KindTick
 	KindHole         = block.KindHole
+	KindExpired      = block.KindExpired
 	KindSystem       = block.KindSystem
 )
 
@@ -39,6 +40,9 @@ const (
 	Duplicate
 	// Conflict: the number is settled with other content. Nothing was added.
 	Conflict
+	// Spent: the number is settled without content: it was refused, shed or
+	// given up, so the event is not in the log. Nothing was added.
+	Spent
 	// Gap: the number lies beyond the next one. Nothing was added.
 	Gap
 	// Refuse: the log takes nothing now, see Writer.Wall and Log.Err.
@@ -46,7 +50,7 @@ const (
 	Refuse
 )
 
-var verdictNames = [...]string{"invalid", "stored", "duplicate", "conflict", "gap", "refuse"}
+var verdictNames = [...]string{"invalid", "stored", "duplicate", "conflict", "spent", "gap", "refuse"}
 
 // String names the verdict.
 func (v Verdict) String() string {

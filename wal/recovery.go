@@ -16,6 +16,7 @@ type recovery struct {
 	mark      mark
 	salvage   bool // what is missing is passed over
 	producers map[uint32]*producer
+	expired   map[uint32]*producer
 
 	end    uint64 // offset behind the last block, 0 before the first
 	digest uint64 // of all headers up to end
@@ -28,7 +29,7 @@ func (r *recovery) next() uint64 { return max(r.end, 1) }
 
 // tables loads the tables as the last checkpoint left them.
 func (r *recovery) tables() error {
-	r.producers = map[uint32]*producer{}
+	r.producers, r.expired = map[uint32]*producer{}, map[uint32]*producer{}
 	err := scan(r.l.db, prefixAgent, func(k, v []byte) error {
 		if len(k) != 5 {
 			return errors.New("the log's table of agents is damaged")
@@ -181,8 +182,8 @@ func (r *recovery) fold(h *block.Header) error {
 	for _, g := range b.Ranges() {
 		p := r.producers[g.Producer]
 		if p == nil {
-			if r.salvage {
-				continue // its dictionary record is among what was lost
+			if r.salvage || r.expired[g.Producer] != nil {
+				continue // its dictionary record is among what was lost, or it expired later in the block
 			}
 			return errFold(h.Base, fmt.Errorf("producer %d has no name", g.Producer))
 		}
@@ -215,6 +216,11 @@ func (r *recovery) record(rec *Record) error {
 			break
 		}
 		p.epoch, p.recv, p.dirty = max(p.epoch, binary.LittleEndian.Uint64(rec.Payload)), rec.Recv, true
+	case KindExpired:
+		if p != nil {
+			delete(r.producers, rec.Producer)
+			r.expired[rec.Producer] = p
+		}
 	case KindPos:
 		if p != nil {
 			p.pos, p.dirty = append([]byte(nil), rec.Payload...), true

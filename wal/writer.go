@@ -29,6 +29,7 @@ type Writer struct {
 	hint      int // bytes to reserve for the next block's payload
 	hintRows  int // and its records
 	judge     judge
+	expireAt  int      // producer that Expire looks at next
 	pending   []*Block // handed over, perhaps not yet in the store
 	diskAsked time.Time
 	walled    bool
@@ -111,10 +112,10 @@ func (w *Writer) odd(pr *producer, seq uint64, class, flags uint8, agent, key ui
 	switch {
 	case seq < pr.next:
 		v := w.settled(pr, &Record{Kind: KindEvent, Class: class, Flags: flags, Producer: pr.num, Seq: seq, Agent: agent, Key: key, Payload: payload})
-		if v == Conflict {
-			w.l.metrics.conflicts.Inc()
-		} else {
+		if v == Duplicate {
 			w.l.metrics.duplicates.Inc()
+		} else {
+			w.l.metrics.conflicts.Inc()
 		}
 		return v
 	case seq > pr.next:

@@ -78,6 +78,10 @@ func (in *Intake) judge(l *link, seq uint64, v wal.Verdict) {
 		l.seen = true
 		in.m.conflict.Inc()
 		in.cur.nack(l.handle, seq, seq, "conflict", "seq", "this number was stored with other content")
+	case wal.Spent:
+		l.seen = true
+		in.m.conflict.Inc()
+		in.cur.nack(l.handle, seq, seq, "conflict", "seq", "this number was settled without an event: refused, shed or given up")
 	case wal.Gap:
 		in.m.gap.Inc()
 		l.gap = true

@@ -32,6 +32,9 @@ type Options struct {
 	// Tick is the time between two clock records in the log, by which views
 	// measure time; 0 writes none.
 	Tick time.Duration
+	// ProducerTTL is how long a producer without a link that sends nothing is
+	// remembered; default 90 days. See expire.go.
+	ProducerTTL time.Duration
 	// Failed is called once when the log has failed: nothing more will be
 	// acknowledged, and the process should end loudly.
 	Failed func(err error)
@@ -75,6 +78,8 @@ type Intake struct {
 	inFrame  bool
 	recv     int64
 	nextTick time.Time
+	ticked   time.Time // the last tick
+	calm     time.Time // since when ticks have come one after another
 
 	m counters
 }
@@ -87,6 +92,9 @@ func New(log *wal.Log, links Links, o Options) *Intake {
 	}
 	if o.Metrics == nil {
 		o.Metrics = metrics.NewSet()
+	}
+	if o.ProducerTTL == 0 {
+		o.ProducerTTL = 90 * 24 * time.Hour
 	}
 	in := &Intake{
 		o: o, log: log, links: links,
@@ -240,6 +248,7 @@ func (in *Intake) turn(submissions bool) int {
 		in.nextTick = now.Add(in.o.Tick)
 		_ = in.w.Wall() // while the log refuses, nobody else may ask for room again
 		in.w.System(wal.KindTick, 0, 0, nil)
+		in.expire(now)
 	}
 	in.settleOwed()
 	n := 0

@@ -26,6 +26,7 @@ type link struct {
 	producer uint32
 	space    []byte
 	name     string // space, for hooks
+	now      int64  // the sender's clock in its hello, 0 for not said
 	fenced   bool   // replaced or held: what still comes from it is dropped
 	agent    uint32 // the agent of the item before
 	agentID  []byte
@@ -44,7 +45,12 @@ func (in *Intake) hello(it *engine.Item) {
 		in.closeNow(it.Link, closeTryAgain, "disk full: hold your events and come back")
 		return
 	}
-	p, wel, err := in.w.Fence(wal.ProducerKey{Space: h.Space, Owner: h.Owner, ID: h.Producer}, h.Epoch, h.First)
+	key := wal.ProducerKey{Space: h.Space, Owner: h.Owner, ID: h.Producer}
+	if in.stale(key, &h) {
+		in.closeNow(it.Link, closeTryAgain, "a later hello of this producer was read before this one")
+		return
+	}
+	p, wel, err := in.w.Fence(key, h.Epoch, h.First)
 	switch {
 	case errors.Is(err, wal.ErrEpochLow):
 		in.m.fenced.Inc()
@@ -62,7 +68,7 @@ func (in *Intake) hello(it *engine.Item) {
 		in.closeNow(old, CloseFenced, "another link speaks for this producer now")
 	}
 	in.settleOwed() // Wall may have asked for the disk anew
-	l := &link{handle: it.Link, producer: p, space: []byte(h.Space), name: h.Space}
+	l := &link{handle: it.Link, producer: p, space: []byte(h.Space), name: h.Space, now: h.Now}
 	in.table[it.Link], in.holder[p] = l, it.Link
 	in.open.Store(int64(len(in.table)))
 	var agent uint32
@@ -73,6 +79,19 @@ func (in *Intake) hello(it *engine.Item) {
 	in.cur.say(engine.Reply{Link: it.Link, Kind: engine.ReplyWelcome, Welcome: &wire.Welcome{
 		Log: in.log.ID(), Epoch: uint64(in.log.Epoch()), Next: wel.Next, Pos: wel.Pos, Limits: wire.DefaultLimits(),
 	}})
+}
+
+// stale tells that the hello is older than that of the link which speaks for the
+// producer now, of the same life: it was in flight on a socket that its client
+// has left, and was read late. Taking it would send the living link away for good.
+func (in *Intake) stale(k wal.ProducerKey, h *engine.HelloItem) bool {
+	p, _, known := in.w.Producer(k)
+	if !known || h.Now == 0 || h.Epoch != in.w.Epoch(p) {
+		return false
+	}
+	handle, held := in.holder[p]
+	l := in.table[handle]
+	return held && l != nil && !l.fenced && h.Now < l.now
 }
 
 // Classes of link records.

@@ -8,8 +8,8 @@ import (
 
 // counters are the intake's own metrics, named in docs/metrics.md.
 type counters struct {
-	stored, duplicate, conflict, gap, refused, lost, fenced, held *metrics.Counter
-	shed                                                          [wire.PrioCritical]*metrics.Counter // by class
+	stored, duplicate, conflict, gap, refused, lost, fenced, held, expired *metrics.Counter
+	shed                                                                   [wire.PrioCritical]*metrics.Counter // by class
 }
 
 func (c *counters) init(s *metrics.Set) {
@@ -23,5 +23,6 @@ func (c *counters) init(s *metrics.Set) {
 		c.shed[p] = s.NewCounter(`eyrie_intake_shed_numbers_total{class="` + p.String() + `"}`)
 	}
 	c.lost = s.NewCounter(`eyrie_intake_lost_numbers_total`)
+	c.expired = s.NewCounter(`eyrie_intake_expired_producers_total`)
 	c.fenced = s.NewCounter(`eyrie_intake_fenced_links_total`)
 }

@@ -9,6 +9,9 @@ import (
 // same name is a new request.
 const onceLife = 24 * time.Hour
 
+// onceOwner begins the owner of a named submission's producer.
+const onceOwner = "once:"
+
 // appendOnce appends what is kept of a named submission.
 func appendOnce(dst []byte, s *Submission, at int64) []byte {
 	dst = append(dst, posVersion)

@@ -104,7 +104,7 @@ func (in *Intake) submit(s *Submission) {
 	if s.Once != "" {
 		sum := sha256.Sum256([]byte(s.Once))
 		copy(key.ID[:], sum[:])
-		key.Owner = "once:" + s.Owner
+		key.Owner = onceOwner + s.Owner
 	}
 	p, wel, known := in.w.Producer(key)
 	if s.Once != "" && known && len(wel.Pos) > 0 && in.repeat(s, wel.Pos) {

@@ -22,7 +22,10 @@ type Client struct {
 	changed chan struct{} // closed and renewed whenever room, acks or the end may concern a waiter
 	flush   int           // waiters that want the open batch out
 	welcome wire.Welcome
-	met     bool // a welcome has come
+	met     bool      // a welcome has come
+	doubt   uint64    // numbers up to it are settled by acks alone, not by a welcome's next
+	heard   time.Time // when the last message of any link came
+	said    int64     // the clock in the last hello
 	link    *link
 	rate    float64 // events a second that the server asked for; 0 = no limit
 	err     error   // why the client ended

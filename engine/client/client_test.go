@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"sync"
 	"testing"
 	"time"
 
@@ -333,6 +334,49 @@ func TestServerSetBackIsToldWhatIsGone(t *testing.T) {
 	}
 	if got := s.msgs(); fmt.Sprint(got, s.lost) != "[m0 m1 m2 m3       m10] [[5 10]]" {
 		t.Fatalf("stored %q, lost %v", got, s.lost)
+	}
+}
+
+// In another epoch of the log, another life may have spoken: what next covers is
+// sent again all the same, also after a link on which that did not come to pass.
+func TestNextIsNotTrustedInAnotherEpochOfTheLog(t *testing.T) {
+	s := newServer(t)
+	held := true
+	s.onFrame = func(n int, _ *wire.Message) fault {
+		if held {
+			return cutBefore
+		}
+		return fine
+	}
+	var mu sync.Mutex
+	told := ""
+	c := dial(t, s, func(o *Options) {
+		o.OnNack = func(n Nack) { mu.Lock(); told += fmt.Sprint(n.From, n.To, n.Code, " "); mu.Unlock() }
+	})
+	for i := range 3 {
+		c.Send(within(t), event(i))
+	}
+	s.until("a frame", func() bool { return s.frames > 0 })
+	s.mu.Lock()
+	ours, other := event(0), event(77)
+	s.stored, s.next, s.past = [][]byte{ours.AppendMsgpack(nil), other.AppendMsgpack(nil)}, 3, 1
+	seen := s.frames
+	s.mu.Unlock()
+	s.cut()
+	s.until("frames in the new epoch", func() bool { return s.frames > seen+3 })
+	s.mu.Lock()
+	held = false
+	s.mu.Unlock()
+	if err := c.Flush(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if got := fmt.Sprint(s.msgs()); got != "[m0 m77 m2]" {
+		t.Errorf("stored %s", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if told != "2 2conflict " {
+		t.Errorf("told %q, want a conflict of 2", told)
 	}
 }
 

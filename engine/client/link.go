@@ -76,8 +76,12 @@ func (l *link) greet() error {
 	c := l.c
 	c.mu.Lock()
 	held := c.q.base()
+	// Of two hellos of one life the server lets the later one speak, so this
+	// clock never goes back.
+	c.said = max(c.opt.Now().UnixNano(), c.said+int64(time.Millisecond))
+	now := c.said
 	c.mu.Unlock()
-	hello := wire.HelloOut{Producer: c.opt.Producer, Epoch: c.opt.Epoch, First: held, Now: c.opt.Now().UnixNano(),
+	hello := wire.HelloOut{Producer: c.opt.Producer, Epoch: c.opt.Epoch, First: held, Now: now,
 		Agent: c.opt.Agent, Sheddable: c.opt.Sheddable, Features: c.opt.Features}
 	l.conn.SetReadDeadline(time.Now().Add(c.opt.Timeout))
 	if err := l.message(func(b []byte) []byte { return wire.AppendHello(b, c.opt.Codec, &hello) }); err != nil {
@@ -105,18 +109,31 @@ func (l *link) greet() error {
 
 // welcomed lines the queue up with what the server has: settled numbers go, all others are to be sent again, and
 // numbers that the server lacks but we no longer hold are told lost.
+//
+// What next says to be settled need not be ours where another life of the producer may have spoken to this log in
+// between: at the first welcome, in another log or epoch of it, or after a long silence. All that is held then is sent
+// again, so that the server compares it; its acks settle it, and what differs is nacked.
 func (l *link) welcomed(w *wire.Welcome) error {
 	c := l.c
 	if w.Next == 0 {
 		return fmt.Errorf("client: welcome without next")
 	}
 	c.mu.Lock()
-	c.welcome = *w
+	before, now := c.welcome, c.opt.Now()
+	again := !c.met || before.Log != w.Log || before.Epoch != w.Epoch
+	if silent := now.Sub(c.heard); again || silent < 0 || silent > trustFor {
+		c.doubt = c.q.next - 1
+	}
+	c.welcome, c.heard = *w, now
 	c.stats.Links++
-	c.stats.Settled += c.q.settle(w.Next - 1)
-	if !c.met && c.q.base() == c.q.next || w.Next > c.q.next {
+	if c.q.base() > c.doubt {
+		c.stats.Settled += c.q.settle(w.Next - 1)
+	}
+	if w.Next > c.q.next || !c.met && c.q.base() == c.q.next {
+		c.q.seal()
 		c.q.next = w.Next
 	}
+	again = again && c.met
 	c.met = true
 	c.q.rewind()
 	c.link = l
@@ -126,6 +143,10 @@ func (l *link) welcomed(w *wire.Welcome) error {
 	c.wake()
 	c.mu.Unlock()
 	c.opt.Log("link up", "next", w.Next, "held_from", base)
+	if again {
+		c.opt.Log("the server serves another log, or an older state of it: what is held is sent again, what it lost of the rest is gone",
+			"log", fmt.Sprintf("%x", w.Log), "epoch", w.Epoch, "epoch_before", before.Epoch)
+	}
 	if c.opt.OnWelcome != nil {
 		c.opt.OnWelcome(*w)
 	}
@@ -137,6 +158,10 @@ func (l *link) welcomed(w *wire.Welcome) error {
 	}
 	return nil
 }
+
+// trustFor bounds how old the last message may be for a welcome's next to be
+// taken as ours: far below the time after which servers forget a producer.
+const trustFor = 24 * time.Hour
 
 // drop takes the link, which has ended, out of the client: nothing is in flight any more.
 func (c *Client) drop() {

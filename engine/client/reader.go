@@ -74,6 +74,7 @@ func (l *link) next() ([]byte, error) {
 func (l *link) hear() {
 	l.c.mu.Lock()
 	l.heard = l.c.opt.Now()
+	l.c.heard = l.heard
 	l.c.mu.Unlock()
 }
 

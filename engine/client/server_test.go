@@ -24,6 +24,7 @@ type server struct {
 	mu     sync.Mutex
 	next   uint64 // first number not settled
 	epoch  uint64
+	past   uint64 // epochs of the log before this one
 	pos    []byte
 	stored [][]byte // payload of number i+1, nil when refused or lost
 	lost   [][2]uint64
@@ -216,7 +217,7 @@ func (s *server) hello(conn net.Conn, c wire.Codec, m *wire.Message) bool {
 		}
 	}
 	s.epoch = h.Epoch
-	write(conn, c, wire.AppendWelcome(nil, c, &wire.Welcome{Epoch: 1, Next: s.next, Pos: s.pos}))
+	write(conn, c, wire.AppendWelcome(nil, c, &wire.Welcome{Epoch: 1 + s.past, Next: s.next, Pos: s.pos}))
 	if s.say != nil {
 		for _, build := range s.say() {
 			write(conn, c, build(c))
@@ -251,7 +252,10 @@ func (s *server) events(conn net.Conn, c wire.Codec, p *wire.Parser, m *wire.Mes
 		switch {
 		case seq < s.next:
 			if old := s.stored[seq-1]; old != nil && !bytes.Equal(old, payload) {
-				s.fault("number %d came with other content", seq)
+				if s.past == 0 {
+					s.fault("number %d came with other content", seq)
+				}
+				write(conn, c, wire.AppendNack(nil, c, seq, seq, "conflict", "seq", ""))
 			}
 		case e != nil:
 			write(conn, c, wire.AppendNack(nil, c, seq, seq, e.Code, e.Field, e.Msg))

@@ -19,13 +19,14 @@ const (
 	KindLink         Kind = 9  // a link opened or closed
 	KindTick         Kind = 10 // the clock views go by
 	KindHole         Kind = 11 // offsets that the log itself lost: payload is a Hole of package wal
+	KindExpired      Kind = 12 // a producer is forgotten: Seq was its next number, payload the epoch
 	KindSystem       Kind = 16 // the caller's, without a producer's number
 	KindMax          Kind = 31 // kinds fit a 32-bit mask
 )
 
 var kindNames = [...]string{
 	KindEvent: "event", KindAgentDict: "agent-dict", KindProducerDict: "producer-dict", KindFence: "fence", KindLost: "lost",
-	KindRefused: "refused", KindShed: "shed", KindPos: "pos", KindLink: "link", KindTick: "tick", KindHole: "hole", KindSystem: "system",
+	KindRefused: "refused", KindShed: "shed", KindPos: "pos", KindLink: "link", KindTick: "tick", KindHole: "hole", KindExpired: "expired", KindSystem: "system",
 }
 
 // String names the kind; one without a name is "kind-N".
@@ -40,7 +41,7 @@ func (k Kind) String() string {
 func (k Kind) Mask() uint32 { return 1 << (k & 31) }
 
 // StateKinds are the kinds whose payloads the log's own tables are folded from.
-const StateKinds = 1<<KindAgentDict | 1<<KindProducerDict | 1<<KindFence | 1<<KindPos | 1<<KindHole
+const StateKinds = 1<<KindAgentDict | 1<<KindProducerDict | 1<<KindFence | 1<<KindPos | 1<<KindHole | 1<<KindExpired
 
 // Record is one record of the log with its envelope. Payload is borrowed:
 // see Block.Record.
