@@ -27,6 +27,9 @@ type benchCmd struct {
 	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
 	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
 	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
+	Peers       benchPeersCmd       `cmd:"" help:"Compare the engine with other WebSocket servers, per second of server CPU."`
+	Bare        benchBareCmd        `cmd:"" hidden:"" help:"The bare Go loop that peers compares with."`
+	PeerClient  benchPeerClientCmd  `cmd:"" hidden:"" help:"The load client of peers: reads its job and orders from standard input."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
