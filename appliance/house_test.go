@@ -30,7 +30,7 @@ var free = []string{"bench"}
 
 // within are rooms whose packages may import each other: the subpackages share
 // the types of the room itself.
-var within = []string{"appliance/sources"}
+var within = []string{"netpoll", "appliance/sources"}
 
 func sameRoom(a, b string) bool {
 	for _, r := range within {

@@ -4,7 +4,11 @@ package engine
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
+
+	"eyrie/netpoll"
+	"eyrie/netpoll/tables"
 )
 
 // readHead reads a request and upgrades, hands on or refuses it. It returns the
@@ -123,20 +127,31 @@ func (l *loop) detach(lk *link, b []byte) {
 	}
 	srv.detached.Add(1)
 	tag, seen := int(lk.tag), bytes.Clone(b)
-	fd, err := l.io.Detach(lk.h)
+	err := l.io.Detach(lk.h, func(fd int, err error) { srv.serveHTTP(fd, err, tag, seen) })
 	if err != nil {
 		srv.detached.Add(-1)
-		l.abort(lk, err.Error())
+		switch {
+		case errors.Is(err, tables.ErrBusy):
+			l.refuse(lk, &Refusal{http.StatusServiceUnavailable, "busy", "too many requests at once"})
+		case errors.Is(err, netpoll.ErrTransformed):
+			l.refuse(lk, &Refusal{http.StatusMisdirectedRequest, "transformed", "nothing is served behind this listener's TLS but WebSockets"})
+		default:
+			l.abort(lk, err.Error())
+		}
 		return
 	}
 	l.forget(lk)
 	l.m.detached.Inc()
-	go srv.serveHTTP(fd, tag, seen)
 }
 
 // serveHTTP runs on a goroutine of its own: making a net.Conn takes system
-// calls that a loop should not wait for.
-func (s *Server) serveHTTP(fd, tag int, seen []byte) {
+// calls that a loop should not wait for, and only works in the process' own
+// descriptor table. lost says that the connection did not get there.
+func (s *Server) serveHTTP(fd int, lost error, tag int, seen []byte) {
+	if lost != nil {
+		s.detached.Add(-1)
+		return
+	}
 	c, err := s.adopt(fd, seen)
 	if err != nil {
 		s.detached.Add(-1)

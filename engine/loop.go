@@ -26,7 +26,7 @@ type transport interface {
 	SetTimer(h netpoll.Handle, after time.Duration)
 	CloseAfterFlush(h netpoll.Handle)
 	Abort(h netpoll.Handle)
-	Detach(h netpoll.Handle) (fd int, err error)
+	Detach(h netpoll.Handle, take func(fd int, err error)) error
 	Now() int64
 	Wake()
 }

@@ -172,8 +172,8 @@ func (r *rigIO) Abort(h netpoll.Handle) {
 		c.ended, c.aborted = true, true
 	}
 }
-func (r *rigIO) Detach(h netpoll.Handle) (int, error) {
-	return -1, fmt.Errorf("the rig has no descriptors")
+func (r *rigIO) Detach(h netpoll.Handle, take func(int, error)) error {
+	return fmt.Errorf("the rig has no descriptors")
 }
 
 // dial opens a connection.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,40 +32,78 @@ func (p *Poll) Listen(addr string, tag int) (netip.AddrPort, error) {
 		return netip.AddrPort{}, ErrShutdown
 	}
 	p.mu.Unlock()
-	fds, at, err := listenSockets(addr, len(p.loops))
+	at, err := p.listenAt(addr, tag)
 	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("netpoll: listen on %s: %w", addr, err)
-	}
-	failed := make([]error, len(p.loops))
-	for i := range failed {
-		failed[i] = ErrShutdown // unless the loop says otherwise
-	}
-	p.onLoops(func(l *Loop) { failed[l.index] = l.addListener(fds[l.index], tag) })
-	for i, err := range failed {
-		if err == ErrShutdown {
-			_ = unix.Close(fds[i])
-		}
-	}
-	if err := errors.Join(failed...); err != nil {
 		return netip.AddrPort{}, fmt.Errorf("netpoll: listen on %s: %w", addr, err)
 	}
 	return at, nil
 }
 
-// listenSockets opens n sockets that listen on the same address.
-func listenSockets(addr string, n int) (fds []int, at netip.AddrPort, err error) {
-	defer func() {
+// listenAt opens a socket on every loop, the first of which decides the port,
+// and then watches them all.
+func (p *Poll) listenAt(addr string, tag int) (netip.AddrPort, error) {
+	b, err := resolve(addr)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	b.shared = len(p.loops) > 1
+	if b.shared && b.at.Port() != 0 {
+		// SO_REUSEPORT would let us share the port with an older process of
+		// the same user. Without it the kernel tells.
+		fd, _, err := b.alone().socket()
 		if err != nil {
-			for _, fd := range fds {
+			return netip.AddrPort{}, err
+		}
+		_ = unix.Close(fd)
+	}
+	fds := make([]int, 0, len(p.loops))
+	for _, l := range p.loops {
+		fd, err := -1, error(ErrShutdown) // unless the loop says otherwise
+		p.onLoop(l, func() {
+			if fd, b.at, err = b.socket(); err != nil {
+				return
+			}
+			// The kernel cuts the queue down to somaxconn.
+			if err = os.NewSyscallError("listen", unix.Listen(fd, 1<<16-1)); err != nil {
 				_ = unix.Close(fd)
 			}
+		})
+		if err != nil {
+			for i, fd := range fds {
+				p.onLoop(p.loops[i], func() { _ = unix.Close(fd) })
+			}
+			return netip.AddrPort{}, err
 		}
-	}()
+		fds = append(fds, fd)
+	}
+	failed := make([]error, len(p.loops))
+	var all sync.WaitGroup
+	for i, l := range p.loops {
+		all.Go(func() {
+			failed[i] = ErrShutdown
+			if !p.onLoop(l, func() { failed[i] = l.addListener(fds[i], tag) }) && l.thread == nil {
+				_ = unix.Close(fds[i]) // else it went with the thread
+			}
+		})
+	}
+	all.Wait()
+	return b.at, errors.Join(failed...)
+}
+
+// binding is an address to listen on.
+type binding struct {
+	at     netip.AddrPort
+	zone   uint32
+	shared bool // with the other loops
+}
+
+// resolve reads "host:port".
+func resolve(addr string) (b binding, err error) {
 	ta, err := net.ResolveTCPAddr("tcp", addr)
 	if err != nil {
-		return nil, at, err
+		return b, err
 	}
-	at = ta.AddrPort()
+	at := ta.AddrPort()
 	if ta.IP == nil { // every address of the host, both families if it has both
 		at = netip.AddrPortFrom(netip.IPv6Unspecified(), at.Port())
 		if fd, e := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); e != nil {
@@ -73,64 +112,53 @@ func listenSockets(addr string, n int) (fds []int, at netip.AddrPort, err error)
 			_ = unix.Close(fd)
 		}
 	}
-	at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
-	shared := n > 1
-	if shared && at.Port() != 0 {
-		// SO_REUSEPORT would let us share the port with an older process of
-		// the same user. Without it the kernel tells.
-		fd, _, err := bindSocket(at, false)
+	b.at = netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
+	if z := b.at.Addr().Zone(); z != "" {
+		ifi, err := net.InterfaceByName(z)
 		if err != nil {
-			return nil, at, err
+			return b, err
 		}
-		_ = unix.Close(fd)
+		b.zone = uint32(ifi.Index)
 	}
-	for range n {
-		var fd int
-		if fd, at, err = bindSocket(at, shared); err != nil {
-			return fds, at, err
-		}
-		fds = append(fds, fd)
-		if err = unix.Listen(fd, 1<<16-1); err != nil { // the kernel cuts it down to somaxconn
-			return fds, at, os.NewSyscallError("listen", err)
-		}
-	}
-	return fds, at, nil
+	return b, nil
 }
 
-// bindSocket opens a socket bound to at and tells where it is bound.
-func bindSocket(at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, err error) {
+func (b binding) alone() binding {
+	b.shared = false
+	return b
+}
+
+// socket opens a socket bound to b and tells where it is bound. It uses nothing
+// but raw descriptors: a loop may have a table of its own.
+func (b binding) socket() (fd int, bound netip.AddrPort, err error) {
+	at := b.at
 	family := unix.AF_INET
-	var sa unix.Sockaddr = &unix.SockaddrInet4{Port: int(at.Port())}
+	var sa unix.Sockaddr
 	if at.Addr().Is4() {
-		sa.(*unix.SockaddrInet4).Addr = at.Addr().As4()
+		sa = &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}
 	} else {
 		family = unix.AF_INET6
-		sa6 := &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16()}
-		if z := at.Addr().Zone(); z != "" {
-			ifi, err := net.InterfaceByName(z)
-			if err != nil {
-				return -1, at, err
-			}
-			sa6.ZoneId = uint32(ifi.Index)
-		}
-		sa = sa6
+		sa = &unix.SockaddrInet6{Port: int(at.Port()), Addr: at.Addr().As16(), ZoneId: b.zone}
 	}
 	fd, err = unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		return -1, at, os.NewSyscallError("socket", err)
 	}
-	defer func() {
-		if err != nil {
-			_ = unix.Close(fd)
-		}
-	}()
+	if bound, err = b.bind(fd, family, sa); err != nil {
+		_ = unix.Close(fd)
+		return -1, at, err
+	}
+	return fd, bound, nil
+}
+
+func (b binding) bind(fd, family int, sa unix.Sockaddr) (bound netip.AddrPort, err error) {
 	set := func(level, opt, v int) {
 		if err == nil {
 			err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, level, opt, v))
 		}
 	}
 	set(unix.SOL_SOCKET, unix.SO_REUSEADDR, 1)
-	if shared {
+	if b.shared {
 		set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
 	}
 	set(unix.IPPROTO_TCP, unix.TCP_NODELAY, 1) // accepted sockets inherit it
@@ -138,14 +166,14 @@ func bindSocket(at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, e
 		set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 0)
 	}
 	if err != nil {
-		return -1, at, err
+		return bound, err
 	}
 	if err = unix.Bind(fd, sa); err != nil {
-		return -1, at, os.NewSyscallError("bind", err)
+		return bound, os.NewSyscallError("bind", err)
 	}
 	name, err := unix.Getsockname(fd)
 	if err != nil {
-		return -1, at, os.NewSyscallError("getsockname", err)
+		return bound, os.NewSyscallError("getsockname", err)
 	}
 	port := 0
 	switch n := name.(type) {
@@ -154,12 +182,13 @@ func bindSocket(at netip.AddrPort, shared bool) (fd int, bound netip.AddrPort, e
 	case *unix.SockaddrInet6:
 		port = n.Port
 	}
-	return fd, netip.AddrPortFrom(at.Addr(), uint16(port)), nil
+	return netip.AddrPortFrom(b.at.Addr(), uint16(port)), nil
 }
 
 // addListener watches a listening socket, which is the loop's from now on.
 func (l *Loop) addListener(fd, tag int) error {
 	if l.leaving {
+		_ = unix.Close(fd)
 		return ErrShutdown
 	}
 	id := uint32(0)

@@ -18,6 +18,7 @@ import (
 // must be followed by exactly one Close or Detach, nothing after it, and
 // nothing may be left: no connection, no descriptor, no cell, no timer.
 func TestChaos(t *testing.T) {
+	oneTable(t)
 	clients, rounds := 8, 400
 	if testing.Short() {
 		rounds = 10
@@ -90,13 +91,12 @@ func newChaos(t *testing.T, k *hooks, opened, gone *atomic.Int64) {
 			case 14:
 				k.l.Abort(h)
 			case 15:
-				if fd, err := k.l.Detach(h); err == nil {
+				if err := k.l.Detach(h, func(fd int, _ error) { _ = unix.Close(fd) }); err == nil {
 					if !live[h] {
 						t.Errorf("detached %x, which is not open", h)
 					}
 					delete(live, h)
 					gone.Add(1)
-					_ = unix.Close(fd)
 					return
 				}
 			}

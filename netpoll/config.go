@@ -6,12 +6,15 @@ import (
 	"runtime"
 	"time"
 
+	"eyrie/netpoll/tables"
+
 	"github.com/VictoriaMetrics/metrics"
 )
 
 // Config says how a Poll works. Zero values mean the defaults named here.
 type Config struct {
-	// Loops is the number of loops and threads, up to LoopsMax; GOMAXPROCS.
+	// Loops is the number of loops and threads, up to LoopsMax; GOMAXPROCS,
+	// or one for each of Tables.
 	Loops int
 	// ReadBuffer is the size in bytes of a loop's one read buffer, and the
 	// most one connection may hand in before others have their turn; 256 KiB.
@@ -37,6 +40,10 @@ type Config struct {
 	// Transform, when not nil, makes the stage between socket and handler of
 	// one loop (see Transform).
 	Transform func(l *Loop) Transform
+	// Tables, when not nil, gives each loop one of its threads, so that the
+	// limit of descriptors holds for each loop alone. It stays the caller's,
+	// to be closed after Shutdown.
+	Tables *tables.Set
 }
 
 const (
@@ -50,6 +57,9 @@ func (c Config) withDefaults() (Config, error) {
 		if *p == 0 {
 			*p = v
 		}
+	}
+	if c.Tables != nil {
+		def(&c.Loops, c.Tables.Len())
 	}
 	def(&c.Loops, min(runtime.GOMAXPROCS(0), LoopsMax))
 	def(&c.ReadBuffer, 256<<10)
@@ -75,6 +85,9 @@ func (c Config) withDefaults() (Config, error) {
 		}
 	}
 	within("Loops", c.Loops, 1, LoopsMax)
+	if c.Tables != nil && c.Loops > c.Tables.Len() {
+		errs = append(errs, fmt.Errorf("netpoll: Loops is %d, want at most %d, the number of tables", c.Loops, c.Tables.Len()))
+	}
 	within("ReadBuffer", c.ReadBuffer, readBufferMin, readBufferMax)
 	within("ReadMax", c.ReadMax, 1, bytesMax)
 	within("WriteMax", c.WriteMax, 1, bytesMax)

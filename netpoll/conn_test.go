@@ -268,14 +268,18 @@ func TestDetach(t *testing.T) {
 			if err := k.l.Write(h, []byte("bye ")); err != nil {
 				t.Error(err)
 			}
-			fd, err := k.l.Detach(h)
-			if err != nil {
+			rest := bytes.Clone(b[4:])
+			if err := k.l.Detach(h, func(fd int, err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				out <- handed{fd, rest}
+			}); err != nil {
 				t.Error(err)
 			}
 			if err := k.l.Write(h, b); err != ErrClosed {
 				t.Errorf("Write after Detach: %v", err)
 			}
-			out <- handed{fd, bytes.Clone(b[4:])}
 			return 4
 		}
 		k.closed = func(Handle, error) { t.Error("Close of a detached connection") }
@@ -322,7 +326,7 @@ func TestDetachRefusesToLoseBytes(t *testing.T) {
 	await(t, "Read", func() bool { return handle.Load() != 0 })
 	l := p.Loops()[0]
 	on(t, l, func() {
-		if _, err := l.Detach(Handle(handle.Load())); err != ErrHeld {
+		if err := l.Detach(Handle(handle.Load()), nil); err != ErrHeld {
 			t.Errorf("Detach: %v, want ErrHeld", err)
 		}
 	})
@@ -357,7 +361,7 @@ func TestStaleHandles(t *testing.T) {
 		if err := l.Write(old, []byte("for someone else")); err != ErrClosed {
 			t.Errorf("Write: %v", err)
 		}
-		if _, err := l.Detach(old); err != ErrClosed {
+		if err := l.Detach(old, nil); err != ErrClosed {
 			t.Errorf("Detach: %v", err)
 		}
 		l.Pause(old)
@@ -494,6 +498,7 @@ func TestAbortWithinRead(t *testing.T) {
 // TestPausedByAnother: a connection that another one pauses while its own
 // bytes are already reported is neither read nor ended.
 func TestPausedByAnother(t *testing.T) {
+	oneTable(t)
 	opened := make(chan Handle, 2)
 	read := make(chan Handle, 4)
 	var all []Handle

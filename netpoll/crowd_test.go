@@ -166,6 +166,7 @@ func TestOutOfDescriptors(t *testing.T) {
 // TestReserveDescriptor: at the limit with the reserve in hand, the waiting
 // connections are taken from the queue and reset.
 func TestReserveDescriptor(t *testing.T) {
+	oneTable(t)
 	p, addr := serve(t, Config{}, nil)
 	l := p.Loops()[0]
 	socks := []int{rawSocket(t), rawSocket(t), rawSocket(t)}

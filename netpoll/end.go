@@ -169,34 +169,51 @@ func (l *Loop) closeSome() {
 	l.closing = append(l.closing[:0], l.closing[n:]...)
 }
 
-// Detach takes the connection off the loop without closing it; the descriptor,
-// non-blocking, is the caller's from now on, and h is dead without a Close. It
-// is called within Read, where the bytes not consumed so far are the caller's
-// too, or while none are kept. ErrHeld when bytes would be lost otherwise.
-func (l *Loop) Detach(h Handle) (fd int, err error) {
+// Detach takes the connection off the loop without closing it; h is dead
+// without a Close. take is called on a goroutine of its own, and the
+// descriptor, non-blocking, is its from then on; err says instead that the
+// connection was lost on its way out of the loop's own table. Detach is called
+// within Read, where the bytes not consumed so far are the caller's too, or
+// while none are kept. On an error nothing has happened: ErrHeld when bytes
+// would be lost otherwise, ErrTransformed when they mean nothing without the
+// Transform, tables.ErrBusy when it may work later.
+func (l *Loop) Detach(h Handle, take func(fd int, err error)) error {
 	c := l.usable(h)
 	if c == nil {
-		return -1, ErrClosed
+		return ErrClosed
+	}
+	if c.has(isTransform) {
+		return ErrTransformed
 	}
 	if l.batchFor == h {
 		l.flushBatch()
 	}
 	if c.has(isEnding) {
-		return -1, ErrClosed
+		return ErrClosed
 	}
-	if s := l.stash.at(c); s.outLen > 0 || c.has(isTransform) || s.inLen > 0 && h != l.current {
-		return -1, ErrHeld
+	if s := l.stash.at(c); s.outLen > 0 || s.inLen > 0 && h != l.current {
+		return ErrHeld
 	}
+	// Off the epoll set first: a copy that is on its way to another table
+	// would keep it there.
+	fd := int(c.fd)
 	if err := l.ctl(unix.EPOLL_CTL_DEL, c.fd, 0, 0, 0); err != nil {
 		l.end(h, c, err)
-		return -1, err
+		return err
 	}
-	fd = int(c.fd)
+	if l.thread == nil {
+		go take(fd, nil)
+	} else if err := l.thread.Pass(fd, take); err != nil {
+		if aerr := l.ctl(unix.EPOLL_CTL_ADD, c.fd, armed(c.flags), h.Slot(), c.gen); aerr != nil {
+			l.end(h, c, aerr)
+		}
+		return err
+	}
 	c.flags |= isDetached
 	if h != l.current {
 		l.leave(h, c)
 	}
-	return fd, nil
+	return nil
 }
 
 // leave frees the slot of a detached connection.

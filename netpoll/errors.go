@@ -12,9 +12,11 @@ var (
 	// exceeded; nothing of p was taken. Drained tells when to go on.
 	ErrWriteFull = errors.New("netpoll: write queue is full")
 	// ErrHeld is returned by Detach when bytes would be lost: some are still
-	// queued to be written, or kept unread while no Read is in progress, or
-	// the connection passes a Transform.
+	// queued to be written, or kept unread while no Read is in progress.
 	ErrHeld = errors.New("netpoll: connection holds bytes")
+	// ErrTransformed is returned by Detach for a connection that passes a
+	// Transform: its state cannot be handed over.
+	ErrTransformed = errors.New("netpoll: connection passes a transform")
 	// ErrReadFull is what Close is told when Read left more than
 	// Config.ReadMax bytes unconsumed.
 	ErrReadFull = errors.New("netpoll: too many bytes left unread")

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"eyrie/netpoll/tables"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -23,6 +25,9 @@ type Loop struct {
 	index int
 	h     Handler
 	tf    Transform
+	// thread is where the loop runs if it has a descriptor table of its own:
+	// no descriptor but wakeFD means anything elsewhere then.
+	thread *tables.Thread
 
 	ep, wakeFD int
 	spare      int // descriptor given up to refuse connections when none is left
@@ -385,6 +390,9 @@ func (l *Loop) shut() {
 		runtime.Gosched() // a Wake is between its check and its write
 	}
 	var errs []error
+	if l.thread != nil {
+		l.wakeFD = -1 // the set's
+	}
 	for _, fd := range []*int{&l.ep, &l.wakeFD, &l.spare} {
 		if *fd >= 0 {
 			errs = append(errs, unix.Close(*fd))

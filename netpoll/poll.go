@@ -33,10 +33,14 @@ func New(cfg Config, nh NewHandler) (*Poll, error) {
 	p := &Poll{cfg: cfg}
 	p.n = newCounters(cfg.Metrics, p)
 	for i := range cfg.Loops {
-		l, err := newLoop(p, i)
+		l := &Loop{poll: p, index: i, ep: -1, wakeFD: -1, spare: -1}
+		if cfg.Tables != nil {
+			l.thread = cfg.Tables.Thread(i)
+		}
+		l.here(func() { err = l.make() })
 		if err != nil {
 			for _, l := range p.loops {
-				l.shut()
+				l.here(l.shut)
 			}
 			return nil, err
 		}
@@ -82,10 +86,15 @@ func (p *Poll) Start() {
 	p.started = true
 	for _, l := range p.loops {
 		p.running.Add(1)
-		go func() {
+		run := func() {
 			defer p.running.Done()
 			l.run()
-		}()
+		}
+		if l.thread != nil {
+			l.thread.Go(run)
+		} else {
+			go run()
+		}
 	}
 }
 
@@ -109,7 +118,7 @@ func (p *Poll) Shutdown(ctx context.Context) error {
 	p.mu.Unlock()
 	if !started {
 		for _, l := range p.loops {
-			l.shut()
+			l.here(l.shut)
 		}
 		return nil
 	}
@@ -145,46 +154,62 @@ func (p *Poll) post(fn func(l *Loop)) {
 // onLoops runs fn on every loop's thread, or here when they do not run, and
 // waits for all of them.
 func (p *Poll) onLoops(fn func(l *Loop)) {
-	p.mu.Lock()
-	if !p.started {
-		defer p.mu.Unlock()
-		for _, l := range p.loops {
-			fn(l)
-		}
-		return
-	}
-	p.mu.Unlock()
 	var all sync.WaitGroup
-	all.Add(len(p.loops))
 	for _, l := range p.loops {
-		if !l.post(func(l *Loop) { fn(l); all.Done() }) {
-			all.Done() // it has ended, and with it its listeners
-		}
+		all.Go(func() { p.onLoop(l, func() { fn(l) }) })
 	}
 	all.Wait()
 }
 
-func newLoop(p *Poll, index int) (l *Loop, err error) {
-	made := &Loop{poll: p, index: index, ep: -1, wakeFD: -1, spare: -1}
-	l = made
+// onLoop runs fn on one loop's thread, or here when it does not run, and waits
+// for it; false when the loop has ended, and with it its listeners.
+func (p *Poll) onLoop(l *Loop, fn func()) bool {
+	p.mu.Lock()
+	if !p.started {
+		defer p.mu.Unlock()
+		l.here(fn)
+		return true
+	}
+	p.mu.Unlock()
+	done := make(chan struct{})
+	if !l.post(func(*Loop) { fn(); close(done) }) {
+		return false
+	}
+	<-done
+	return true
+}
+
+// here runs fn where the loop's descriptors are known, while it does not run.
+func (l *Loop) here(fn func()) {
+	if l.thread != nil {
+		l.thread.Do(fn)
+	} else {
+		fn()
+	}
+}
+
+// make opens what the loop needs. On its thread, where it has one.
+func (l *Loop) make() (err error) {
 	defer func() {
 		if err != nil {
-			made.shut()
+			l.shut()
 		}
 	}()
 	if l.ep, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return nil, errors.Join(errors.New("netpoll: no epoll descriptor"), err)
+		return errors.Join(errors.New("netpoll: no epoll descriptor"), err)
 	}
-	if l.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return nil, errors.Join(errors.New("netpoll: no eventfd"), err)
+	if l.thread != nil {
+		l.wakeFD = l.thread.WakeFD()
+	} else if l.wakeFD, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return errors.Join(errors.New("netpoll: no eventfd"), err)
 	}
 	if err = l.ctl(unix.EPOLL_CTL_ADD, int32(l.wakeFD), unix.EPOLLIN, wakeSlot, 0); err != nil {
-		return nil, errors.Join(errors.New("netpoll: cannot watch the eventfd"), err)
+		return errors.Join(errors.New("netpoll: cannot watch the eventfd"), err)
 	}
 	if err = l.reserve(); err != nil {
-		return nil, errors.Join(errors.New("netpoll: no descriptor to keep in reserve"), err)
+		return errors.Join(errors.New("netpoll: no descriptor to keep in reserve"), err)
 	}
-	cfg := &p.cfg
+	cfg := &l.poll.cfg
 	l.buf = make([]byte, cfg.ReadBuffer+keptMax)
 	l.batch = make([]byte, 0, min(cfg.ReadBuffer, cfg.WriteMax))
 	l.events = make([]unix.EpollEvent, 512)
@@ -193,7 +218,7 @@ func newLoop(p *Poll, index int) (l *Loop, err error) {
 	l.epoch = cfg.Now()
 	l.now = l.epoch
 	l.trimAt = l.now + int64(trimEvery)
-	return l, nil
+	return nil
 }
 
 const trimEvery = 5 * time.Second

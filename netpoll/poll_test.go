@@ -80,6 +80,7 @@ func serve(t testing.TB, cfg Config, set func(k *hooks)) (*Poll, string) {
 	if cfg.Linger == 0 {
 		cfg.Linger = 500 * time.Millisecond
 	}
+	everyTestOnTables(t, &cfg)
 	p, err := New(cfg, func(l *Loop) Handler {
 		k := &hooks{l: l}
 		if set != nil {
