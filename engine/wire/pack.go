@@ -115,6 +115,13 @@ var tokenSizes = [32]uint8{
 // still to come instead of descending, so depth costs nothing.
 func skipAny(b []byte, i int) (int, bool) {
 	for left := uint64(1); left > 0; left-- {
+		if uint(i) >= uint(len(b)) {
+			return i, false
+		}
+		if size := flatSizes[b[i]]; size != 0 {
+			i += int(size)
+			continue
+		}
 		k, n, next := token(b, i)
 		switch k {
 		case kBad:
@@ -129,8 +136,23 @@ func skipAny(b []byte, i int) (int, bool) {
 			i = next
 		}
 	}
-	return i, true
+	return i, i <= len(b)
 }
+
+// flatSizes has the size of a value that its first byte tells, with that byte; 0 for others.
+var flatSizes = func() (t [256]uint8) {
+	for c := range t {
+		switch {
+		case c < 0x80, c >= 0xe0, c == 0xc0, c == 0xc2, c == 0xc3:
+			t[c] = 1
+		case c >= 0xca && c <= 0xd3:
+			t[c] = 1 + tokenSizes[c-0xc0]
+		case c >= 0xa0 && c < 0xc0:
+			t[c] = 1 + uint8(c-0xa0)
+		}
+	}
+	return t
+}()
 
 // strAt returns where the body of the string at b[i] begins and its length, -1 where no string is.
 func strAt(b []byte, i int) (from, n int) {
@@ -169,13 +191,7 @@ func readInt(b []byte, i int) (v int64, big, ok bool) {
 	if c < 0x80 || c >= 0xe0 {
 		return int64(int8(c)), false, true
 	}
-	if k, _, _ := token(b, i); k == kFloat {
-		f, _ := readFloat(b, i)
-		if f == math.Trunc(f) && math.Abs(f) <= 1<<53 {
-			return int64(f), false, true
-		}
-		return 0, false, false
-	} else if k != kInt {
+	if i+int(numberSizes[c]) > len(b) {
 		return 0, false, false
 	}
 	p := b[i+1:]
@@ -195,12 +211,43 @@ func readInt(b []byte, i int) (v int64, big, ok bool) {
 		return int64(int16(binary.BigEndian.Uint16(p))), false, true
 	case 0xd2:
 		return int64(int32(binary.BigEndian.Uint32(p))), false, true
+	case 0xd3:
+		return int64(binary.BigEndian.Uint64(p)), false, true
+	case 0xca, 0xcb:
+		f, _ := readFloat(b, i)
+		if f == math.Trunc(f) && math.Abs(f) <= 1<<53 {
+			return int64(f), false, true
+		}
 	}
-	return int64(binary.BigEndian.Uint64(p)), false, true
+	return 0, false, false
+}
+
+// uintAt returns the unsigned integer at b[i] and the index behind it, -1 for anything else.
+func uintAt(b []byte, i int) (x uint64, next int) {
+	if uint(i) >= uint(len(b)) {
+		return 0, -1
+	}
+	c := b[i]
+	switch {
+	case c < 0x80:
+		return uint64(c), i + 1
+	case c == 0xcd && i+3 <= len(b):
+		return uint64(binary.BigEndian.Uint16(b[i+1:])), i + 3
+	case c == 0xce && i+5 <= len(b):
+		return uint64(binary.BigEndian.Uint32(b[i+1:])), i + 5
+	case c == 0xcc && i+2 <= len(b):
+		return uint64(b[i+1]), i + 2
+	case c == 0xcf && i+9 <= len(b):
+		return binary.BigEndian.Uint64(b[i+1:]), i + 9
+	}
+	return 0, -1
 }
 
 // readFloat returns the number at b[i], integer or float.
 func readFloat(b []byte, i int) (float64, bool) {
+	if uint(i) < uint(len(b)) && b[i] == 0xcb && i+9 <= len(b) {
+		return math.Float64frombits(binary.BigEndian.Uint64(b[i+1:])), true
+	}
 	k, _, next := token(b, i)
 	switch k {
 	case kFloat:

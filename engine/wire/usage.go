@@ -1,5 +1,7 @@
 package wire
 
+import "math"
+
 // Usage is the total that a span's own work has used so far; a later one replaces it.
 type Usage struct {
 	Model              []byte // aliases the payload when a View made it
@@ -17,44 +19,71 @@ func (v *View) Usage() (u Usage, ok bool) {
 	if !v.Has(FUsage) {
 		return u, false
 	}
-	ok = eachPair(v.b, int(v.pos[FUsage]), func(name []byte, at int) {
-		switch string(name) {
-		case "model":
-			u.Model, _, _ = readStr(v.b, at)
-		case "quality":
-			s, _, _ := readStr(v.b, at)
+	b := v.b
+	k, n, i := token(b, int(v.pos[FUsage]))
+	if k != kMap {
+		return u, false
+	}
+	for ; n > 0; n-- {
+		from, kn := strAt(b, i)
+		if kn < 0 {
+			return u, false
+		}
+		i = from + kn
+		w := firstWord(b, from, kn)
+		s := usageWords.slot(w, 0)
+		if s.word != w || int(s.n) != kn || kn > 8 && s.name != string(b[from:i]) {
+			s = &noWord
+		}
+		if x, next := uintAt(b, i); next > 0 {
+			if s != &noWord && s.v < usageModel && x <= math.MaxInt64 {
+				*u.count(s.v) = int64(x)
+			}
+			i = next
+			continue
+		}
+		switch {
+		case s == &noWord:
+		case s.v == usageModel:
+			u.Model, _, _ = readStr(b, i)
+		case s.v == usageQuality:
+			s, _, _ := readStr(b, i)
 			u.Quality, _ = ParseQuality(s)
 		default:
-			if p := u.count(name); p != nil {
-				if x, big, ok := readInt(v.b, at); ok && !big {
-					*p = x
-				}
+			if x, big, ok := readInt(b, i); ok && !big {
+				*u.count(s.v) = x
 			}
 		}
-	})
-	return u, ok
+		var ok bool
+		if i, ok = skipAny(b, i); !ok {
+			return u, false
+		}
+	}
+	return u, true
 }
+
+// noWord is the slot of what is not in a set.
+var noWord wordSlot
 
 var usageNames = [...]string{"input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd", "cost_claimed_nanousd"}
 
-func (u *Usage) count(name []byte) *int64 {
-	switch string(name) {
-	case "input_tokens":
+// count returns what usageNames[i] counts.
+func (u *Usage) count(i uint8) *int64 {
+	switch i {
+	case 0:
 		return &u.Input
-	case "output_tokens":
+	case 1:
 		return &u.Output
-	case "cache_read_tokens":
+	case 2:
 		return &u.CacheRead
-	case "cache_write_tokens":
+	case 3:
 		return &u.CacheWrite
-	case "reasoning_tokens":
+	case 4:
 		return &u.Reasoning
-	case "cost_nanousd":
+	case 5:
 		return &u.CostNanoUSD
-	case "cost_claimed_nanousd":
-		return &u.CostClaimedNanoUSD
 	}
-	return nil
+	return &u.CostClaimedNanoUSD
 }
 
 func (u *Usage) append(dst []byte) []byte {
@@ -65,8 +94,8 @@ func (u *Usage) append(dst []byte) []byte {
 		dst = AppendStr(AppendStr(dst, "model"), u.Model)
 		n++
 	}
-	for _, name := range usageNames {
-		if x := *u.count([]byte(name)); x != 0 {
+	for i, name := range usageNames {
+		if x := *u.count(uint8(i)); x != 0 {
 			dst = AppendInt(AppendStr(dst, name), x)
 			n++
 		}

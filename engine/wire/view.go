@@ -1,6 +1,9 @@
 package wire
 
-import "math/bits"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // View reads a stored payload without decoding it: Reset notes where the known top-level fields start, the other
 // methods read them there. All bytes alias the payload. Reset writes, the others only read; nothing allocates.
@@ -20,17 +23,41 @@ func (v *View) Reset(payload []byte) error {
 	}
 	var seen uint64
 	for ; n > 0; n-- {
-		name, next, ok := readStr(payload, i)
-		if !ok {
-			return &FieldError{Code: CodeSyntax, Msg: "a name is not a string"}
+		if i >= len(payload) {
+			return errNoName
 		}
-		i = next
-		if f := FieldOf(name); f != FUnknown && seen&(1<<f) == 0 && i < len(payload) && payload[i] != 0xc0 {
-			seen |= 1 << f
+		f := FUnknown
+		if kn := uint(payload[i]) - 0xa0; kn-1 < 8 && i+9 <= len(payload) {
+			w := load8(payload, i+1) << ((64 - 8*kn) & 63)
+			if s := fieldWords.slot(w, 0); s.word == w && uint(s.n) == kn {
+				f = Field(s.v)
+			}
+			i += 1 + int(kn)
+		} else {
+			from, n := strAt(payload, i)
+			if n < 0 {
+				return errNoName
+			}
+			if s := fieldWords.find(0, payload, from, n); s != nil {
+				f = Field(s.v)
+			}
+			i = from + n
+		}
+		if i >= len(payload) {
+			return errTruncated
+		}
+		c := payload[i]
+		if bit := uint64(1) << f; seen&bit == 0 && c != 0xc0 {
+			seen |= bit &^ (1 << FUnknown)
 			v.pos[f] = uint32(i)
 		}
-		if i, ok = skipAny(payload, i); !ok {
-			return &FieldError{Code: CodeSyntax, Msg: "truncated MessagePack"}
+		if size := flatSizes[c]; size == 0 {
+			var ok bool
+			if i, ok = skipAny(payload, i); !ok {
+				return errTruncated
+			}
+		} else if i += int(size); i > len(payload) {
+			return errTruncated
 		}
 	}
 	if i != len(payload) {
@@ -39,6 +66,11 @@ func (v *View) Reset(payload []byte) error {
 	v.b, v.seen = payload, seen
 	return nil
 }
+
+var (
+	errNoName    = &FieldError{Code: CodeSyntax, Msg: "a name is not a string"}
+	errTruncated = &FieldError{Code: CodeSyntax, Msg: "truncated MessagePack"}
+)
 
 // Payload returns what Reset was given, nil after a failure.
 func (v *View) Payload() []byte { return v.b }
@@ -54,7 +86,11 @@ func (v *View) Str(f Field) []byte {
 	if !v.Has(f) {
 		return nil
 	}
-	k, n, next := token(v.b, int(v.pos[f]))
+	i := int(v.pos[f])
+	if n := uint(v.b[i]) - 0xa0; n < 32 {
+		return v.b[i+1 : i+1+int(n)]
+	}
+	k, n, next := token(v.b, i)
 	if k != kStr && k != kBin {
 		return nil
 	}
@@ -91,22 +127,43 @@ func (v *View) Raw(f Field) []byte {
 	return v.b[i:end]
 }
 
+// word returns the number of a field's word, and whether it says one.
+func (v *View) word(f Field) (uint8, bool) {
+	if !v.Has(f) {
+		return 0, false
+	}
+	i := int(v.pos[f])
+	n := uint(v.b[i]) - 0xa0
+	if n-1 < 8 && i+9 <= len(v.b) {
+		w := load8(v.b, i+1) << ((64 - 8*n) & 63)
+		if s := enumWords.slot(w, uint8(f)); s.word == w && uint(s.n) == n && s.set == uint8(f) {
+			return s.v, true
+		}
+		return 0, false
+	}
+	s := v.Str(f)
+	if e := enumWords.find(uint8(f), s, 0, len(s)); e != nil {
+		return e.v, true
+	}
+	return 0, false
+}
+
 // Type returns the event's type.
-func (v *View) Type() Type { t, _ := ParseType(v.Str(FType)); return t }
+func (v *View) Type() Type { t, _ := v.word(FType); return Type(t) }
 
 // Phase returns the event's phase, PhaseWhole when none was given.
-func (v *View) Phase() Phase { p, _ := ParsePhase(v.Str(FPhase)); return p }
+func (v *View) Phase() Phase { p, _ := v.word(FPhase); return Phase(p) }
 
 // Severity returns the event's severity, info when none was given.
 func (v *View) Severity() Severity {
-	if s, ok := ParseSeverity(v.Str(FSeverity)); ok {
-		return s
+	if s, ok := v.word(FSeverity); ok {
+		return Severity(s)
 	}
 	return SeverityInfo
 }
 
 // Status returns how the span ended, 0 when not told.
-func (v *View) Status() Status { s, _ := ParseStatus(v.Str(FStatus)); return s }
+func (v *View) Status() Status { s, _ := v.word(FStatus); return Status(s) }
 
 // SpanID returns the span; for a run or task that names none, its run or task id.
 func (v *View) SpanID() []byte {
@@ -139,7 +196,14 @@ func (v *View) instant(f Field) int64 {
 	if !v.Has(f) {
 		return 0
 	}
-	ns, _, ft := checkInstantMs(v.b, int(v.pos[f]))
+	i := int(v.pos[f])
+	if v.b[i] == 0xcf {
+		if ms := binary.BigEndian.Uint64(v.b[i+1:]); ms <= maxUnixMs {
+			return int64(ms) * 1e6
+		}
+		return 0
+	}
+	ns, _, ft := checkInstantMs(v.b, i)
 	if ft.bad() {
 		return 0
 	}
@@ -263,12 +327,32 @@ func (v *View) Links(fn func(span, kind []byte)) {
 
 // Numbers calls fn for each entry of metrics, counters or deltas, in the order sent.
 func (v *View) Numbers(f Field, fn func(name []byte, x float64)) {
-	if v.Has(f) {
-		eachPair(v.b, int(v.pos[f]), func(name []byte, at int) {
-			if x, ok := readFloat(v.b, at); ok {
-				fn(name, x)
-			}
-		})
+	if !v.Has(f) {
+		return
+	}
+	k, n, i := token(v.b, int(v.pos[f]))
+	if k != kMap {
+		return
+	}
+	for ; n > 0; n-- {
+		from, kn := strAt(v.b, i)
+		if kn < 0 {
+			return
+		}
+		i = from + kn
+		name := v.b[from:i]
+		if x, next := uintAt(v.b, i); next > 0 {
+			fn(name, float64(x))
+			i = next
+			continue
+		}
+		if x, ok := readFloat(v.b, i); ok {
+			fn(name, x)
+		}
+		var ok bool
+		if i, ok = skipAny(v.b, i); !ok {
+			return
+		}
 	}
 }
 
