@@ -7,6 +7,7 @@ type Step struct {
 	Name string
 	To   State
 	Err  error // a property that it breaks
+	Deed Deed
 }
 
 type stepper struct {
@@ -43,6 +44,7 @@ func (t *stepper) life(s *State, i int) {
 			n := *s
 			n.connect(i, j, t.r)
 			t.add(&n, nil, "life %d says hello on link %d, first %d", i+1, j, l.first())
+			t.do(Deed{What: Opened, Link: j, Life: uint8(i + 1)})
 		}
 		return
 	}
@@ -140,7 +142,13 @@ func (s *State) connect(i, j int, r Rules) {
 	if r.NumberFromOne && l.Next == 0 {
 		l.Next, l.Met = 1, true
 	}
-	s.Links[j] = link{Life: uint8(i + 1)}
+	age := uint8(0)
+	for k := range s.Links {
+		if o := &s.Links[k]; o.Life == uint8(i+1) {
+			age = max(age, o.Age)
+		}
+	}
+	s.Links[j] = link{Life: uint8(i + 1), Age: age + 1}
 	s.Links[j].Up.push(Msg{Kind: Hello, N: l.first()})
 	l.Link, l.Welcomed, l.Sent = uint8(j+1), false, 0
 }
@@ -203,7 +211,7 @@ func (s *State) receive(i int, r Rules) error {
 		return s.welcomed(i, m, r)
 	case Ack:
 		return s.settle(i, m.N, m.X)
-	case Conflict:
+	case Conflict, Refused:
 		l.Told |= 1 << m.N
 	case Gap:
 		s.leave(i, s.Links[l.Link-1].Up.len())

@@ -6,5 +6,5 @@
 // It shares no code with what it models. Its tests visit every state within
 // small bounds, and take each rule away to see that the properties notice.
 // state.go holds the state, client.go and server.go who changes it, check.go
-// the properties, explore.go the search, trace.go steps for driving real code.
+// the properties, explore.go the search, deed.go steps for driving real code.
 package model

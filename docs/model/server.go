@@ -14,23 +14,27 @@ func (t *stepper) servers(s *State) {
 			n := *s
 			n.reap(j)
 			t.add(&n, nil, "the server finds link %d gone", j)
+			t.do(Deed{What: Reaped, Link: j})
 		}
 	}
 	if s.Mem != s.Dur || s.owes() {
 		if n := *s; n.commit() {
 			t.add(&n, n.committed(s), "commit")
+			t.do(Deed{What: Committed})
 		}
 	}
 	if s.Left.Restores > 0 && s.Bak.Hist == 0 && s.Dur.Known {
 		n := *s
 		n.Bak = n.Dur
 		t.add(&n, nil, "backup")
+		t.do(Deed{What: BackedUp})
 	}
 	if s.Left.Crashes > 0 {
 		n := *s
 		n.Left.Crashes--
 		n.crash()
 		t.add(&n, nil, "the server crashes")
+		t.do(Deed{What: Crashed})
 	}
 	if s.Left.Restores > 0 && s.Bak.Hist != 0 {
 		n := *s
@@ -38,6 +42,7 @@ func (t *stepper) servers(s *State) {
 		n.crash()
 		n.restore(t.r)
 		t.add(&n, nil, "the backup is restored")
+		t.do(Deed{What: Restored})
 	}
 	if s.Left.Expiries > 0 && s.Mem.Known && (s.quiet() || t.r.ExpireLinked) {
 		n := *s
@@ -49,6 +54,7 @@ func (t *stepper) servers(s *State) {
 			}
 		}
 		t.add(&n, nil, "the producer expires")
+		t.do(Deed{What: Expired})
 	}
 }
 
@@ -61,11 +67,13 @@ func (t *stepper) take(s *State, j int) {
 	if m.Kind == Hello {
 		if err, ok := n.hello(j, m, t.r); ok {
 			t.add(&n, err, "the server takes hello of link %d", j)
+			t.do(Deed{What: Took, Link: j, Msg: m, Life: s.Links[j].Life})
 		}
 		return
 	}
 	if !lk.Bound || lk.Fenced && !t.r.NoFence {
 		t.add(&n, nil, "the server drops %v of link %d", m, j)
+		t.do(Deed{What: Dropped, Link: j, Msg: m})
 		return
 	}
 	if m.Kind == Event && m.N == n.Mem.Next && s.Left.Sheds > 0 && !bad(m.X, m.N) {
@@ -73,10 +81,12 @@ func (t *stepper) take(s *State, j int) {
 		shed.Left.Sheds--
 		if err, ok := shed.take(j, m, Shed, t.r); ok {
 			t.add(&shed, err, "the server sheds %v of link %d", m, j)
+			t.do(Deed{What: Shedded, Link: j, Msg: m})
 		}
 	}
 	if err, ok := n.take(j, m, m.Kind, t.r); ok {
 		t.add(&n, err, "the server takes %v of link %d", m, j)
+		t.do(Deed{What: Took, Link: j, Msg: m})
 	}
 }
 
@@ -114,8 +124,8 @@ func (s *State) stale(j int) bool {
 	if s.Holder == 0 {
 		return false
 	}
-	h := &s.Links[s.Holder-1]
-	return h.Life == s.Links[j].Life && s.Links[j].Left && !h.Left
+	h, lk := &s.Links[s.Holder-1], &s.Links[j]
+	return h.Life == lk.Life && h.Age > lk.Age
 }
 
 // away closes a link at once: its client reads the close last.
@@ -165,7 +175,9 @@ func (s *State) take(j int, m Msg, as Kind, r Rules) (error, bool) {
 	case m.N > t.Next && !r.AckOfFrame:
 		ok = s.say(j, Msg{Kind: Gap, N: m.N}, r.AckBeforeSync)
 		ack = t.Next - 1
-	case m.Kind == Event && s.differs(have, m, r):
+	case m.Kind == Event && bad(m.X, m.N): // refused before it is compared
+		ok = s.say(j, Msg{Kind: Refused, N: m.N}, r.AckBeforeSync)
+	case m.Kind == Event && differs(have, m, r):
 		ok = s.say(j, Msg{Kind: Conflict, N: m.N}, r.AckBeforeSync)
 	}
 	if r.AckOfNext {
@@ -180,14 +192,10 @@ func (s *State) take(j int, m Msg, as Kind, r Rules) (error, bool) {
 	return s.sound(), ok
 }
 
-// differs holds an event against how its number is settled. What was refused is
-// refused again before it gets here, so an event is never what was refused.
-func (s *State) differs(have fate, m Msg, r Rules) bool {
+// differs holds an event against how its number is settled.
+func differs(have fate, m Msg, r Rules) bool {
 	if have.how == Event {
 		return have.by != m.X && !r.NoContent
-	}
-	if have.how == Refused && bad(m.X, m.N) {
-		return false
 	}
 	return !r.NoContentless
 }

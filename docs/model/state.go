@@ -90,6 +90,7 @@ type table struct {
 // link is one socket, with what is in flight on it.
 type link struct {
 	Life   uint8 // who opened it, from 1; 0 is a free slot
+	Age    uint8 // among the links of its life, later is higher
 	Left   bool  // the client has gone
 	Gone   bool  // the server has gone
 	Bound  bool  // its hello was taken
