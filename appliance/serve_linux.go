@@ -124,6 +124,8 @@ func dataError(dir string, err error) error {
 	var newer *wal.NewerFormatError
 	var lost *wal.LostError
 	switch {
+	case errors.Is(err, node.ErrTables):
+		return err
 	case errors.Is(err, wal.ErrInUse):
 		return exit(exitData, "the data folder %s is in use by another eyrie; stop it, or serve another folder with --data", dir)
 	case errors.Is(err, wal.ErrNoRoom):

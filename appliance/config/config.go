@@ -17,12 +17,14 @@ type Config struct {
 
 	ListenAll bool `name:"listen-all" yaml:"listen-all" help:"Listen on every address of this host, not on loopback alone."`
 
-	Loops    int      `name:"loops" yaml:"loops" default:"0" placeholder:"N" help:"Event loops; 0 chooses by the number of cores."`
-	RingMiB  int      `name:"ring-mib" yaml:"ring-mib" default:"8" placeholder:"MIB" help:"Size of the ring between each loop and the log, in MiB (a power of two)."`
-	CacheMiB int      `name:"cache-mib" yaml:"cache-mib" default:"0" placeholder:"MIB" help:"Block cache of the two stores together, in MiB; 0 chooses by this host's memory."`
-	Memory   int      `name:"memory-mib" yaml:"memory-mib" default:"0" placeholder:"MIB" help:"Soft limit of the Go heap, in MiB; 0 chooses 80 % of this host's or container's memory."`
-	DiskMin  int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB; below 512 what the stores have yet to write may still fill the disk."`
-	Save     Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
+	Loops       int      `name:"loops" yaml:"loops" default:"0" placeholder:"N" help:"Event loops; 0 chooses by the number of cores."`
+	Connections int      `name:"connections" yaml:"connections" default:"65000" placeholder:"N" help:"Connections to be ready for; --own-tables makes enough loops for them."`
+	OwnTables   bool     `name:"own-tables" yaml:"own-tables" help:"Where the hard limit of descriptors is below --connections, give each loop a descriptor table of its own, so that the limit counts for each alone."`
+	RingMiB     int      `name:"ring-mib" yaml:"ring-mib" default:"8" placeholder:"MIB" help:"Size of the ring between each loop and the log, in MiB (a power of two)."`
+	CacheMiB    int      `name:"cache-mib" yaml:"cache-mib" default:"0" placeholder:"MIB" help:"Block cache of the two stores together, in MiB; 0 chooses by this host's memory."`
+	Memory      int      `name:"memory-mib" yaml:"memory-mib" default:"0" placeholder:"MIB" help:"Soft limit of the Go heap, in MiB; 0 chooses 80 % of this host's or container's memory."`
+	DiskMin     int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB; below 512 what the stores have yet to write may still fill the disk."`
+	Save        Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
 
 	IdleTimeout  Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`
 	Ping         Duration `name:"ping-every" yaml:"ping-every" default:"30s" placeholder:"TIME" help:"How often a quiet link is pinged."`
@@ -75,6 +77,7 @@ func (c *Config) Check() error {
 		v, min, max int
 	}{
 		{"loops", c.Loops, 0, 128},
+		{"connections", c.Connections, 1, 2_000_000},
 		{"ring-mib", c.RingMiB, 4, 1024},
 		{"cache-mib", c.CacheMiB, 0, 1 << 20},
 		{"memory-mib", c.Memory, 0, 1 << 24},

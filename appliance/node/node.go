@@ -26,6 +26,7 @@ import (
 	"eyrie/appliance/views/spans"
 	"eyrie/engine"
 	"eyrie/netpoll"
+	"eyrie/netpoll/tables"
 	"eyrie/ui"
 	"eyrie/wal"
 
@@ -68,6 +69,7 @@ type Node struct {
 	runner   *views.Runner
 	intake   *intake.Intake
 	engine   *engine.Server
+	tables   *tables.Set // nil where all share the process' own
 	api      *api.Server
 	self     *self
 	viewers  liveSocket
@@ -81,6 +83,10 @@ type Node struct {
 	running  sync.WaitGroup
 	selfDone chan struct{}
 }
+
+// ErrTables is returned by Open when loops cannot have descriptor tables of
+// their own on this system.
+var ErrTables = errors.New("own-tables")
 
 // Open builds the node: keys, log, views. It accepts nothing yet. Of errors,
 // wal.ErrInUse, *wal.NewerFormatError and *wal.LostError say that the data
@@ -105,6 +111,17 @@ func Open(o Options) (_ *Node, err error) {
 	}
 	n.tuner = newTuner(o.Config, n.now, readHost)
 	n.tuning = n.tuner.cur
+	if n.tuning.ownTables {
+		// Before any file, database or listener is open.
+		if n.tables, err = tables.Open(n.tuning.loops); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrTables, err)
+		}
+		defer func() {
+			if err != nil {
+				n.tables.Close()
+			}
+		}()
+	}
 	n.meterTuning()
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
@@ -145,7 +162,7 @@ func Open(o Options) (_ *Node, err error) {
 func (n *Node) openFront() (err error) {
 	n.viewers = n.newLiveSocket()
 	n.engine, err = engine.New(engine.Config{
-		Poll:      netpoll.Config{Loops: n.tuning.loops, Metrics: n.set},
+		Poll:      netpoll.Config{Loops: n.tuning.loops, Tables: n.tables, Metrics: n.set},
 		RingBytes: n.cfg.RingMiB << 20,
 		Gate:      n.keys,
 		HTTP:      func(c net.Conn, listener int) { n.api.Handle(c, listener) },
@@ -242,6 +259,9 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.running.Wait()
 	n.hub.Close()
 	n.engine.Shutdown(ctx)
+	if n.tables != nil {
+		n.tables.Close()
+	}
 	err := n.api.Shutdown(ctx)
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // requests that did not end in time were cut

@@ -113,7 +113,7 @@ func (s *self) sample() *wire.Event {
 		"eyrie.agents":          float64(s.n.fleet.Len()),
 		"eyrie.links":           float64(s.n.intake.Links()),
 		"eyrie.view_lag":        float64(s.n.runner.Lag()),
-		"process.descriptors":   float64(descriptors()),
+		"process.descriptors":   float64(s.descriptors()),
 		"process.memory.usage":  0,
 		"system.memory.usage":   0,
 		"system.disk.available": 0,
@@ -149,10 +149,13 @@ func (s *self) sample() *wire.Event {
 
 func round(x float64) float64 { return float64(int64(x*1e4+0.5)) / 1e4 }
 
-func descriptors() int {
-	d, err := os.ReadDir("/proc/self/fd")
-	if err != nil {
-		return 0
+// descriptors counts what is open in the process' own table and in the loops'.
+func (s *self) descriptors() (n int) {
+	if d, err := os.ReadDir("/proc/self/fd"); err == nil {
+		n = len(d)
 	}
-	return len(d)
+	if s.n.tables != nil {
+		n += s.n.tables.Descriptors()
+	}
+	return n
 }

@@ -20,6 +20,7 @@ import (
 // in force what is process-wide.
 type tuning struct {
 	loops         int
+	ownTables     bool   // each loop has a descriptor table of its own
 	procs         int    // goroutines that run at once
 	cacheBytes    int64  // both stores' block caches together
 	memtableBytes uint64 // of the views store, four of which may exist
@@ -43,6 +44,7 @@ func decide(c *config.Config, h host) tuning {
 		t.loops = h.cores
 		because("loops", strconv.Itoa(t.loops), "one for each core this process may use")
 	}
+	t.decideTables(c, h, because)
 	t.procs = h.cores + backgroundWorkers
 	because("procs", strconv.Itoa(t.procs), "%d cores, and a place for each of %d background workers, so that none holds one that ingest needs", h.cores, backgroundWorkers)
 	because("background-nice", strconv.Itoa(backgroundNice), "views and the merging in their store yield the cores to those who receive, store and acknowledge")
@@ -64,6 +66,41 @@ func decide(c *config.Config, h host) tuning {
 	}
 	return t
 }
+
+// Descriptors of one table that are not for connections: the reserve, epoll,
+// listeners, Go's poller, what else the process has open.
+const (
+	tableOthers   = 64   // in a loop's own, and one wake-up for each loop
+	processOthers = 6000 // in the process' one: stores, HTTP, and room for a burst
+)
+
+// decideTables says whether loops get descriptor tables of their own, and how
+// many are needed: the kernel spreads connections over them by chance, so that
+// each has a tenth to spare.
+func (t *tuning) decideTables(c *config.Config, h host, because func(key, value, why string, args ...any)) {
+	if !c.OwnTables {
+		return
+	}
+	if h.nofileMax >= uint64(c.Connections+processOthers) {
+		because("own-tables", "false", "not needed: the hard limit of %d descriptors is enough for %d connections", h.nofileMax, c.Connections)
+		return
+	}
+	t.ownTables = true
+	each := max(int(h.nofileMax)-tableOthers-t.loops, 1)
+	need := (c.Connections*11/10 + each - 1) / each
+	if c.Loops > 0 {
+		because("own-tables", "true", "a hard limit of %d descriptors, for each of %d loops alone; %d connections want %d loops", h.nofileMax, t.loops, c.Connections, need)
+		return
+	}
+	if need > t.loops {
+		t.loops = min(need, loopsMax)
+		t.why[len(t.why)-1] = config.Tuned{Key: "loops", Value: strconv.Itoa(t.loops), Why: fmt.Sprintf("so many descriptor tables hold %d connections with a tenth to spare", c.Connections)}
+	}
+	because("own-tables", "true", "a hard limit of %d descriptors, for each of %d loops alone", h.nofileMax, t.loops)
+}
+
+// loopsMax is what the configuration allows, too.
+const loopsMax = 128
 
 // apply puts in force what is process-wide: the goroutines that run at
 // once, the heap's soft limit and the descriptor limit. What the kernel refuses stays as it is, and the reason says so.

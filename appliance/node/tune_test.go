@@ -24,6 +24,14 @@ func TestDecide(t *testing.T) {
 			map[string]string{"loops": "", "memory-mib": "", "cache-mib": "", "memtable-mib": "16", "descriptors": ""}},
 		{"nothing is known", config.Config{}, host{cores: 2},
 			map[string]string{"loops": "2", "memory-mib": "", "cache-mib": "16", "memtable-mib": "16", "descriptors": ""}},
+		{"tables are not needed", config.Config{OwnTables: true, Connections: 65000}, host{cores: 2, nofileMax: 1 << 20},
+			map[string]string{"own-tables": "false", "loops": "2"}},
+		{"tables are needed", config.Config{OwnTables: true, Connections: 65000}, host{cores: 2, nofileMax: 20000},
+			map[string]string{"own-tables": "true", "loops": "4"}},
+		{"cores are enough tables", config.Config{OwnTables: true, Connections: 65000}, host{cores: 16, nofileMax: 20000},
+			map[string]string{"own-tables": "true", "loops": "16"}},
+		{"tables not asked for", config.Config{Connections: 65000}, host{cores: 2, nofileMax: 20000},
+			map[string]string{"own-tables": "", "loops": "2"}},
 	} {
 		got := decide(&c.config, c.host)
 		for key, want := range c.want {
