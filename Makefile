@@ -14,7 +14,7 @@ UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -pru
 UI_STAMP := ui/dist/.built
 MODULES_STAMP := ui/node_modules/.installed
 
-.PHONY: help run demo build test test-go test-race test-ui test-browser bench fmt lint ui clean deps
+.PHONY: help run demo build test test-go test-race test-ui test-browser conform bench fmt lint ui clean deps
 
 help: ## print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ test-ui: $(MODULES_STAMP) ## unit tests of the front end
 
 test-browser: build ## the appliance in a real browser
 	cd ui && npm run --silent test:browser
+
+conform: ## every case of the WebSocket conformance client (RFC 6455, RFC 7692)
+	EYRIE_CONFORM=full go test -count=1 -v ./bench/conform
 
 bench: build ## measure what this machine can bear
 	./bin/eyrie bench $(ARGS)
