@@ -227,6 +227,7 @@ func (n *Node) Start() error {
 	}()
 	n.running.Go(func() { n.sweep(ctx) })
 	n.running.Go(func() { n.retune(ctx) })
+	n.running.Go(func() { n.collect(ctx) })
 	return nil
 }
 

@@ -33,7 +33,7 @@ type tuning struct {
 const memoryShare = 0.8
 
 // decide chooses what the configuration leaves open for host h. The keys that
-// are no setting (procs, background-nice, memtable-mib, descriptors, socket-buffers) are always chosen.
+// are no setting (procs, background-nice, gc-percent, memtable-mib, descriptors, socket-buffers) are always chosen.
 func decide(c *config.Config, h host) tuning {
 	t := tuning{loops: c.Loops, cacheBytes: int64(c.CacheMiB) << 20, memoryBytes: int64(c.Memory) << 20}
 	because := func(key, value, why string, args ...any) {
@@ -52,6 +52,7 @@ func decide(c *config.Config, h host) tuning {
 		t.memoryBytes = int64(float64(h.memory) * memoryShare)
 		because("memory-mib", inMiB(t.memoryBytes), "80 %% of the %s's %d MiB", h.memoryFrom, h.memory>>20)
 	}
+	because("gc-percent", fmt.Sprintf("%d to %d", percentDefault, percentMost), "more than %d where over %d MiB live, as long as garbage and they take at most half of the memory limit", percentDefault, percentLiveMin>>20)
 	if t.cacheBytes == 0 {
 		t.cacheBytes = min(max(t.memoryBytes/32, 16<<20), 512<<20)
 		because("cache-mib", inMiB(t.cacheBytes), "a thirty-second of the memory limit, 16 to 512 MiB")
@@ -184,6 +185,13 @@ func (t *tuner) again() []config.Tuned {
 		t.cur.apply()
 	}
 	return changed
+}
+
+// memory returns the heap's soft limit in force, 0 for none.
+func (t *tuner) memory() int64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.cur.memoryBytes
 }
 
 // tuned returns what is in force.
