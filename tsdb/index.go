@@ -13,10 +13,10 @@ import (
 // labels to ref is a map of hashes. Guarded by DB.mu.
 type index struct {
 	syms     symbols
-	byHash   map[uint64]uint32 // hash of the pairs (probed by +1) → ref
-	pages    [][]pair          // label pairs, a series' pairs adjoining in one page
-	at       []uint32          // ref-1 → page<<16 | first pair
-	count    []uint8           // ref-1 → pairs
+	table    []cell   // by hash of the pairs: open addressing, at most half full
+	pages    [][]pair // label pairs, a series' pairs adjoining in one page
+	at       []uint32 // ref-1 → page<<16 | first pair
+	count    []uint8  // ref-1 → pairs
 	postings map[pair]*posting
 	values   map[uint32][]uint32
 }
@@ -51,7 +51,7 @@ const (
 )
 
 func newIndex() index {
-	return index{syms: newSymbols(), byHash: map[uint64]uint32{}, postings: map[pair]*posting{}, values: map[uint32][]uint32{}}
+	return index{syms: newSymbols(), postings: map[pair]*posting{}, values: map[uint32][]uint32{}}
 }
 
 func (x *index) len() int { return len(x.at) }
@@ -99,17 +99,48 @@ func (x *index) find(ls Labels) (ref uint32, ok bool) {
 	return ref, ref != 0
 }
 
-// probe finds the ref of ps, or 0 and the free hash for it.
+// cell is a place in the table; ref 0 is free.
+type cell struct {
+	hash uint64
+	ref  uint32
+}
+
+// probe finds the ref of ps, or 0, and the hash.
 func (x *index) probe(ps []pair) (uint32, uint64) {
-	for h := hashPairs(ps); ; h++ {
-		ref, ok := x.byHash[h]
-		if !ok {
-			return 0, h
-		}
-		if slices.Equal(x.pairs(ref), ps) {
-			return ref, h
+	h := hashPairs(ps)
+	if len(x.table) == 0 {
+		return 0, h
+	}
+	mask := uint64(len(x.table) - 1)
+	for i := h & mask; x.table[i].ref != 0; i = (i + 1) & mask {
+		if c := &x.table[i]; c.hash == h && slices.Equal(x.pairs(c.ref), ps) {
+			return c.ref, h
 		}
 	}
+	return 0, h
+}
+
+// place puts a ref that is not there into the table.
+func (x *index) place(h uint64, ref uint32) {
+	if 2*int(ref) > len(x.table) {
+		old := x.table
+		x.table = make([]cell, max(2*len(old), 1024))
+		for _, c := range old {
+			if c.ref != 0 {
+				*x.free(c.hash) = c
+			}
+		}
+	}
+	*x.free(h) = cell{h, ref}
+}
+
+func (x *index) free(h uint64) *cell {
+	mask := uint64(len(x.table) - 1)
+	i := h & mask
+	for x.table[i].ref != 0 {
+		i = (i + 1) & mask
+	}
+	return &x.table[i]
 }
 
 // add returns the ref of ls, giving it the next one on first sight. ls has at
@@ -140,7 +171,7 @@ func (x *index) addPairs(ps []pair, lists []*posting) (ref uint32, fresh bool) {
 	x.count = append(x.count, uint8(len(ps)))
 	*page = append(*page, ps...)
 	ref = uint32(len(x.at))
-	x.byHash[h] = ref
+	x.place(h, ref)
 	for i, p := range ps {
 		var list *posting
 		if lists != nil {

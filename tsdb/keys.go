@@ -6,7 +6,7 @@ import "encoding/binary"
 // of bytes is order of numbers, signed ones with the sign bit flipped:
 //
 //	m                                       meta row (save.go)
-//	s ref u64                               definition of a series
+//	s ref u64                               definitions of series from ref on
 //	h row u64                               open runs of samples of headRuns series (head row)
 //	c res u8 part s32 ref u64 start s64 seq u32   closed chunk
 //

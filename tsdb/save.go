@@ -14,9 +14,15 @@ import (
 
 // Rows other than chunks; integers are LEB128 (u: unsigned, s: zigzag):
 //
-//	series  0xE5 | version 1 | labels u | (bytes u, name, bytes u, value)… | crc
+//	series  0xE5 | version 2 | definition, … | crc
 //	head    0xE6 | version 2 | run, … | crc
 //	meta    0xE7 | version 1 | last late number u | crc
+//
+// A series row has the definitions of up to 128 series, the key's and those that
+// follow it; what a label shares with the one at the same place of the series
+// before in the row is left out:
+//
+//	definition  labels u | shared u, a bit a label | for the others: bytes u, name, bytes u, value
 //
 // A head row has one run for each of its series:
 //
@@ -33,8 +39,10 @@ const (
 	magicSeries = 0xE5
 	magicHead   = 0xE6
 	magicMeta   = 0xE7
-	rowVersion  = 1
+	metaVersion = 1
+	rowVersion  = 2 // of series
 	headVersion = 2
+	rowSeries   = 128
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -57,7 +65,7 @@ func (db *DB) Save(b *pebble.Batch) error {
 		return err
 	}
 	key := []byte{db.prefix, kindMeta}
-	row := binary.AppendUvarint([]byte{magicMeta, rowVersion}, uint64(db.lateSeq.Load()))
+	row := binary.AppendUvarint([]byte{magicMeta, metaVersion}, uint64(db.lateSeq.Load()))
 	if err := b.Set(key, sealRow(key, row), nil); err != nil {
 		return err
 	}
@@ -68,21 +76,40 @@ func (db *DB) Save(b *pebble.Batch) error {
 
 func (db *DB) saveSeries(b *pebble.Batch) error {
 	var key, row []byte
-	var ls Labels
-	for ; db.saved < db.ix.len(); db.saved++ {
-		ref := uint32(db.saved + 1)
-		ls = db.ix.labels(ref, ls[:0])
-		key = appendRefKey(key[:0], db.prefix, kindSeries, uint64(ref))
-		row = binary.AppendUvarint(append(row[:0], magicSeries, rowVersion), uint64(len(ls)))
-		for _, l := range ls {
-			row = append(binary.AppendUvarint(row, uint64(len(l.Name))), l.Name...)
-			row = append(binary.AppendUvarint(row, uint64(len(l.Value))), l.Value...)
+	for db.saved < db.ix.len() {
+		key = appendRefKey(key[:0], db.prefix, kindSeries, uint64(db.saved+1))
+		row = append(row[:0], magicSeries, rowVersion)
+		var before []pair
+		for end := min(db.saved+rowSeries, db.ix.len()); db.saved < end; db.saved++ {
+			ps := db.ix.pairs(uint32(db.saved + 1))
+			row = db.ix.appendDefinition(row, ps, before)
+			before = ps
 		}
 		if err := b.Set(key, sealRow(key, row), nil); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// appendDefinition appends the labels ps of a series; before are those of the
+// series before in the row.
+func (x *index) appendDefinition(row []byte, ps, before []pair) []byte {
+	shared := uint64(0)
+	for i := range min(len(ps), len(before)) {
+		if ps[i] == before[i] {
+			shared |= 1 << i
+		}
+	}
+	row = binary.AppendUvarint(binary.AppendUvarint(row, uint64(len(ps))), shared)
+	for i, p := range ps {
+		if shared>>i&1 == 0 {
+			for _, s := range [...]string{x.syms.names[p.name], x.syms.names[p.value]} {
+				row = append(binary.AppendUvarint(row, uint64(len(s))), s...)
+			}
+		}
+	}
+	return row
 }
 
 // saveChunks writes what was closed, in order of keys: a batch in order costs
@@ -247,7 +274,6 @@ func refOf(key []byte) (uint64, error) {
 }
 
 func (db *DB) loadSeries(r pebble.Reader) error {
-	var ls Labels
 	return db.each(r, kindSeries, func(key, row []byte) error {
 		ref, err := refOf(key)
 		if err != nil {
@@ -257,19 +283,35 @@ func (db *DB) loadSeries(r pebble.Reader) error {
 		if err != nil {
 			return err
 		}
+		if len(b) == 0 || ref != uint64(db.ix.len()+1) {
+			return fmt.Errorf("%w: series %d after %d in %d bytes", ErrCorrupt, ref, db.ix.len(), len(b))
+		}
 		d := rowReader{b: b}
-		n := d.uvarint()
-		ls = ls[:0]
-		for i := uint64(0); i < n && n <= labelsMax && !d.bad; i++ {
-			ls = append(ls, Label{d.string(), d.string()})
+		var ls Labels
+		for ; len(d.b) > 0; ref++ {
+			n, shared := d.uvarint(), d.uvarint()
+			if d.bad || n == 0 || n > labelsMax || n < 64 && shared>>n != 0 {
+				return fmt.Errorf("%w: series %d with %d labels", ErrCorrupt, ref, n)
+			}
+			next := make(Labels, n)
+			for i := range next {
+				switch {
+				case shared>>i&1 == 0:
+					next[i] = Label{d.string(), d.string()}
+				case i < len(ls):
+					next[i] = ls[i]
+				default:
+					d.bad = true
+				}
+			}
+			if d.bad {
+				return fmt.Errorf("%w: definition of series %d", ErrCorrupt, ref)
+			}
+			if ls = next; uint64(db.addLocked(ls)) != ref {
+				return fmt.Errorf("%w: series %d has the labels of another", ErrCorrupt, ref)
+			}
+			db.saved++
 		}
-		if d.bad || len(d.b) != 0 || n == 0 || n > labelsMax || ref != uint64(db.ix.len()+1) {
-			return fmt.Errorf("%w: series %d after %d with %d labels", ErrCorrupt, ref, db.ix.len(), n)
-		}
-		if got := db.addLocked(ls); uint64(got) != ref {
-			return fmt.Errorf("%w: series %d has the labels of %d", ErrCorrupt, ref, got)
-		}
-		db.saved++
 		return nil
 	})
 }
@@ -334,7 +376,7 @@ func (db *DB) loadRun(ref uint32, d *rowReader, last int64) (int64, error) {
 
 func (db *DB) loadMeta(r pebble.Reader) error {
 	return db.each(r, kindMeta, func(key, row []byte) error {
-		b, err := openRow(key, row, magicMeta, rowVersion)
+		b, err := openRow(key, row, magicMeta, metaVersion)
 		if err != nil {
 			return err
 		}

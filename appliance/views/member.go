@@ -35,6 +35,9 @@ type member struct {
 	saveBytes *metrics.Counter
 }
 
+// firstPerRecord is how many bytes of batch a record is taken to make at first.
+const firstPerRecord = 24
+
 func newMember(m Mount, o *Options) (*member, error) {
 	name := m.Fold.Name()
 	for i := range len(m.Prefixes) {
@@ -42,7 +45,7 @@ func newMember(m Mount, o *Options) (*member, error) {
 			return nil, fmt.Errorf("views: fold %s: prefix %#x is taken", name, m.Prefixes[i])
 		}
 	}
-	f := &member{Mount: m, name: name, version: m.Fold.Version()}
+	f := &member{Mount: m, name: name, version: m.Fold.Version(), perRecord: firstPerRecord}
 	if g, ok := m.Fold.(Grower); ok {
 		f.records = g.SaveRecords()
 	}

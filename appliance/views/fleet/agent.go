@@ -172,6 +172,7 @@ type label struct{ k, v string }
 // agent is the state of one agent. Strings that repeat are interned. What most
 // events touch comes first and lies close: approach fetches it ahead.
 type agent struct {
+	seed     uint64 // of the space's spans; not saved
 	touched  uint64 // generation of Apply that changed it last; not saved
 	speaker  *producer
 	first    int64 // event time

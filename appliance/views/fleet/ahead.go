@@ -1,6 +1,9 @@
 package fleet
 
-import "eyrie/wal/block"
+import (
+	"eyrie/engine/wire"
+	"eyrie/wal/block"
+)
 
 // window is how many records are looked at ahead: enough for their agents to
 // come into the cache side by side, instead of one after the other.
@@ -8,17 +11,29 @@ const window = 48
 
 // approach reads what the records i..end-1 are about to touch. The loads do not
 // depend on each other, so the processor waits for all of them at once.
-func (v *View) approach(b *block.Block, i, end int) {
+func (v *View) approach(b *block.Block, from, end int, vs []wire.View) {
 	var near [window]*agent
 	n, sum := 0, uint64(0)
-	for ; i < end; i++ {
+	for i := from; i < end; i++ {
 		if a := v.get(b.Agent(i)); a != nil && (n == 0 || near[n-1] != a) {
 			near[n] = a
 			n++
+			sum += a.touched + a.seed
+		}
+	}
+	for i := from; i < end; i++ {
+		v.hashes[i-from] = 0
+		a := v.get(b.Agent(i))
+		if t := wire.Type(b.Class(i)); a != nil && t.SpanLike() {
+			h := spanHash(a.seed, spanID(t, &vs[i]))
+			v.hashes[i-from] = h
+			if v.held.n != nil {
+				sum += uint64(*v.held.at(h))
+			}
 		}
 	}
 	for _, a := range near[:n] {
-		sum += a.touched + a.lastOff + a.counts[0] + a.counts[7] + a.past[0] + a.past[endedMax-1]
+		sum += a.lastOff + a.counts[0] + a.counts[7] + a.past[0] + a.past[endedMax-1]
 		sum += uint64(a.ring.minute) + uint64(a.ring.cost[3]) + uint64(a.ring.cost[11]) + uint64(a.usage.cost) + uint64(len(a.verdicts)) + uint64(a.failing.n)
 	}
 	for _, a := range near[:n] {
@@ -29,13 +44,30 @@ func (v *View) approach(b *block.Block, i, end int) {
 	v.sink = sum
 }
 
-// sieve counts hashes in a table small enough to stay in the cache: what is
-// surely not in a large map need not be sought there.
+// spanID is wire.View.SpanID for a type that is known.
+func spanID(t wire.Type, w *wire.View) []byte {
+	if s := w.Str(wire.FSpan); len(s) > 0 {
+		return s
+	}
+	switch t {
+	case wire.TypeRun:
+		return w.Str(wire.FRun)
+	case wire.TypeTask:
+		return w.Str(wire.FTask)
+	}
+	return nil
+}
+
+// sieve counts hashes in a small table: what is surely not in a large map need
+// not be sought there.
 type sieve struct{ n *[sieveCells]uint8 }
 
-const sieveCells = 1 << 17
+const (
+	sieveBits  = 19
+	sieveCells = 1 << sieveBits
+)
 
-func (s *sieve) at(h uint64) *uint8 { return &s.n[h*0x9e3779b97f4a7c15>>47] }
+func (s *sieve) at(h uint64) *uint8 { return &s.n[h*0x9e3779b97f4a7c15>>(64-sieveBits)] }
 
 func (s *sieve) may(h uint64) bool { return s.n != nil && *s.at(h) != 0 }
 

@@ -13,12 +13,12 @@ const skew = 5 * minute
 // heartbeatMax is the longest promise that is one, in milliseconds: a week.
 const heartbeatMax = 7 * 86400e3
 
-func (v *View) fold(r *block.Record, w *wire.View) {
+func (v *View) fold(r *block.Record, h uint64, w *wire.View) {
 	v.offset = r.Offset
 	v.clock = max(v.clock, r.Recv)
 	switch r.Kind {
 	case block.KindEvent:
-		v.event(r, w)
+		v.event(r, h, w)
 	case block.KindTick:
 		v.tick()
 	case block.KindLink:
@@ -74,6 +74,7 @@ func (v *View) install(a *agent) {
 		v.due = append(v.due, never)
 	}
 	v.agents[a.num] = a
+	a.seed = xxhash.Sum64String(a.space) * 0x9e3779b97f4a7c15
 	v.due[a.num] = 0
 	v.byID[string(v.keyFor(a.space, a.id))] = a.num
 }
@@ -104,12 +105,12 @@ func (v *View) await(key string) *awaited {
 	return w
 }
 
-// spanHash identifies a span within its space.
-func spanHash(space string, id []byte) uint64 {
+// spanHash identifies a span within the space of that seed.
+func spanHash(seed uint64, id []byte) uint64 {
 	if len(id) == 0 {
 		return 0
 	}
-	h := xxhash.Sum64String(space)*0x9e3779b97f4a7c15 ^ xxhash.Sum64(id)
+	h := seed ^ xxhash.Sum64(id)
 	if h == 0 {
 		h = 1
 	}
@@ -125,7 +126,7 @@ func (v *View) when(w *wire.View) int64 {
 	return min(ts, v.clock+skew)
 }
 
-func (v *View) event(r *block.Record, w *wire.View) {
+func (v *View) event(r *block.Record, h uint64, w *wire.View) {
 	a := v.agent(r.Agent)
 	if a == nil {
 		return
@@ -147,7 +148,7 @@ func (v *View) event(r *block.Record, w *wire.View) {
 	failed := wire.Severity(r.Flags>>2&7) >= wire.SeverityError
 	switch {
 	case typ.SpanLike():
-		failed = v.span(a, typ, wire.Phase(r.Flags&3), ts, r.Offset, w) || failed
+		failed = v.span(a, typ, wire.Phase(r.Flags&3), ts, r.Offset, h, w) || failed
 		v.clearGap(a)
 	case typ == wire.TypeAgent:
 		v.declare(a, ts, w)

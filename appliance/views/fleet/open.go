@@ -7,9 +7,11 @@ import (
 // span folds one span-like event and reports whether the span failed. A whole
 // event is a start and an end; an end without a start counts as a whole one; a
 // start or end of a span that has just ended is a repeat and counts as an event.
-func (v *View) span(a *agent, typ wire.Type, ph wire.Phase, ts int64, off uint64, w *wire.View) bool {
-	id := w.SpanID()
-	h := spanHash(a.space, id)
+func (v *View) span(a *agent, typ wire.Type, ph wire.Phase, ts int64, off, h uint64, w *wire.View) bool {
+	id := spanID(typ, w)
+	if h == 0 {
+		h = spanHash(a.seed, id)
+	}
 	has, at := v.locate(a, h)
 	if at < 0 && a.remembers(h) {
 		return false

@@ -42,17 +42,15 @@ func (v *View) Save(w *pebble.Batch) error {
 		}
 		v.wipe = false
 	}
-	var key, val []byte
+	var key []byte
 	c := codec{v: v}
-	put := func(k []byte) error {
-		val = append(append(val[:0], format), c.b...)
-		return w.Set(k, val, nil)
-	}
+	begin := func() { c.b = append(c.b[:0], format) }
+	put := func(k []byte) error { return w.Set(k, c.b, nil) }
 	for _, a := range v.agents {
 		if a == nil || !a.dirty {
 			continue
 		}
-		c.b = c.b[:0]
+		begin()
 		c.agent(a)
 		key = agentKey(key[:0], a.num)
 		if err := put(key); err != nil {
@@ -70,7 +68,7 @@ func (v *View) Save(w *pebble.Batch) error {
 		if !x.dirty {
 			continue
 		}
-		c.b = c.b[:0]
+		begin()
 		c.awaited(x)
 		if err := put(append([]byte{prefix, keyAwaited}, k...)); err != nil {
 			return err
@@ -87,14 +85,14 @@ func (v *View) Save(w *pebble.Batch) error {
 		if !p.dirty {
 			continue
 		}
-		c.b = c.b[:0]
+		begin()
 		c.producer(p)
 		if err := put(producerKey(nil, n)); err != nil {
 			return err
 		}
 		p.dirty = false
 	}
-	c.b = c.b[:0]
+	begin()
 	c.i64(&v.clock)
 	c.u64(&v.offset)
 	c.totals(&v.total)

@@ -48,6 +48,7 @@ type View struct {
 	wipe    bool // the next Save deletes what the store holds
 	key     []byte
 	rec     block.Record
+	hashes  [window]uint64 // of the spans that the records at hand name; 0 = none, or not known yet
 	sink    uint64
 }
 
@@ -139,10 +140,10 @@ func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 	v.touched = v.touched[:0]
 	for i := from; i < b.Len(); {
 		end := min(i+window, b.Len())
-		v.approach(b, i, end)
-		for ; i < end; i++ {
+		v.approach(b, i, end, vs)
+		for first := i; i < end; i++ {
 			v.rec = b.Record(i)
-			v.fold(&v.rec, &vs[i])
+			v.fold(&v.rec, v.hashes[i-first], &vs[i])
 		}
 	}
 	for _, num := range v.touched {

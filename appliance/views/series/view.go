@@ -45,7 +45,7 @@ func New(db *tsdb.DB, names Names) *View {
 func (v *View) Name() string { return "series" }
 
 // Version is the version of rules and snapshot: another one means a rebuild.
-func (v *View) Version() uint32 { return 2 }
+func (v *View) Version() uint32 { return 3 }
 
 // DB returns the series, for queries of other kinds.
 func (v *View) DB() *tsdb.DB { return v.db }

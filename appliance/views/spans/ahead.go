@@ -53,7 +53,10 @@ func (v *View) approach(b *block.Block, i, end int, vs []wire.View, next *[windo
 		if at := &v.open.slots[v.open.home(x.hash)]; at.h == x.hash && at.s != nil {
 			s := at.s
 			open[k] = s
-			sum += s.off + s.endOff + uint64(len(s.parent)) + uint64(len(s.session)) + uint64(len(s.errMsg)) + uint64(s.usage.cost)
+			sum += s.off + s.endOff + uint64(len(s.parent))
+			if s.typ == uint8(wire.TypeLLM) {
+				sum += uint64(s.usage.cost)
+			}
 		} else {
 			sum += v.filter.approach(x.hash)
 		}

@@ -115,7 +115,10 @@ func (v *View) begin(r *block.Record, c *counts, h uint64, id []byte, ph wire.Ph
 		s = &span{}
 	}
 	began := startOf(r, w)
-	*s = span{key: key{began, r.Offset}, hash: h, began: began, agent: r.Agent, typ: r.Class, status: stOpen, space: c.space, id: v.own(id)}
+	if s.rich {
+		s.cold = cold{}
+	}
+	s.hot = hot{key: key{began, r.Offset}, hash: h, began: began, agent: r.Agent, typ: r.Class, status: stOpen, space: c.space, id: v.own(id)}
 	if ph == wire.PhaseUpdate || ph == wire.PhaseEnd {
 		s.flags |= flNoStart
 	}
@@ -133,24 +136,10 @@ func (v *View) begin(r *block.Record, c *counts, h uint64, id []byte, ph wire.Ph
 // fill takes what the event tells; what it leaves out stays. Run, parent and
 // type stay as first told: indexes and totals go by them.
 func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
-	word := func(to *string, f wire.Field) {
-		if b := w.Str(f); len(b) > 0 && string(b) != *to {
-			*to = v.intern(b)
-		}
-	}
-	word(&s.name, wire.FName)
-	to := false
-	w.To(func(id []byte) {
-		if !to && string(id) != s.to {
-			s.to = v.intern(id)
-		}
-		to = true
-	})
-	word(&s.task, wire.FTask)
-	word(&s.session, wire.FSession)
-	word(&s.kind, wire.FKind)
-	if b := w.Str(wire.FMsg); len(b) > 0 {
-		s.msg = clip(b)
+	v.word(&s.name, w, wire.FName)
+	if w.Has(wire.FTo) || w.Has(wire.FTask) || w.Has(wire.FSession) || w.Has(wire.FKind) || w.Has(wire.FMsg) || w.Has(wire.FError) || w.Has(wire.FUsage) {
+		s.rich = true
+		v.detail(s, w)
 	}
 	var up *parent
 	child := false
@@ -163,10 +152,6 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 				s.parent = v.intern(b)
 			}
 		}
-	}
-	if w.Has(wire.FError) {
-		code, msg, _ := w.Error()
-		s.errCode, s.errMsg = v.intern(code), clip(msg)
 	}
 	if n, ok := w.Int(wire.FAttempt); ok && n >= 0 && n < 1<<31 {
 		s.attempt = int32(n)
@@ -194,6 +179,34 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 			t = v.tally(s.agent, s.run)
 		}
 		v.used(s, t, &u)
+	}
+}
+
+// word takes a text that many spans share.
+func (v *View) word(to *string, w *wire.View, f wire.Field) {
+	if b := w.Str(f); len(b) > 0 && string(b) != *to {
+		*to = v.intern(b)
+	}
+}
+
+// detail takes what most events do not tell.
+func (v *View) detail(s *span, w *wire.View) {
+	to := false
+	w.To(func(id []byte) {
+		if !to && string(id) != s.to {
+			s.to = v.intern(id)
+		}
+		to = true
+	})
+	v.word(&s.task, w, wire.FTask)
+	v.word(&s.session, w, wire.FSession)
+	v.word(&s.kind, w, wire.FKind)
+	if b := w.Str(wire.FMsg); len(b) > 0 {
+		s.msg = clip(b)
+	}
+	if w.Has(wire.FError) {
+		code, msg, _ := w.Error()
+		s.errCode, s.errMsg = v.intern(code), clip(msg)
 	}
 }
 

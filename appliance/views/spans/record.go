@@ -8,7 +8,11 @@ import "encoding/binary"
 // recordMax bounds the bytes of the span's record.
 func (s *span) recordMax() int {
 	const fixed = 2*binary.MaxVarintLen64 + 5 + 4*binary.MaxVarintLen64 + 8 + 12*binary.MaxVarintLen32 + 6*binary.MaxVarintLen64 + 1 + 2*binary.MaxVarintLen32 + 2 + binary.MaxVarintLen64
-	return fixed + len(s.id) + len(s.name) + len(s.runID) + len(s.parent) + len(s.session) + len(s.task) + len(s.to) + len(s.kind) + len(s.msg) +
+	n := fixed + len(s.id) + len(s.name) + len(s.runID) + len(s.parent)
+	if !s.rich {
+		return n
+	}
+	return n + len(s.session) + len(s.task) + len(s.to) + len(s.kind) + len(s.msg) +
 		len(s.errCode) + len(s.errMsg) + len(s.usage.model)
 }
 
@@ -29,11 +33,15 @@ func (s *span) appendRecord(b []byte) []byte {
 	b = appendText(b, s.name)
 	b = appendText(b, s.runID)
 	b = appendText(b, s.parent)
-	b = appendText(b, s.session)
-	b = appendText(b, s.task)
-	b = appendText(b, s.to)
-	b = appendText(b, s.kind)
-	b = appendText(b, s.msg)
+	if s.rich {
+		b = appendText(b, s.session)
+		b = appendText(b, s.task)
+		b = appendText(b, s.to)
+		b = appendText(b, s.kind)
+		b = appendText(b, s.msg)
+	} else {
+		b = append(b, 0, 0, 0, 0, 0)
+	}
 	if op&opError != 0 {
 		b = appendText(b, s.errCode)
 		b = appendText(b, s.errMsg)

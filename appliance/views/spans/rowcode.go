@@ -203,7 +203,7 @@ func (s *span) options() (op uint8) {
 	if s.used {
 		op |= opUsage
 	}
-	if s.errCode != "" || s.errMsg != "" {
+	if s.rich && (s.errCode != "" || s.errMsg != "") {
 		op |= opError
 	}
 	if s.attempt != 0 || s.severity != 0 || s.tsFrom != 0 || s.ends > 1 || s.startOff != 0 {

@@ -44,8 +44,8 @@ func (v *View) Save(w *pebble.Batch) error {
 		b.packs(&rows, kType, []byte{byte(t)}, rows.where(func(e *entry) bool { return e.typ == uint8(t) }))
 	}
 	b.open(v)
-	b.groups(&rows, kParent, rows.by(func(e *entry) (uint64, bool) { return e.up, e.flags&flApart != 0 }), 8)
-	b.groups(&rows, kRun, rows.by(func(e *entry) (uint64, bool) { return e.run, e.flags&flGuest != 0 }), 8)
+	b.groups(&rows, kParent, rows.grouped(func(e *entry) (uint64, bool) { return e.up, e.flags&flApart != 0 }), 8)
+	b.groups(&rows, kRun, rows.grouped(func(e *entry) (uint64, bool) { return e.run, e.flags&flGuest != 0 }), 8)
 	b.tallies(v)
 	b.counts(v)
 	b.begin(prefixed(b.k[:0], kHead))
@@ -63,6 +63,7 @@ type ordered struct {
 	at   []uint32 // indexes of rows
 	page []uint32 // since base
 	a, b []ranked // scratch
+	sink uint64
 }
 
 func (g *generation) sorted(base uint64) ordered {
@@ -124,6 +125,30 @@ func (o *ordered) by(fn func(e *entry) (by uint64, want bool)) []ranked {
 		}
 	}
 	return sortRanked(a, o.b[:len(a)])
+}
+
+// grouped is by for hashes, of which it sorts no more than it takes to bring
+// equal ones together.
+func (o *ordered) grouped(fn func(e *entry) (hash uint64, want bool)) []ranked {
+	const skipped = 40
+	all := o.by(func(e *entry) (uint64, bool) {
+		h, want := fn(e)
+		return h >> skipped, want
+	})
+	for i, k := 0, 0; i < len(all); i = k {
+		top, same := all[i].key, true
+		for k = i; k < len(all) && all[k].key == top; k++ {
+			all[k].key, _ = fn(o.entry(all[k].at))
+			same = same && all[k].key == all[i].key
+			if k+ahead < len(all) {
+				o.sink += o.entry(all[k+ahead].at).off
+			}
+		}
+		if !same {
+			slices.SortStableFunc(all[i:k], func(x, y ranked) int { return cmp.Compare(x.key, y.key) })
+		}
+	}
+	return all
 }
 
 func (o *ordered) entry(i uint32) *entry { return &o.g.rows[o.at[i]] }

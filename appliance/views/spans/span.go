@@ -45,8 +45,13 @@ func (k key) less(o key) bool {
 	return k.off < o.off
 }
 
-// span is a row in memory.
+// span is a row in memory: what every one has, three lines, and the rest.
 type span struct {
+	hot
+	cold
+}
+
+type hot struct {
 	key
 	hash     uint64 // of space and id
 	run      uint64 // hash of space and run id, 0 = none
@@ -64,19 +69,23 @@ type span struct {
 	flags    uint8
 	tsFrom   uint8
 	used     bool // usage is told
-	space    string
+	rich     bool // cold may be other than zero
 	id       string
-	parent   string
 	name     string
-	to       string
 	runID    string
-	task     string
-	session  string
-	kind     string
-	msg      string
-	errCode  string
-	errMsg   string
-	usage    usage
+	parent   string
+	space    string
+}
+
+type cold struct {
+	to      string
+	task    string
+	session string
+	kind    string
+	msg     string
+	errCode string
+	errMsg  string
+	usage   usage
 }
 
 // tally adds up one run.

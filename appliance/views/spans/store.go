@@ -149,7 +149,7 @@ func (v *View) decodeRecord(rec []byte, flags uint8, intern *View) (*span, error
 	if !ok {
 		return nil, errRow
 	}
-	s := &span{key: k}
+	s := &span{hot: hot{key: k, rich: true}}
 	c := coder{b: row, read: true, v: intern}
 	c.row(s)
 	if c.bad {
@@ -173,7 +173,7 @@ func (v *View) decodeRecord(rec []byte, flags uint8, intern *View) (*span, error
 }
 
 func (v *View) storedTally(h uint64) *tally {
-	if v.blind {
+	if v.blind || !v.ran.has(h) {
 		return nil
 	}
 	t, err := v.readTally(v.store, h)
@@ -219,7 +219,7 @@ func (v *View) load(r pebble.Reader) error {
 	for _, x := range []struct {
 		kind byte
 		fn   func(k, val []byte) error
-	}{{kHead, v.loadHead}, {kID, v.loadIDs}, {kOpen, v.loadOpen}, {kCounts, v.loadCounts}, {kSpilled, v.loadSpilled}} {
+	}{{kHead, v.loadHead}, {kID, v.loadIDs}, {kOpen, v.loadOpen}, {kCounts, v.loadCounts}, {kSpilled, v.loadSpilled}, {kTally, v.loadRan}} {
 		if err := scan(r, x.kind, x.fn); err != nil {
 			return err
 		}
@@ -250,6 +250,15 @@ func (v *View) loadIDs(k, val []byte) error {
 	if !eachID(val, func(h, _, _ uint64) { v.filter.restore(h, page) }) {
 		return errRow
 	}
+	return nil
+}
+
+// loadRan notes which runs have totals in the store.
+func (v *View) loadRan(k, _ []byte) error {
+	if len(k) != 10 {
+		return errRow
+	}
+	v.ran.add(binary.BigEndian.Uint64(k[2:]), 0)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func TestTableProperty(t *testing.T) {
 				x.delete(h)
 				delete(want, h)
 			case want[h] == nil:
-				want[h] = &span{hash: h}
+				want[h] = &span{hot: hot{hash: h}}
 				x.set(h, want[h])
 			}
 			if x.get(h) != want[h] {

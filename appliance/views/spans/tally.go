@@ -71,6 +71,7 @@ func (v *View) join(s *span, id []byte) *tally {
 // keep puts a run into memory; saved ones that were not used for longest leave.
 func (v *View) keep(t *tally) {
 	v.runs[t.hash] = t
+	v.ran.add(t.hash, 0)
 	if len(v.runs) <= v.tallyMax || len(v.runs)%1024 != 0 {
 		return
 	}

@@ -30,6 +30,7 @@ type View struct {
 	visible uint64      // pages below are committed; those above are in saving
 	pages   uint64      // number of the next page
 	filter  filter      // hashes of rows in fresh, saving and store
+	ran     filter      // hashes of runs ever in memory: others are not in the store
 	runs    map[uint64]*tally
 	counts  []*counts       // by agent number
 	slots   [openSlots]bool // of the snapshot of open spans: changed since the last Save
@@ -96,7 +97,7 @@ func (v *View) reset() {
 	v.open, v.queue = newTable(), nil
 	v.fresh, v.saving = newGeneration(0), nil
 	v.visible, v.pages = allPages, 0
-	v.filter = filter{}
+	v.filter, v.ran = filter{}, filter{}
 	v.runs, v.counts = map[uint64]*tally{}, nil
 	v.slots, v.marked, v.tallies, v.free = [openSlots]bool{}, nil, nil, nil
 	v.strings, v.spaces, v.recent = map[string]string{}, nil, [256]string{}
