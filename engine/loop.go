@@ -145,7 +145,7 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 	}
 	lk.seen = l.tenths()
 	lk.flags &^= linkPinged
-	l.gauge.Observe(l.io.Now(), l.ring.Drained(), l.ring.Used())
+	l.observe()
 	if l.io.Queued(h) > outHigh {
 		l.slow(lk)
 		return 0
@@ -163,6 +163,17 @@ func (l *loop) Read(h netpoll.Handle, b []byte) (n int) {
 	l.flush(lk)
 	l.count()
 	return n
+}
+
+// observe looks at the ring.
+func (l *loop) observe() {
+	used := l.ring.Used()
+	l.gauge.Observe(l.io.Now(), l.ring.Drained(), used)
+	m := &l.m.ring
+	m.used.Store(int64(used))
+	m.high.Store(int64(l.gauge.High()))
+	m.level.Store(int64(l.gauge.Level(used)))
+	m.pace.Store(int64(l.gauge.Pace()))
 }
 
 // count passes on what a turn published and counted.

@@ -4,6 +4,7 @@ package engine
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gobwas/ws"
@@ -34,13 +35,19 @@ type meters struct {
 	deflateOut *metrics.Counter
 	closes     map[ws.StatusCode]*metrics.Counter
 	turned     map[int]*metrics.Counter
+	ring       ringMeters
+}
+
+// ringMeters are what a loop last saw of its ring.
+type ringMeters struct {
+	used, high, level, pace atomic.Int64
 }
 
 func newMeters(set *metrics.Set, loop int) *meters {
 	c := func(name string) *metrics.Counter {
 		return set.GetOrCreateCounter(fmt.Sprintf(`eyrie_engine_%s{loop="%d"}`, name, loop))
 	}
-	return &meters{
+	m := &meters{
 		set: set, loop: loop,
 		opened:     c("connections_total"),
 		closed:     c("connections_closed_total"),
@@ -63,6 +70,12 @@ func newMeters(set *metrics.Set, loop int) *meters {
 		closes:     make(map[ws.StatusCode]*metrics.Counter),
 		turned:     make(map[int]*metrics.Counter),
 	}
+	for name, v := range map[string]*atomic.Int64{
+		"ring_used_bytes": &m.ring.used, "ring_high_bytes": &m.ring.high, "ring_level": &m.ring.level, "ring_pace_bytes": &m.ring.pace,
+	} {
+		set.GetOrCreateGauge(fmt.Sprintf(`eyrie_engine_%s{loop="%d"}`, name, loop), func() float64 { return float64(v.Load()) })
+	}
+	return m
 }
 
 // deflated counts a message that is sent compressed. For any goroutine.

@@ -60,7 +60,7 @@ func (l *loop) retry() {
 		l.goodbye = l.goodbye[1:]
 	}
 	l.goodbye = nil
-	l.gauge.Observe(l.io.Now(), l.ring.Drained(), l.ring.Used())
+	l.observe()
 	for first := true; len(l.full) > 0; first = false {
 		w := l.full[0]
 		lk := l.links.at(w.h)

@@ -40,6 +40,7 @@ type Loop struct {
 	trimAt     int64
 
 	events []unix.EpollEvent
+	share  share
 	buf    []byte // ReadBuffer and room for kept bytes in front
 	plain  []byte // what a Transform yields
 	cipher []byte // what a Transform sends
@@ -143,6 +144,7 @@ func (l *Loop) run() {
 	for {
 		n := l.wait()
 		l.now = l.poll.cfg.Now()
+		l.share.begin(n+len(l.again), l.poll.cfg.ReadBuffer, l.n.readBytes)
 		for i := range n {
 			l.event(&l.events[i])
 		}
@@ -155,6 +157,9 @@ func (l *Loop) run() {
 		l.timers()
 		l.finish()
 		l.closeSome()
+		if l.share.worth(l.n.readBytes) {
+			l.share.end(l.poll.cfg.Now()-l.now, l.n.readBytes)
+		}
 		l.n.cycles++
 		l.n.publish(l.poll.n)
 		l.held.Store(int64(l.cells.bytes))

@@ -111,9 +111,9 @@ func (l *Loop) read(h Handle, c *conn) {
 	var b []byte
 	switch {
 	case kept == 0:
-		b = l.buf[:l.poll.cfg.ReadBuffer]
+		b = l.buf[:l.share.most]
 	case !inCell:
-		b = l.buf[:kept+l.poll.cfg.ReadBuffer]
+		b = l.buf[:kept+l.share.most]
 		copy(b, l.cells.at(s.in)[:kept])
 	default:
 		b = l.roomBehind(c)
