@@ -20,7 +20,7 @@ const (
 	ItemPos                          // Seq (last number of its frame); Payload: the producer's position
 	ItemFrameEnd                     // Seq (last number of the frame): the unit of acknowledgement
 	ItemLost                         // Seq..To; Payload: reason
-	ItemShed                         // Seq..To, Class (wire.Prio), Agent: numbers dropped by admission
+	ItemShed                         // Seq..To, Class: numbers dropped by admission; Payload: CutShedPart
 	ItemResult                       // Payload: Item.Result
 	ItemClosed                       // Seq: close code (1006 if the link broke); Payload: reason; last item of the link
 	ItemMessage                      // Seq: opcode; Payload: what a generic socket sent and its handler published
@@ -40,7 +40,7 @@ func (k ItemKind) String() string {
 // are valid until the consumer releases it.
 type Item struct {
 	Kind    ItemKind
-	Class   uint8 // wire.Type of an event; wire.Prio of ItemShed
+	Class   uint8 // wire.Type of an event; the highest wire.Prio of ItemShed
 	Flags   uint8 // wire.Head.Flags of an event: phase, severity, priority
 	Link    netpoll.Handle
 	Seq     uint64

@@ -42,9 +42,11 @@ type loop struct {
 	// sets it before its last look at the ring, Freed reads it after the release.
 	waiting atomic.Bool
 	// gauge says from the ring's fill who is shed and who waits.
-	gauge  admit.Gauge
-	level  admit.Level // of the message in hand
-	urgent bool        // the message that found no room carries a CRITICAL event
+	gauge   admit.Gauge
+	level   admit.Level // for the message in hand
+	crowded bool        // it has to wait, unless CRITICAL or shed
+	urgent  bool        // it carries a CRITICAL event
+	sheds   sheds
 
 	links  links
 	wide   map[netpoll.Handle]*wide // what few links have

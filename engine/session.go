@@ -20,28 +20,26 @@ const faultsMax = 16
 // agentMessage takes one message of an agent. False means that the ring has no
 // room for what it carries and nothing of it has happened.
 func (l *loop) agentMessage(lk *link, p []byte) bool {
-	ok := l.mayEnter(lk, p) && l.agentOp(lk, p)
+	l.judgeRing(lk)
+	ok := l.agentOp(lk, p)
 	if !ok && !l.waiting.Load() {
 		// From here on Freed wakes us. What was freed before is seen now.
 		l.waiting.Store(true)
-		ok = l.mayEnter(lk, p) && l.agentOp(lk, p)
+		l.judgeRing(lk)
+		ok = l.agentOp(lk, p)
 	}
 	if ok {
 		lk.flags &^= linkTurn
-	} else {
-		l.passes(lk, p) // says whether it is urgent
 	}
 	return ok
 }
 
-// mayEnter says whether a message need not wait for the ring to empty, nor for
-// links that have waited longer.
-func (l *loop) mayEnter(lk *link, p []byte) bool {
+// judgeRing says what the message of lk that is read next may expect: what is
+// shed of it, and whether the rest has to wait until the ring has emptied or
+// until links that came before have had their turn.
+func (l *loop) judgeRing(lk *link) {
 	l.level = l.gauge.Level(l.ring.Used())
-	if l.level < admit.Full && (lk.flags&linkTurn != 0 || len(l.full) == 0) {
-		return true
-	}
-	return l.passes(lk, p)
+	l.crowded = l.level == admit.Full || lk.flags&linkTurn == 0 && len(l.full) > 0
 }
 
 // shedAt are the classes that each level sheds, as bits 1<<wire.Prio.
@@ -70,6 +68,7 @@ func (l *loop) agentOp(lk *link, p []byte) bool {
 	case wire.OpEvents:
 		return l.events(lk, m, &f)
 	case wire.OpLost:
+		f.kept = true
 		if rec := f.put(ItemLost, m.From, nil, len(m.Reason)); rec != nil {
 			putEventHead(rec, 0, 0, 0, int64(m.To))
 			copy(rec[itemHead:], m.Reason)
@@ -78,6 +77,7 @@ func (l *loop) agentOp(lk *link, p []byte) bool {
 		return l.finish(lk, &f)
 	case wire.OpResult:
 		l.reply = AppendResult(l.reply[:0], string(m.ID), m.OK, m.Data)
+		f.kept = true
 		if rec := f.put(ItemResult, 0, nil, len(l.reply)); rec != nil {
 			copy(rec[itemHead:], l.reply)
 		}
@@ -95,7 +95,7 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	shed := lk.agreed & shedAt[l.level]
 	h := &l.event
 	seq, refused := m.Seq, 0
-	var run []byte // the record of the shed numbers before this one
+	l.sheds.reset()
 	for {
 		payload, fe, more := l.parser.NextEvent(lk.codec, m, h)
 		if !more {
@@ -109,34 +109,30 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 		} else if fe == nil && len(own) == 0 {
 			fe = &wire.FieldError{Code: wire.CodeMissing, Field: eventField(int(seq-m.Seq), "agent"), Msg: "neither hello nor the event names an agent"}
 		}
-		switch {
-		case fe != nil:
-			run = nil
+		if fe == nil && shed&(1<<h.Prio) != 0 {
+			if !l.sheds.add(seq, uint8(h.Prio), agent) {
+				l.sheds.put(f)
+				l.sheds.add(seq, uint8(h.Prio), agent)
+			}
+			seq++
+			continue
+		}
+		l.sheds.put(f)
+		f.kept = true
+		f.critical = f.critical || fe == nil && h.Prio == wire.PrioCritical
+		if fe != nil {
 			refused++
-			if !f.refuse(l, seq, fe) {
-				break
-			}
-		case shed&(1<<h.Prio) != 0:
-			if run = f.shed(run, seq, uint8(h.Prio), agent); run == nil {
-				break
-			}
-		default:
-			run = nil
-			rec := f.put(ItemEvent, seq, agent, len(payload))
-			if rec == nil {
-				break
-			}
+			f.refuse(l, seq, fe)
+		} else if rec := f.put(ItemEvent, seq, agent, len(payload)); rec != nil {
 			putEventHead(rec, uint8(h.Type), h.Flags(), h.Key, h.TS)
 			copy(rec[itemHead+len(agent):], payload)
-			if h.Prio == wire.PrioCritical {
-				f.critical = true
-			}
 		}
 		if f.over {
 			break
 		}
 		seq++
 	}
+	l.sheds.put(f)
 	last := seq - 1
 	if m.HasPos {
 		if rec := f.put(ItemPos, last, nil, len(m.Pos)); rec != nil {
@@ -156,8 +152,15 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	return true
 }
 
-// finish publishes a frame. False means that it waits for room.
+// finish publishes a frame. False means that it waits for room: for the bytes it
+// takes, or, unless something in it is CRITICAL or nothing of it is kept, for
+// the ring to empty and for those who came before.
 func (l *loop) finish(lk *link, f *ringFrame) bool {
+	l.urgent = f.critical
+	if l.crowded && f.kept && !f.critical {
+		l.ring.Abort()
+		return false
+	}
 	if f.over || f.deep && !f.critical && !f.alone {
 		l.ring.Abort()
 		if !f.alone {
@@ -182,6 +185,7 @@ func (l *loop) malformed(lk *link, m *wire.Message, fe *wire.FieldError) bool {
 	}
 	if m.Op == wire.OpEvents && m.Seq > 0 && m.Count > 0 && m.Seq+uint64(m.Count) <= wire.MaxSeq {
 		f := l.frameFor(lk)
+		f.kept = true
 		seq := m.Seq
 		for range m.Count {
 			if !f.refuse(l, seq, fe) {
@@ -254,42 +258,13 @@ func forbidden(field string) *wire.FieldError {
 // CodeForbidden is the code of events for agents outside the link's grant.
 const CodeForbidden = "forbidden"
 
-// passes says whether a message goes on though others wait, or the ring is
-// beyond its high watermark: one with a CRITICAL event, for which there is
-// headroom, and one of which nothing is kept.
-func (l *loop) passes(lk *link, p []byte) bool {
-	l.urgent = false
-	m := &l.msg
-	if fe := l.parser.Parse(lk.codec, p, m); fe != nil {
-		return true
-	}
-	if m.Op != wire.OpEvents {
-		return m.Op == wire.OpHello
-	}
-	shed, kept := lk.agreed&shedAt[l.level], false
-	for {
-		_, fe, more := l.parser.NextEvent(lk.codec, m, &l.event)
-		if !more {
-			return !kept
-		}
-		switch {
-		case fe != nil:
-			kept = true
-		case l.event.Prio == wire.PrioCritical:
-			l.urgent = true
-			return true
-		case shed&(1<<l.event.Prio) == 0:
-			kept = true
-		}
-	}
-}
-
 // ringFrame is one frame on its way into the ring: nothing of it is visible to
 // the consumer before finish.
 type ringFrame struct {
 	r        *ring.Ring
 	link     netpoll.Handle
 	critical bool // carries a CRITICAL event
+	kept     bool // carries something that is not shed
 	deep     bool // has gone into the headroom, which only CRITICAL may
 	over     bool // did not fit
 	alone    bool // the ring was empty before it: waiting will not help
@@ -314,19 +289,6 @@ func (f *ringFrame) put(kind ItemKind, seq uint64, agent []byte, payload int) []
 	}
 	putItem(rec, kind, f.link, seq, agent)
 	return rec
-}
-
-// shed puts number seq among those that are shed: into run, the record before
-// it, where that has the same class and agent, else into one of its own, which
-// it returns; nil when there is no room.
-func (f *ringFrame) shed(run []byte, seq uint64, class uint8, agent []byte) []byte {
-	if run == nil || run[1] != class || string(run[itemHead:]) != string(agent) {
-		if run = f.put(ItemShed, seq, agent, 0); run == nil {
-			return nil
-		}
-	}
-	putEventHead(run, class, 0, 0, int64(seq))
-	return run
 }
 
 // refuse puts the refusal of number seq in its place.

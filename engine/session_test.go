@@ -27,7 +27,11 @@ func line(it Item) string {
 	case ItemLost:
 		return fmt.Sprintf("lost %d..%d %s", it.Seq, it.To, it.Payload)
 	case ItemShed:
-		return fmt.Sprintf("shed %d..%d %s %s", it.Seq, it.To, it.Agent, wire.Prio(it.Class))
+		s := fmt.Sprintf("shed %d..%d %s:", it.Seq, it.To, wire.Prio(it.Class))
+		for p, rest, ok := CutShedPart(it.Payload); ok; p, rest, ok = CutShedPart(rest) {
+			s += fmt.Sprintf(" %d %s of %s", p.Count, p.Class, p.Agent)
+		}
+		return s
 	case ItemResult:
 		id, ok, data, err := it.Result()
 		return fmt.Sprintf("result %s %v %x%s", id, ok, data, errText(err))

@@ -69,11 +69,11 @@ func TestShedLowestFirst(t *testing.T) {
 	}{
 		{0, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, stored},
 		{7, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, stored},
-		{8, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, append([]string{"shed 1..2 a low"}, stored[2:]...)},
-		{11, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, []string{"shed 1..2 a low", "shed 3..3 a normal", "shed 4..4 b normal", stored[4]}},
-		{14, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, []string{"shed 1..2 a low", "shed 3..3 a normal", "shed 4..4 b normal", "shed 5..5 a high"}},
+		{8, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, append([]string{"shed 1..2 low: 2 low of a"}, stored[2:]...)},
+		{11, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, []string{"shed 1..4 normal: 2 low of a 1 normal of a 1 normal of b", stored[4]}},
+		{14, []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}, []string{"shed 1..5 high: 2 low of a 1 normal of a 1 normal of b 1 high of a"}},
 		{14, nil, stored},
-		{14, []wire.Prio{wire.PrioNormal}, []string{stored[0], stored[1], "shed 3..3 a normal", "shed 4..4 b normal", stored[4]}},
+		{14, []wire.Prio{wire.PrioNormal}, []string{stored[0], stored[1], "shed 3..4 normal: 1 normal of a 1 normal of b", stored[4]}},
 	} {
 		t.Run(fmt.Sprint(c.fill, c.allow), func(t *testing.T) {
 			r := newRig(t, nil)
@@ -117,8 +117,8 @@ func TestFullRing(t *testing.T) {
 		t.Fatalf("above the low watermark: paused %v %v, level %v", low.paused, plain.paused, r.l.level)
 	}
 	got := strings.Join(r.fresh(), "\n")
-	if want := "shed 1..2 b low\nshed 3..4 b normal\nshed 5..5 b high\nframe_end 5\n" +
-		"event 1 d log\nevent 2 d log\nframe_end 2\nevent 6 b log\nshed 7..7 b low\nframe_end 7"; got != want {
+	if want := "shed 1..5 high: 2 low of b 2 normal of b 1 high of b\nframe_end 5\n" +
+		"event 1 d log\nevent 2 d log\nframe_end 2\nevent 6 b log\nshed 7..7 low: 1 low of b\nframe_end 7"; got != want {
 		t.Errorf("while full: got\n%s\nwant\n%s", got, want)
 	}
 	r.srv.Freed(0)

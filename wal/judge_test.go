@@ -54,7 +54,7 @@ func TestVerdicts(t *testing.T) {
 	step(Stored, put(1, 1, 2, a, 3, "one"))
 	step(Stored, r.w.Refused(p, 2, []byte("size")))
 	step(Stored, r.w.Lost(p, 1, 5, []byte("full"))) // 3..5 are taken
-	step(Stored, r.w.Shed(p, 6, 7, 1, 0))
+	step(Stored, r.w.Shed(p, 6, 7, 1, nil))
 	step(Stored, put(8, 1, 2, a, 3, "eight"))
 	ask()
 	if _, _, err := r.w.Fence(key(1), 4, 1); !errors.Is(err, ErrEpochLow) {
@@ -322,7 +322,7 @@ func TestModel(t *testing.T) {
 					v = r.w.Refused(p, from, []byte("why"))
 					m.recs = append(m.recs, fmt.Sprintf("refused p%d s%d-%d a0 k0 c0 f0 %q", p, from, to, "why"))
 				case KindShed:
-					v = r.w.Shed(p, from, to, 2, 0)
+					v = r.w.Shed(p, from, to, 2, nil)
 					m.recs = append(m.recs, fmt.Sprintf("shed p%d s%d-%d a0 k0 c2 f0 %q", p, from, to, ""))
 				default:
 					v = r.w.Lost(p, from, to, []byte("l"))

@@ -131,11 +131,11 @@ func (w *Writer) Refused(p uint32, seq uint64, payload []byte) Verdict {
 	return w.settle(&Record{Kind: KindRefused}, p, seq, seq, payload)
 }
 
-// Shed settles numbers from..to of p without content: they were of this agent
-// and class, both the caller's, and were shed. Of a range that is settled in
-// part, the rest is taken.
-func (w *Writer) Shed(p uint32, from, to uint64, class uint8, agent uint32) Verdict {
-	return w.settle(&Record{Kind: KindShed, Class: class, Agent: agent}, p, from, to, nil)
+// Shed settles numbers from..to of p without content: they were shed. class and
+// payload are the caller's. Of a range that is settled in part, the rest is
+// taken.
+func (w *Writer) Shed(p uint32, from, to uint64, class uint8, payload []byte) Verdict {
+	return w.settle(&Record{Kind: KindShed, Class: class}, p, from, to, payload)
 }
 
 // Lost settles numbers from..to of p without content: the producer gives them up.

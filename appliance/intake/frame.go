@@ -124,22 +124,34 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 }
 
 // shed records numbers that admission dropped. Of those that an earlier link
-// has settled already, nothing is told: they may have been stored.
+// has settled already, nothing is told: they may have been stored. How many of
+// which agent and class those were is not known; the first of the list are
+// taken for them.
 func (in *Intake) shed(l *link, it *engine.Item) {
-	from := max(it.Seq, in.w.NextSeq(l.producer))
-	agent := in.agentNumber(l, it.Agent)
-	switch v := in.w.Shed(l.producer, it.Seq, it.To, it.Class, agent); v {
-	case wal.Stored:
-		l.fresh = true
-		class := wire.Prio(it.Class)
-		in.m.shed[class].Add(int(it.To - from + 1))
-		in.cur.shed(l.handle, from, it.To, class)
-	case wal.Duplicate:
-		l.seen = true
-		in.m.duplicate.Add(int(it.To - it.Seq + 1))
-	default:
-		in.judge(l, it.Seq, v)
+	next := in.w.NextSeq(l.producer)
+	from := max(it.Seq, next)
+	if it.To < next || it.Seq > next {
+		in.judge(l, it.Seq, in.w.Shed(l.producer, it.Seq, it.To, it.Class, nil))
+		return
 	}
+	settled := from - it.Seq
+	in.body = in.body[:0]
+	for part, rest, ok := engine.CutShedPart(it.Payload); ok; part, rest, ok = engine.CutShedPart(rest) {
+		known := min(settled, part.Count)
+		if settled -= known; part.Count > known {
+			in.body = wire.AppendShedEntry(in.body, in.agentNumber(l, part.Agent), part.Class, part.Count-known)
+		}
+	}
+	v := in.w.Shed(l.producer, from, it.To, it.Class, in.body)
+	if v != wal.Stored {
+		in.judge(l, it.Seq, v)
+		return
+	}
+	l.fresh = true
+	for _, class, n, rest, ok := wire.CutShedEntry(in.body); ok; _, class, n, rest, ok = wire.CutShedEntry(rest) {
+		in.m.shed[class].Add(int(n))
+	}
+	in.cur.shed(l.handle, from, it.To, wire.Prio(it.Class))
 }
 
 // settle owes the link an ack of every number that is settled, at most up to

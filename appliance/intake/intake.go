@@ -76,6 +76,7 @@ type Intake struct {
 	flying   atomic.Int32 // groups handed over whose answers are not out
 	owed     []owed
 	inFrame  bool
+	body     []byte // scratch
 	recv     int64
 	nextTick time.Time
 	ticked   time.Time // the last tick

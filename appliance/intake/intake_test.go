@@ -369,7 +369,7 @@ func TestSubmitOnce(t *testing.T) {
 func TestShed(t *testing.T) {
 	r := newRig(t, vfs.NewMem())
 	shed := func(link netpoll.Handle, from, to uint64, p wire.Prio) engine.Item {
-		return engine.Item{Kind: engine.ItemShed, Link: link, Seq: from, To: to, Class: uint8(p), Agent: []byte("a")}
+		return engine.Item{Kind: engine.ItemShed, Link: link, Seq: from, To: to, Class: uint8(p), Payload: engine.AppendShedPart(nil, engine.ShedPart{Agent: []byte("a"), Class: p, Count: to - from + 1})}
 	}
 	r.put(hello(1, 1, 1))
 	r.wait(1)
@@ -411,11 +411,12 @@ func TestShed(t *testing.T) {
 		}
 		for i := range b.Len() {
 			if rec := b.Record(i); rec.Kind == wal.KindShed {
-				recs = append(recs, fmt.Sprintf("%d..%d class %d agent %d", rec.Seq, rec.To(), rec.Class, rec.Agent))
+				agent, class, n, _, _ := wire.CutShedEntry(rec.Body())
+				recs = append(recs, fmt.Sprintf("%d..%d class %d: %d of class %d of agent %d", rec.Seq, rec.To(), rec.Class, n, class, agent))
 			}
 		}
 	}
-	if want := "[2..2 class 1 agent 1 3..5 class 1 agent 1 6..6 class 3 agent 1 8..9 class 1 agent 1]"; fmt.Sprint(recs) != want {
+	if want := "[2..2 class 1: 1 of class 1 of agent 1 3..5 class 1: 3 of class 1 of agent 1 6..6 class 3: 1 of class 3 of agent 1 8..9 class 1: 2 of class 1 of agent 1]"; fmt.Sprint(recs) != want {
 		t.Errorf("the log has %v, want %s", recs, want)
 	}
 	r.close()

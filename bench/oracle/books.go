@@ -3,6 +3,7 @@ package oracle
 import (
 	"context"
 
+	"eyrie/engine/wire"
 	"eyrie/wal"
 )
 
@@ -66,7 +67,9 @@ func Accounts(ctx context.Context, l *wal.Log, producers map[[16]byte]int) (map[
 			case wal.KindRefused:
 				a.Refused++
 			case wal.KindShed:
-				a.Shed[rec.Class&3] += n
+				for _, class, k, rest, ok := wire.CutShedEntry(rec.Body()); ok; _, class, k, rest, ok = wire.CutShedEntry(rest) {
+					a.Shed[class] += k
+				}
 			case wal.KindLost:
 				a.Lost += n
 			}

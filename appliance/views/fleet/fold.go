@@ -284,16 +284,24 @@ func (v *View) lost(r *block.Record) {
 	}
 }
 
-// shed counts numbers given up by admission: to the agent the record names,
-// else to the producer's first agent.
+// shed counts numbers that admission dropped: to the agents that the record
+// names, else to the producer's first.
 func (v *View) shed(r *block.Record) {
-	num := r.Agent
-	if q := v.prods[r.Producer]; num == 0 && q != nil && len(q.agents) > 0 {
-		num = lowest(q.agents)
+	count := func(num uint32, n uint64) {
+		if a := v.agent(num); a != nil {
+			a.counts[cShed] += n
+			v.touch(a)
+		}
 	}
-	if a := v.agent(num); a != nil && r.To() >= r.Seq {
-		a.counts[cShed] += r.To() - r.Seq + 1
-		v.touch(a)
+	num, _, n, rest, ok := wire.CutShedEntry(r.Body())
+	if !ok {
+		if q := v.prods[r.Producer]; q != nil && len(q.agents) > 0 && r.To() >= r.Seq {
+			count(lowest(q.agents), r.To()-r.Seq+1)
+		}
+		return
+	}
+	for ; ok; num, _, n, rest, ok = wire.CutShedEntry(rest) {
+		count(num, n)
 	}
 }
 

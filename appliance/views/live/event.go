@@ -101,6 +101,7 @@ func appendSystem(dst []byte, r *wal.Record) []byte {
 	}
 	if r.Kind == wal.KindShed {
 		dst = wire.AppendJSONString(append(dst, `,"class":`...), wire.Prio(r.Class).String())
+		return append(dst, '}')
 	}
 	if body := r.Body(); len(body) > 0 && msgp.NextType(body) == msgp.MapType {
 		mark := len(dst)
