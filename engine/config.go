@@ -33,6 +33,7 @@ type Config struct {
 	AgentDeflate  bool // agents may compress what they send (permessage-deflate)
 	SocketMessage int  // bytes of a message from a generic socket; default 64 KiB
 	SocketBacklog int  // bytes a generic socket may be behind; default 1 MiB
+	BacklogAll    int  // bytes they may be behind together; the nearer, the less each may be; default 64 MiB
 	JoinBytes     int  // per loop, for messages in parts; default 64 MiB
 
 	Metrics *metrics.Set     // default a set nobody sees
@@ -73,6 +74,7 @@ func (c *Config) fill() {
 	c.MaxFrame = min(c.MaxFrame, wire.MaxFrame)
 	def(&c.SocketMessage, 64<<10)
 	def(&c.SocketBacklog, 1<<20)
+	def(&c.BacklogAll, 64<<20)
 	def(&c.JoinBytes, 64<<20)
 	def(&c.Poll.ReadBuffer, 256<<10)
 	// A socket's answer may be as large as a message, behind a turn's others.

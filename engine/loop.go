@@ -264,7 +264,7 @@ func (l *loop) leave(lk *link, code ws.StatusCode, reason string) {
 		if s := l.socks[lk.h]; s != nil {
 			delete(l.socks, lk.h)
 			s.closed.Store(true)
-			s.queued.Store(0)
+			s.waits(0)
 			s.handler.Close(Socket{s})
 		}
 		l.grants.drop(lk.grant)
@@ -299,7 +299,7 @@ func (l *loop) Drained(h netpoll.Handle) {
 	l.last = 0
 	lk.seen = l.tenths() // to have read all that waited is a sign of life
 	if s := l.socks[h]; s != nil {
-		s.queued.Store(0)
+		s.waits(0)
 		if d, ok := s.handler.(SocketDrained); ok {
 			d.Drained(Socket{s})
 		}

@@ -57,23 +57,46 @@ type socket struct {
 // packs says whether a message of n bytes is to be compressed.
 func (s *socket) packs(n int) bool { return s.bits > 0 && n >= s.from && n <= deflateMost }
 
-// Send queues one message, copying it. ErrBacklog says that the peer is more
-// than Config.SocketBacklog bytes behind; the message is not sent, the socket
-// lives on.
+// post counts n bytes more as handed over, or less, and returns how far the
+// peer is behind then.
+func (s *socket) post(n int64) (behind int64) {
+	s.l.srv.behind.Add(n)
+	return s.posted.Add(n) + s.queued.Load()
+}
+
+// waits notes how many bytes the kernel has not taken. Loop thread only.
+func (s *socket) waits(n int64) { s.l.srv.behind.Add(n - s.queued.Swap(n)) }
+
+// backlogLeast is what a socket may be behind however far all are.
+const backlogLeast = 64 << 10
+
+// backlog is how far the peer may be behind now: the more memory all that do not
+// read hold together, the less each may (dynamic thresholds, Choudhury and Hahne
+// 1998), so that a thousand stalled readers cost what a few do.
+func (s *Server) backlog() int64 {
+	left := (int64(s.cfg.BacklogAll) - s.behind.Load()) / 4
+	return min(int64(s.cfg.SocketBacklog), max(left, backlogLeast))
+}
+
+// Send queues one message, copying it. ErrBacklog says that the peer is too far
+// behind: by Config.SocketBacklog bytes, or less while many are. The message is
+// not sent, the socket lives on. A peer that is not behind is sent any message
+// that Config.SocketBacklog has room for.
 func (s Socket) Send(op ws.OpCode, payload []byte) error {
 	if s.s.closed.Load() {
 		return ErrClosed
 	}
 	n := int64(len(payload) + ws.MaxHeaderSize)
-	if s.s.posted.Add(n)+s.s.queued.Load() > int64(s.s.l.srv.cfg.SocketBacklog) {
-		s.s.posted.Add(-n)
+	behind := s.s.post(n)
+	if most := int64(s.s.l.srv.cfg.SocketBacklog); behind > most || behind > n && behind > s.s.l.srv.backlog() {
+		s.s.post(-n)
 		return ErrBacklog
 	}
 	var frame []byte
 	if s.s.packs(len(payload)) {
 		if frame = s.s.l.srv.deflaters.frame(op, payload, s.s.bits); frame != nil {
 			s.s.l.m.deflated(len(payload), len(frame))
-			s.s.posted.Add(int64(len(frame)) - n)
+			s.s.post(int64(len(frame)) - n)
 			n = int64(len(frame))
 		}
 	}

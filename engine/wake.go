@@ -14,7 +14,7 @@ import (
 func (l *loop) Wake() {
 	l.last = 0
 	for _, s := range l.unsure {
-		s.queued.Store(int64(l.io.Queued(s.h)))
+		s.waits(int64(l.io.Queued(s.h)))
 	}
 	l.unsure = emptied(l.unsure)
 	m := l.box.take(l.spare)
@@ -171,7 +171,7 @@ func (l *loop) sendAll(sends []send) {
 		default:
 			l.out = append(l.out, x.frame...)
 		}
-		x.s.posted.Add(-x.cost)
+		x.s.post(-x.cost)
 	}
 	if len(sends) > 0 {
 		l.sent(lk, sends[len(sends)-1].s)
@@ -187,7 +187,7 @@ func (l *loop) sent(lk *link, s *socket) {
 		return
 	}
 	n := l.io.Queued(lk.h)
-	s.queued.Store(int64(n))
+	s.waits(int64(n))
 	if n > 0 { // or put off: the next call knows
 		l.unsure = append(l.unsure, s)
 		l.io.Wake()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eyrie/appliance/query"
@@ -55,7 +56,8 @@ const (
 	gapMin   = 50 * time.Millisecond
 	gapMax   = 500 * time.Millisecond
 	fleetGap = 500 * time.Millisecond
-	busyGap  = 20 * time.Millisecond
+	busyMin  = 20 * time.Millisecond // before a viewer that was busy is tried again, unless it says Ready
+	busyMax  = time.Second           // the same after it was busy for long
 
 	pageItems = 500       // rows a message
 	pageBytes = 256 << 10 // soft bound of a message
@@ -80,6 +82,8 @@ type Hub struct {
 	viewers int
 	changed bits // agents since the last pulse
 	moved   bool // anything changed since the last pulse
+
+	spent atomic.Int64 // ns that readers have worked
 
 	run   queue
 	cache encoded
@@ -180,8 +184,12 @@ func (h *Hub) pulse() {
 func (h *Hub) tail() {
 	defer h.done.Done()
 	f := h.o.Log.Follow(h.o.Log.Next())
+	var p pace
 	for {
-		b, err := f.Next(h.ctx)
+		if !h.hold(p.wait(h.spent.Load(), h.o.Now())) {
+			return
+		}
+		_, err := f.Next(h.ctx)
 		var lost *wal.LostError
 		switch {
 		case errors.As(err, &lost):
@@ -190,17 +198,35 @@ func (h *Hub) tail() {
 		case err != nil:
 			return
 		}
+		// A round reads at least up to here: none needs to begin for it.
+		f.Skip(h.o.Log.Next())
 		var due []*sub
 		h.mu.Lock()
 		for s := range h.subs {
-			if s.what == whatEvents && s.wants(b) {
+			if s.what == whatEvents && s.wants() {
 				due = append(due, s)
 			}
 		}
 		h.mu.Unlock()
+		p.begin(h.spent.Load(), h.o.Now())
 		for _, s := range due {
 			h.run.push(s)
 		}
+	}
+}
+
+// hold waits; false when the hub closes.
+func (h *Hub) hold(d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-h.ctx.Done():
+		return false
 	}
 }
 

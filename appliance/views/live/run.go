@@ -72,6 +72,9 @@ func (h *Hub) read() {
 		if s == nil {
 			return
 		}
-		h.run.done(s, s.serve(&r))
+		at := h.o.Now()
+		more := s.serve(&r)
+		h.spent.Add(int64(h.o.Now().Sub(at)))
+		h.run.done(s, more)
 	}
 }

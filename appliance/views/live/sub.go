@@ -41,6 +41,7 @@ type sub struct {
 	shown    bits
 	sent     time.Time
 	gap      time.Duration
+	busy     time.Duration // how long it waited the last time, 0 when it was not busy
 	follow   *wal.Follower
 	next     uint64            // offset
 	pending  map[uint32][]byte // newest event per agent
@@ -99,7 +100,8 @@ func (s *sub) begin() error {
 func (s *sub) refused(err error) {
 	if errors.Is(err, ErrBusy) {
 		s.gap = min(max(s.gap, gapMin)*2, gapMax)
-		s.arm(busyGap)
+		s.busy = min(max(2*s.busy, busyMin), busyMax)
+		s.arm(s.busy)
 		return
 	}
 	s.stop()
@@ -154,6 +156,7 @@ func (s *sub) spend(n int) {
 	s.mu.Lock()
 	s.credits -= int64(n)
 	s.mu.Unlock()
+	s.busy = 0
 }
 
 // take notes changed agents and reports whether a reader should look now.
@@ -169,8 +172,8 @@ func (s *sub) take(batch bits) bool {
 	return s.timer == nil && !s.stopped && s.credits > 0
 }
 
-// wants reports whether a reader should look at a block that was committed.
-func (s *sub) wants(*wal.Block) bool {
+// wants reports whether a reader should look at what was committed.
+func (s *sub) wants() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return !s.stopped && (s.latest || s.credits > 0) && (s.timer == nil || s.latest)
