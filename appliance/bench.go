@@ -111,6 +111,10 @@ type benchConnectionsCmd struct {
 	Count   int    `default:"15000" placeholder:"N" help:"Links at the second look."`
 	From    int    `default:"5000" placeholder:"N" help:"Links at the first look; the slope between both is reported."`
 	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
+
+	Hold      time.Duration `placeholder:"TIME" help:"Instead: hold --count links for so long under --rate, and watch for drift."`
+	Rate      float64       `default:"20000" placeholder:"N" help:"With --hold: events a second, over all links."`
+	OwnTables bool          `help:"With --hold: have the server use a descriptor table for each loop, where the limit is below --count."`
 }
 
 // Run measures.
@@ -118,6 +122,9 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 	common, err := c.common()
 	if err != nil {
 		return err
+	}
+	if c.Hold > 0 {
+		return c.print(bench.Hold{Common: common, Count: c.Count, Rate: c.Rate, For: c.Hold, OwnTables: c.OwnTables}.Run(ctx))
 	}
 	if c.From < 1 || c.Count <= c.From {
 		return exit(exitUsage, "--from %d --count %d: want 1 or more, and more at the second look than at the first", c.From, c.Count)

@@ -100,16 +100,18 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 
 func (m Connections) report(rep *Report, a, b memory) {
 	per := func(x, y float64) float64 { return (y - x) / float64(b.links-a.links) }
-	links, log, views := per(a.owner["links"], b.owner["links"]), per(a.owner["log"], b.owner["log"]), per(a.owner["views"], b.owner["views"])
-	rep.add("user memory", links+log+views, "B/link", "live in Go's heap for each further link: the three lines below; multiply by the links you plan for")
-	rep.add("of the link", links, "B/link", "socket and WebSocket state, session, intake: netpoll, engine, intake")
+	of := func(owner string) float64 { return per(a.owner[owner], b.owner[owner]) }
+	engine, intake, log, views := of("engine"), of("intake"), of("log"), of("views")
+	rep.add("user memory", engine+intake+log+views, "B/link", "live in Go's heap for each further link: the four lines below; multiply by the links you plan for")
+	rep.add("of the engine", engine, "B/link", "socket and WebSocket state, session, the agent's id: netpoll and engine")
+	rep.add("of intake", intake, "B/link", "who speaks for which producer, and the agent of the event before")
 	rep.add("of the log", log, "B/link", "the producer that numbers the link's events; blocks waiting to be written scatter")
 	rep.add("of the views", views, "B/link", "what fleet, spans and series keep of the event and the link; agents were known before")
 	rep.add("stores", per(a.owner["stores"], b.owner["stores"]), "B/link", "change of the stores' write buffers and caches: bounded, whatever the links; it scatters by whole buffers")
 	rep.add("resident", per(a.anon, b.anon), "B/link", fmt.Sprintf("slope of all resident memory of its own, %.1f to %.1f MiB: the buffers' scatter is in it", a.anon/(1<<20), b.anon/(1<<20)))
 	rep.add("kernel", per(a.kernel, b.kernel)/2, "B/socket", "the system's own: half of what both ends take together on this machine")
 	rep.add("goroutines", b.goroutines-a.goroutines, "goroutines", fmt.Sprintf("more at %d links than at %d (%.0f): none belongs to a link", b.links, a.links, a.goroutines))
-	rep.add("descriptors", b.open, "open", "in the server with all links open")
+	rep.add("descriptors", b.open, "open", "in the server with all links open, in all its tables")
 	if (b.goroutines-a.goroutines)*100 > float64(b.links-a.links) {
 		rep.Faults = append(rep.Faults, "goroutines grow with links")
 	}

@@ -20,9 +20,9 @@ var owners = []struct{ part, owner string }{
 	{"eyrie/appliance/views", "views"},
 	{"eyrie/tsdb", "views"},
 	{"eyrie/appliance/api", "api"},
-	{"eyrie/appliance/intake", "links"},
-	{"eyrie/engine", "links"},
-	{"eyrie/netpoll", "links"},
+	{"eyrie/appliance/intake", "intake"},
+	{"eyrie/engine", "engine"},
+	{"eyrie/netpoll", "engine"},
 	{"eyrie/wal", "log"},
 }
 

@@ -35,7 +35,7 @@ func TestParseHeap(t *testing.T) {
 		t.Fatal(err)
 	}
 	small := 64 / (1 - math.Exp(-64.0/2048))
-	if len(got) != 4 || got["log"] != 2048000 || got["links"] != 8192000 || math.Abs(got["stores"]-small) > 1e-6 || got["rest"] != 4096000 {
+	if len(got) != 4 || got["log"] != 2048000 || got["engine"] != 8192000 || math.Abs(got["stores"]-small) > 1e-6 || got["rest"] != 4096000 {
 		t.Errorf("%v", got)
 	}
 	if _, err := parseHeap("<html>"); err == nil {

@@ -18,7 +18,7 @@ type Process struct {
 	Anon    uint64 // resident and its own: heap, stacks
 	Written uint64 // bytes it caused to be written to the device
 	Threads int
-	Open    int // descriptors
+	Open    int // descriptors, in all the tables that its threads have
 }
 
 // Look reads a process.
@@ -46,9 +46,7 @@ func Look(pid int) (p Process, err error) {
 	if v, ok := field(dir+"/io", "write_bytes"); ok {
 		p.Written = number(v)
 	}
-	if fds, err := os.ReadDir(dir + "/fd"); err == nil {
-		p.Open = len(fds)
-	}
+	p.Open = open(pid)
 	return p, nil
 }
 
