@@ -3,49 +3,130 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"sync"
+	"unsafe"
 )
 
 type agentName struct{ space, id string }
 
 // agentTable numbers agents from 1, densely, in the order of their first sight.
 // The writer alone adds; it reads without the lock, others with it.
+//
+// Each event asks for its agent, among more than a cache holds. So the index is
+// one array without pointers, of which a look-up touches one word: the upper half
+// of a name's hash and its number. A false match is found by the name, which lies
+// beside those that were seen first together, as the agents of a link were.
 type agentTable struct {
 	mu    sync.RWMutex
 	names []agentName // by number-1
-	space map[string]map[string]uint32
-	// the writer's last space
+	slots []uint64    // hash's upper half << 32 | number, 0 = free; a power of two of them, half free at least
+	used  int      // slots that are not free
+	seed  maphash.Seed
+	text  []byte // what is left to put ids into
+	// the writer's last space: agents of one are looked up in a row
 	lastSpace string
-	lastIDs   map[string]uint32
+	lastHash  uint64
 }
 
-func newAgentTable() *agentTable { return &agentTable{space: map[string]map[string]uint32{}} }
+const (
+	agentSlotsMin  = 64
+	agentTextBytes = 64 << 10
+)
+
+func newAgentTable() *agentTable {
+	t := &agentTable{slots: make([]uint64, agentSlotsMin), seed: maphash.MakeSeed()}
+	t.lastHash = t.hashSpace(t.lastSpace)
+	return t
+}
+
+func (t *agentTable) hashSpace(space string) uint64 {
+	return maphash.String(t.seed, space)
+}
+
+// hash of an id within a space of hash h.
+func (t *agentTable) hash(h uint64, id []byte) uint64 {
+	return (maphash.Bytes(t.seed, id) ^ h) * 0x9e3779b97f4a7c15
+}
+
+// look returns the number of an agent, or 0 and the slot for it.
+func (t *agentTable) look(h uint64, space string, id []byte) (n uint32, slot int) {
+	mask := uint64(len(t.slots) - 1)
+	for i := h >> 32 & mask; ; i = (i + 1) & mask {
+		s := t.slots[i]
+		if s == 0 {
+			return 0, int(i)
+		}
+		if s>>32 == h>>32 {
+			if a := &t.names[uint32(s)-1]; a.id == string(id) && a.space == space {
+				return uint32(s), int(i)
+			}
+		}
+	}
+}
 
 // find is the writer's look-up; it does not allocate.
 func (t *agentTable) find(space, id []byte) uint32 {
-	ids := t.lastIDs
-	if ids == nil || t.lastSpace != string(space) {
-		if ids = t.space[string(space)]; ids == nil {
-			return 0
-		}
-		t.lastSpace, t.lastIDs = string(space), ids
+	if t.lastSpace != string(space) {
+		t.lastSpace = string(space)
+		t.lastHash = t.hashSpace(t.lastSpace)
 	}
-	return ids[string(id)]
+	n, _ := t.look(t.hash(t.lastHash, id), t.lastSpace, id)
+	return n
 }
 
 // add gives the next number.
 func (t *agentTable) add(space, id string) uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	ids := t.space[space]
-	if ids == nil {
-		ids = map[string]uint32{}
-		t.space[space] = ids
+	if n := len(t.names); n > 0 && t.names[n-1].space == space {
+		space = t.names[n-1].space // one string for all of a space
 	}
-	t.names = append(t.names, agentName{space, id})
+	t.names = append(t.names, agentName{space, t.keep(id)})
 	n := uint32(len(t.names))
-	ids[id] = n
+	t.put(n)
 	return n
+}
+
+// put enters agent n under its name. A number that was put under another name
+// before leaves a slot behind that leads to no match.
+func (t *agentTable) put(n uint32) {
+	if t.used++; 2*t.used > len(t.slots) {
+		t.grow()
+	}
+	a := &t.names[n-1]
+	h := t.hash(t.hashSpace(a.space), []byte(a.id))
+	if have, slot := t.look(h, a.space, []byte(a.id)); have == 0 {
+		t.slots[slot] = h&^(1<<32-1) | uint64(n)
+	}
+}
+
+// grow doubles the index: what a slot holds of the hash says where it goes.
+func (t *agentTable) grow() {
+	old := t.slots
+	t.slots = make([]uint64, 2*len(old))
+	mask := uint64(len(t.slots) - 1)
+	for _, s := range old {
+		if s == 0 {
+			continue
+		}
+		i := s >> 32 & mask
+		for t.slots[i] != 0 {
+			i = (i + 1) & mask
+		}
+		t.slots[i] = s
+	}
+}
+
+// keep copies an id to where those before it are.
+func (t *agentTable) keep(id string) string {
+	if len(id) > cap(t.text)-len(t.text) {
+		t.text = make([]byte, 0, max(agentTextBytes, len(id)))
+	}
+	at := len(t.text)
+	t.text = append(t.text, id...)
+	kept := t.text[at:]
+	return unsafe.String(unsafe.SliceData(kept), len(kept)) // never written again
 }
 
 func (t *agentTable) name(n uint32) (agentName, bool) {
@@ -60,8 +141,8 @@ func (t *agentTable) name(n uint32) (agentName, bool) {
 func (t *agentTable) num(space, id string) (uint32, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	n, ok := t.space[space][id]
-	return n, ok
+	n, _ := t.look(t.hash(t.hashSpace(space), []byte(id)), space, []byte(id))
+	return n, n != 0
 }
 
 func (t *agentTable) len() int {
@@ -83,12 +164,8 @@ func (t *agentTable) fold(n uint32, payload []byte) error {
 	if n > 0 && int(n) <= len(t.names) && t.names[n-1] == lostAgent(n) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		delete(t.space[""], t.names[n-1].id)
 		t.names[n-1] = agentName{string(space), string(id)}
-		if t.space[string(space)] == nil {
-			t.space[string(space)] = map[string]uint32{}
-		}
-		t.space[string(space)][string(id)] = n
+		t.put(n)
 		return nil
 	}
 	if n > 0 && int(n) <= len(t.names) {
