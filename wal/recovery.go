@@ -90,7 +90,7 @@ func (r *recovery) walk(c checkpoint) (err error) {
 		if err := headerAt(it, &h); err != nil {
 			var newer *block.VersionError
 			if errors.As(err, &newer) {
-				return &NewerFormatError{What: "block", Got: uint64(newer.Got), Most: block.Version}
+				return &NewerFormatError{What: "block", Got: uint64(newer.Got), Most: uint64(newer.Most)}
 			}
 			base := baseIn(it.Key())
 			return &LostError{From: base, To: base, Epoch: r.mark.epoch, Reason: err.Error()}

@@ -193,12 +193,12 @@ func TestEveryFlipIsSeen(t *testing.T) {
 func TestNewerVersionIsNamed(t *testing.T) {
 	b := sample(1, 1, 3, 10, 5, 5)
 	head, _, _ := encode(b, Stamp{})
-	head[4] = Version + 1
+	head[4] = headerVersion + 1
 	crc := checksum(head[:len(head)-4])
 	head = append(head[:len(head)-4], byte(crc), byte(crc>>8), byte(crc>>16), byte(crc>>24))
 	var h Header
 	var v *VersionError
-	if err := DecodeHeader(head, &h); !errors.As(err, &v) || v.Got != Version+1 {
+	if err := DecodeHeader(head, &h); !errors.As(err, &v) || v.Got != headerVersion+1 || v.Most != headerVersion {
 		t.Fatal(err)
 	}
 }
@@ -224,7 +224,7 @@ func golden(t *testing.T, name string, got []byte, write bool) []byte {
 
 // TestGolden pins the format: what was once written reads the same for ever,
 // and what is written now is the same but for the compressor's choices. If a
-// change is meant, raise Version, keep reading the old files, and write new ones
+// change is meant, raise the version, keep reading the old files, and write new ones
 // with EYRIE_GOLDEN=1 go test ./wal/block -run Golden.
 func TestGolden(t *testing.T) {
 	b := sample(7, 1000, 300, 60, 90, 40)
@@ -234,7 +234,7 @@ func TestGolden(t *testing.T) {
 	if want := golden(t, "columns.v1.golden", e.columns, true); !bytes.Equal(e.columns, want) {
 		t.Errorf("columns: %d bytes, %d expected, or other ones", len(e.columns), len(want))
 	}
-	wantHead, wantBody := golden(t, "header.v1.golden", head, true), golden(t, "body.v1.golden", body, true)
+	wantHead, wantBody := golden(t, "header.v2.golden", head, true), golden(t, "body.v1.golden", body, true)
 	// without the body's length and CRC, and the CRC over them
 	bare := func(p []byte) []byte { return append(slices.Clone(p[:68]), p[76:len(p)-4]...) }
 	if !bytes.Equal(bare(head), bare(wantHead)) {
@@ -249,6 +249,17 @@ func TestGolden(t *testing.T) {
 	}
 	got, err := Decode(&h, wantBody)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := same(b, got); err != nil {
+		t.Fatal(err)
+	}
+	// version 1 had digests behind the ranges
+	var old Header
+	if err := DecodeHeader(golden(t, "header.v1.golden", nil, false), &old); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = Decode(&old, wantBody); err != nil {
 		t.Fatal(err)
 	}
 	if err := same(b, got); err != nil {

@@ -23,10 +23,6 @@ type Range struct {
 	Epoch    uint64
 	From, To uint64
 	Prev     uint64
-	// Digest is over the records in order, with d = 0 before the first:
-	// d = (rotl(d, 5) ^ xxhash64(payload) ^ mix(envelope)) * 0x9e3779b97f4a7c15.
-	// It is known once the block has been encoded or decoded.
-	Digest uint64
 }
 
 // Builder fills one block. It belongs to one goroutine. The block it ends in

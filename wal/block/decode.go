@@ -24,10 +24,10 @@ func openBody(h *Header, value []byte) (*Block, error) {
 	if len(value) < bodyFixed || string(value[:4]) != bodyMagic {
 		return nil, badBody(h.Base, "does not begin with %q", bodyMagic)
 	}
-	if value[4] > Version {
-		return nil, &VersionError{Part: "body", Got: int(value[4])}
+	if value[4] > bodyVersion {
+		return nil, &VersionError{Part: "body", Got: int(value[4]), Most: bodyVersion}
 	}
-	if value[4] != Version {
+	if value[4] != bodyVersion {
 		return nil, badBody(h.Base, "version %d", value[4])
 	}
 	n := int(value[5])

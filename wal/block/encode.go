@@ -2,7 +2,6 @@ package block
 
 import (
 	"encoding/binary"
-	"math/bits"
 
 	"github.com/cespare/xxhash/v2"
 	"github.com/klauspost/compress/s2"
@@ -25,12 +24,11 @@ type Stamp struct {
 }
 
 // Body appends the body value of b to dst. It also completes b: EncodeHeader
-// and the digests of Ranges need it. b must not be shared yet.
+// needs it. b must not be shared yet.
 func (e *Encoder) Body(dst []byte, b *Block) []byte {
-	digest(b)
 	e.column(b)
 	dst = append(dst, bodyMagic...)
-	dst = append(dst, Version, 2, 0, 0)
+	dst = append(dst, bodyVersion, 2, 0, 0)
 	dir := len(dst)
 	dst = append(dst, make([]byte, 2*sectionDir)...)
 	dst = section(dst, dir, sectionColumns, e.columns)
@@ -59,28 +57,6 @@ func section(dst []byte, dir int, id byte, raw []byte) []byte {
 	binary.LittleEndian.PutUint32(d[4:], uint32(len(raw)))
 	binary.LittleEndian.PutUint32(d[8:], uint32(len(out)))
 	return dst
-}
-
-// mix is a digest of the envelope that all resends of a record share.
-func mix(r *row) uint64 {
-	h := r.seq*0x9e3779b97f4a7c15 ^ uint64(r.agent)<<32 ^ uint64(r.key)
-	return bits.RotateLeft64(h, 29)*0xbf58476d1ce4e5b9 ^ uint64(r.kind)<<16 ^ uint64(r.class)<<8 ^ uint64(r.flags)
-}
-
-// digest computes the digests of the ranges.
-func digest(b *Block) {
-	for i := range b.ranges {
-		b.ranges[i].Digest = 0
-	}
-	from := uint32(0)
-	for i := range b.rows {
-		r := &b.rows[i]
-		if int(r.rng) < len(b.ranges) {
-			g := &b.ranges[r.rng]
-			g.Digest = (bits.RotateLeft64(g.Digest, 5) ^ xxhash.Sum64(b.payload[from:r.end]) ^ mix(r)) * 0x9e3779b97f4a7c15
-		}
-		from = r.end
-	}
 }
 
 // column fills e.columns and the sets of b that its header will hold.
@@ -266,7 +242,7 @@ func EncodeHeader(dst []byte, b *Block, body []byte, s Stamp) (value []byte, cha
 	le := binary.LittleEndian
 	start := len(dst)
 	dst = append(dst, headerMagic...)
-	dst = append(dst, Version, 0, 0, 0)
+	dst = append(dst, headerVersion, 0, 0, 0)
 	dst = append(dst, s.LogID[:]...)
 	dst = le.AppendUint32(dst, s.Epoch)
 	dst = le.AppendUint32(dst, uint32(len(b.rows)))
@@ -303,8 +279,7 @@ func appendRange(dst []byte, r *Range, base uint64) []byte {
 	if r.Prev != 0 {
 		back = base - r.Prev
 	}
-	dst = binary.AppendUvarint(dst, back)
-	return binary.LittleEndian.AppendUint64(dst, r.Digest)
+	return binary.AppendUvarint(dst, back)
 }
 
 // link is the digest of a chain that ends in the header with this base and CRC.

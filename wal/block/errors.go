@@ -21,11 +21,12 @@ func (e *CorruptError) Error() string {
 type VersionError struct {
 	Part string
 	Got  int
+	Most int // that this release reads
 }
 
 // Error says which version was found and which is read.
 func (e *VersionError) Error() string {
-	return fmt.Sprintf("block %s has version %d, this release reads up to %d", e.Part, e.Got, Version)
+	return fmt.Sprintf("block %s has version %d, this release reads up to %d", e.Part, e.Got, e.Most)
 }
 
 func badHeader(format string, args ...any) error {

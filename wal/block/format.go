@@ -5,7 +5,7 @@ import "hash/crc32"
 // All integers are little-endian. A header value:
 //
 //	 0  4  magic "eyrH"
-//	 4  1  version, 1
+//	 4  1  version, 2
 //	 5  1  flags, 0
 //	 6  2  zero
 //	 8 16  log id
@@ -26,8 +26,8 @@ import "hash/crc32"
 // as uvarints. 2 keys: the sorted set of the keys' upper 16 bits, coded alike; a
 // filter with false positives (1.5 % at 1,000 keys), never false negatives.
 // 3 ranges: what the block holds of each producer, one Range after the other:
-// uvarints producer, epoch, from, to-from+1, base-prev (0: none), then the
-// digest, 8 bytes.
+// uvarints producer, epoch, from, to-from+1, base-prev (0: none). In
+// version 1, 8 bytes stand behind each, a digest that nothing came to read.
 //
 // A body value:
 //
@@ -59,8 +59,9 @@ const (
 	headerMagic = "eyrH"
 	bodyMagic   = "eyrB"
 
-	// Version of header and body that this code writes and the newest it reads.
-	Version = 1
+	// What this code writes, and the newest it reads.
+	headerVersion = 2
+	bodyVersion   = 1
 
 	// RecordsMax and PayloadBytesMax bound a block; one record larger than
 	// PayloadBytesMax, up to RecordBytesMax, fits alone.

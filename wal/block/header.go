@@ -19,6 +19,7 @@ type Header struct {
 	CRC     uint32
 
 	agents, keys, ranges []byte
+	rangeTail            int // bytes behind each range
 }
 
 // DecodeHeader checks value and opens it in h, which aliases value from then
@@ -32,8 +33,8 @@ func DecodeHeader(value []byte, h *Header) error {
 	if string(value[:4]) != headerMagic {
 		return badHeader("begins with %x, not with %q", value[:4], headerMagic)
 	}
-	if value[4] > Version && checksum(value[:len(value)-4]) == want {
-		return &VersionError{Part: "header", Got: int(value[4])}
+	if value[4] > headerVersion && checksum(value[:len(value)-4]) == want {
+		return &VersionError{Part: "header", Got: int(value[4]), Most: headerVersion}
 	}
 	if got := checksum(value[:len(value)-4]); got != want {
 		return badHeader("CRC32C is %08x, stored %08x", got, want)
@@ -44,7 +45,7 @@ func DecodeHeader(value []byte, h *Header) error {
 // openHeader is DecodeHeader behind the checksum.
 func openHeader(value []byte, h *Header) error {
 	le := binary.LittleEndian
-	if value[4] != Version || value[5] != 0 {
+	if value[4] == 0 || value[4] > headerVersion || value[5] != 0 {
 		return badHeader("version %d, flags %d", value[4], value[5])
 	}
 	*h = Header{
@@ -55,6 +56,9 @@ func openHeader(value []byte, h *Header) error {
 		CRC: le.Uint32(value[len(value)-4:]),
 	}
 	copy(h.LogID[:], value[8:])
+	if value[4] == 1 {
+		h.rangeTail = 8
+	}
 	if h.Count < 1 || h.Count > RecordsMax {
 		return badHeader("%d records, 1 to %d expected", h.Count, RecordsMax)
 	}
@@ -118,7 +122,7 @@ func (h *Header) Ranges(dst []Range) ([]Range, error) {
 			}
 			v[i], rest = x, rest[k:]
 		}
-		if len(rest) < 8 {
+		if len(rest) < h.rangeTail {
 			return dst, h.badRange("cut off")
 		}
 		if len(dst) >= RecordsMax {
@@ -127,11 +131,11 @@ func (h *Header) Ranges(dst []Range) ([]Range, error) {
 		if v[0] >= 1<<32 || v[4] >= h.Base || v[2]+v[3] < v[2] {
 			return dst, h.badRange("out of bounds")
 		}
-		r := Range{Producer: uint32(v[0]), Epoch: v[1], From: v[2], To: v[2] + v[3] - 1, Digest: binary.LittleEndian.Uint64(rest)}
+		r := Range{Producer: uint32(v[0]), Epoch: v[1], From: v[2], To: v[2] + v[3] - 1}
 		if v[4] != 0 {
 			r.Prev = h.Base - v[4]
 		}
-		rest = rest[8:]
+		rest = rest[h.rangeTail:]
 		dst = append(dst, r)
 	}
 	return dst, nil
