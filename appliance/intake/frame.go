@@ -22,7 +22,7 @@ func (in *Intake) item(it *engine.Item) {
 	}
 	l := in.last
 	if l == nil || l.handle != it.Link {
-		if l = in.table[it.Link]; l == nil {
+		if l = in.table.at(it.Link); l == nil {
 			return // refused at its hello; its close is under way
 		}
 		in.last = l
@@ -70,7 +70,7 @@ func (in *Intake) judge(l *link, seq uint64, v wal.Verdict) {
 	switch v {
 	case wal.Stored:
 		l.fresh = true
-		in.m.stored.Inc()
+		in.stored++
 	case wal.Duplicate:
 		l.seen = true
 		in.m.duplicate.Inc()
@@ -116,7 +116,7 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 		in.m.refused.Inc()
 		in.cur.nack(l.handle, it.Seq, it.Seq, code, field, msg)
 		if in.o.Refused != nil {
-			in.o.Refused(l.name, code, field, msg)
+			in.o.Refused(l.space.name, code, field, msg)
 		}
 	default:
 		in.judge(l, it.Seq, v)
@@ -165,6 +165,6 @@ func (in *Intake) settle(l *link, end uint64) {
 		end = next - 1
 	}
 	if end > 0 {
-		in.cur.ack(l.handle, end)
+		in.cur.ack(l, end)
 	}
 }

@@ -8,43 +8,44 @@ import (
 
 // group is what is owed to senders once one commit is durable.
 type group struct {
+	number  uint64 // tells groups apart; link.ackGroup refers to it
 	replies []engine.Reply
+	said    int // replies up to the last that is no ack
 	done    []*Submission
-	// acked is the place of each link's latest ack among replies, so that a
-	// link gets at most one per commit.
-	acked map[netpoll.Handle]int
 }
-
-func newGroup() *group { return &group{acked: make(map[netpoll.Handle]int)} }
 
 func (g *group) reset() {
 	clear(g.replies)
-	g.replies = g.replies[:0]
+	g.replies, g.said = g.replies[:0], 0
 	clear(g.done)
 	g.done = g.done[:0]
-	clear(g.acked)
 }
 
 func (g *group) empty() bool { return len(g.replies) == 0 && len(g.done) == 0 }
 
-// ack owes the link an acknowledgement of every number up to seq.
-func (g *group) ack(link netpoll.Handle, seq uint64) {
-	if i, ok := g.acked[link]; ok && i == len(g.replies)-1 {
-		if seq > g.replies[i].To {
-			g.replies[i].To = seq
+// ack owes the link an acknowledgement of every number up to seq: at most one a
+// link and commit.
+func (g *group) ack(l *link, seq uint64) {
+	if l.ackGroup == g.number {
+		r := &g.replies[l.ackAt]
+		if g.said <= int(l.ackAt) {
+			r.To = max(r.To, seq)
+			return
 		}
-		return
-	} else if ok {
-		// Something else was said in between; the ack goes behind it, so that
-		// a nack stands before the ack that covers it.
-		g.replies[i].Kind = 0
+		// Something else was said since; the ack goes behind it, so that a nack
+		// stands before the ack that covers it.
+		seq = max(r.To, seq)
+		r.Kind = 0
 	}
-	g.acked[link] = len(g.replies)
-	g.replies = append(g.replies, engine.Reply{Link: link, Kind: engine.ReplyAck, To: seq})
+	l.ackGroup, l.ackAt = g.number, int32(len(g.replies))
+	g.replies = append(g.replies, engine.Reply{Link: l.handle, Kind: engine.ReplyAck, To: seq})
 }
 
 // say owes the link any other reply.
-func (g *group) say(r engine.Reply) { g.replies = append(g.replies, r) }
+func (g *group) say(r engine.Reply) {
+	g.replies = append(g.replies, r)
+	g.said = len(g.replies)
+}
 
 // nack owes the link a refusal; a run of numbers refused for the same reason
 // becomes one.

@@ -65,13 +65,15 @@ type Intake struct {
 	stop chan struct{}
 	over chan struct{} // closed when Run has returned
 
-	table  map[netpoll.Handle]*link
+	table  table
 	open   atomic.Int64              // links in table
 	holder map[uint32]netpoll.Handle // producer → the link that speaks for it
 	last   *link                     // the link of the item before
-	spaces map[string][]byte
+	spaces map[string]*space
 
 	cur      *group
+	groups   uint64 // begun so far
+	stored   int    // events since they were counted last
 	spare    chan *group
 	flying   atomic.Int32 // groups handed over whose answers are not out
 	owed     []owed
@@ -101,9 +103,9 @@ func New(log *wal.Log, links Links, o Options) *Intake {
 		o: o, log: log, links: links,
 		wake: make(chan struct{}, 1), subs: make(chan *Submission, 1024),
 		stop: make(chan struct{}), over: make(chan struct{}),
-		table: make(map[netpoll.Handle]*link), holder: make(map[uint32]netpoll.Handle),
-		spaces: make(map[string][]byte),
-		cur:    newGroup(), spare: make(chan *group, 4),
+		holder: make(map[uint32]netpoll.Handle),
+		spaces: make(map[string]*space),
+		groups: 1, cur: &group{number: 1}, spare: make(chan *group, 4),
 	}
 	in.m.init(o.Metrics)
 	return in
@@ -275,6 +277,8 @@ func (in *Intake) turn(submissions bool) int {
 		}
 		break
 	}
+	in.m.stored.Add(in.stored)
+	in.stored = 0
 	return n
 }
 
@@ -309,8 +313,10 @@ func (in *Intake) commit() {
 	select {
 	case in.cur = <-in.spare:
 	default:
-		in.cur = newGroup()
+		in.cur = &group{}
 	}
+	in.groups++
+	in.cur.number = in.groups
 }
 
 // abandon answers those who wait for what will not be stored.

@@ -24,15 +24,32 @@ const (
 type link struct {
 	handle   netpoll.Handle
 	producer uint32
-	space    []byte
-	name     string // space, for hooks
 	now      int64  // the sender's clock in its hello, 0 for not said
+	agent    uint32 // of the item before
+	space    *space
+	ackGroup uint64 // number of the group in which an ack is owed, at
+	ackAt    int32  // this place among its replies
+	open     bool   // the slot is in use
 	fenced   bool   // replaced or held: what still comes from it is dropped
-	agent    uint32 // the agent of the item before
-	agentID  []byte
-	gap      bool // the current frame had a number that was not settled
-	fresh    bool // the current frame settled a number
-	seen     bool // the current frame had a number that was settled before
+	gap      bool   // the current frame had a number that was not settled
+	fresh    bool   // the current frame settled a number
+	seen     bool   // the current frame had a number that was settled before
+}
+
+// space is a space's name, for all links of it.
+type space struct {
+	name string
+	text []byte // the same
+}
+
+// spaceOf returns the one space of this name.
+func (in *Intake) spaceOf(name string) *space {
+	s := in.spaces[name]
+	if s == nil {
+		s = &space{name, []byte(name)}
+		in.spaces[name] = s
+	}
+	return s
 }
 
 // hello opens a link: it fences the producer and owes the welcome.
@@ -61,16 +78,17 @@ func (in *Intake) hello(it *engine.Item) {
 		return
 	}
 	if old, ok := in.holder[p]; ok && old != it.Link {
-		if l := in.table[old]; l != nil {
+		if l := in.table.at(old); l != nil {
 			l.fenced = true
 		}
 		in.m.fenced.Inc()
 		in.closeNow(old, CloseFenced, "another link speaks for this producer now")
 	}
 	in.settleOwed() // Wall may have asked for the disk anew
-	l := &link{handle: it.Link, producer: p, space: []byte(h.Space), name: h.Space, now: h.Now}
-	in.table[it.Link], in.holder[p] = l, it.Link
-	in.open.Store(int64(len(in.table)))
+	in.last = nil   // its place may be another's now
+	l := in.table.put(link{handle: it.Link, producer: p, space: in.spaceOf(h.Space), now: h.Now})
+	in.holder[p] = it.Link
+	in.open.Store(int64(in.table.n))
 	var agent uint32
 	if h.Agent != "" {
 		agent = in.agentNumber(l, []byte(h.Agent))
@@ -90,7 +108,7 @@ func (in *Intake) stale(k wal.ProducerKey, h *engine.HelloItem) bool {
 		return false
 	}
 	handle, held := in.holder[p]
-	l := in.table[handle]
+	l := in.table.at(handle)
 	return held && l != nil && !l.fenced && h.Now < l.now
 }
 
@@ -122,17 +140,16 @@ func opened(link netpoll.Handle, h *engine.HelloItem) []byte {
 
 // closed records the end of a link.
 func (in *Intake) closed(it *engine.Item) {
-	l := in.table[it.Link]
-	if l == nil {
+	at := in.table.at(it.Link)
+	if at == nil {
 		return
 	}
-	delete(in.table, it.Link)
-	in.open.Store(int64(len(in.table)))
+	l := *at
+	in.table.drop(it.Link)
+	in.last = nil
+	in.open.Store(int64(in.table.n))
 	if in.holder[l.producer] == it.Link {
 		delete(in.holder, l.producer)
-	}
-	if in.last == l {
-		in.last = nil
 	}
 	b := msgp.AppendMapHeader(nil, 4)
 	b = msgp.AppendString(msgp.AppendString(b, "op"), "close")
@@ -147,13 +164,8 @@ func (in *Intake) closeNow(h netpoll.Handle, code ws.StatusCode, reason string) 
 	in.links.Reply([]engine.Reply{{Link: h, Kind: engine.ReplyClose, Close: code, Msg: reason}})
 }
 
-// agentNumber returns the dense number of an agent of the link's space. The
-// agent of the event before is remembered.
+// agentNumber returns the dense number of an agent of the link's space.
 func (in *Intake) agentNumber(l *link, id []byte) uint32 {
-	if l.agent != 0 && string(id) == string(l.agentID) {
-		return l.agent
-	}
-	n := in.w.Agent(l.space, id)
-	l.agent, l.agentID = n, append(l.agentID[:0], id...)
-	return n
+	l.agent = in.w.Agent(l.space.text, id)
+	return l.agent
 }
