@@ -21,7 +21,7 @@ type agentTable struct {
 	mu    sync.RWMutex
 	names []agentName // by number-1
 	slots []uint64    // hash's upper half << 32 | number, 0 = free; a power of two of them, half free at least
-	used  int      // slots that are not free
+	used  int         // slots that are not free
 	seed  maphash.Seed
 	text  []byte // what is left to put ids into
 	// the writer's last space: agents of one are looked up in a row
