@@ -140,19 +140,17 @@ func (db *DB) Pair(name, value string) (p Pair, ok bool) {
 // SeriesOf does what Series does, for labels in order of their names, no value
 // empty. It tells whether the series is new.
 func (db *DB) SeriesOf(ls ...Pair) (ref uint64, fresh bool) {
-	var buf [labelsMax]pair
-	var lists [labelsMax]*posting
-	ps := buf[:0]
-	for i := range min(len(ls), labelsMax) {
-		ps = append(ps, ls[i].p)
-		lists[i] = ls[i].list
-	}
 	if len(ls) == 0 || len(ls) > labelsMax {
 		db.refused.Add(1)
 		return 0, false
 	}
 	db.mu.Lock()
 	defer db.mu.Unlock()
+	ps, lists := db.ix.ps[:0], db.ix.lists[:0]
+	for i := range ls {
+		ps, lists = append(ps, ls[i].p), append(lists, ls[i].list)
+	}
+	db.ix.ps, db.ix.lists = ps, lists
 	if db.ix.len() >= db.o.SeriesMax {
 		r, _ := db.ix.probe(ps)
 		if r == 0 {
@@ -160,7 +158,7 @@ func (db *DB) SeriesOf(ls ...Pair) (ref uint64, fresh bool) {
 		}
 		return uint64(r), false
 	}
-	r, fresh := db.ix.addPairs(ps, lists[:len(ps)])
+	r, fresh := db.ix.addPairs(ps, lists)
 	db.grow(r, fresh)
 	return uint64(r), fresh
 }

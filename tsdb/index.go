@@ -19,6 +19,8 @@ type index struct {
 	count    []uint8  // ref-1 → pairs
 	postings map[pair]*posting
 	values   map[uint32][]uint32
+	ps       []pair // scratch of those that hold the lock alone
+	lists    []*posting
 }
 
 // pair is a label: the symbols of its name and value.
@@ -57,12 +59,13 @@ func newIndex() index {
 func (x *index) len() int { return len(x.at) }
 
 func hashPairs(ps []pair) uint64 {
-	var b [8 * labelsMax]byte
-	for i, p := range ps {
-		binary.LittleEndian.PutUint32(b[8*i:], p.name)
-		binary.LittleEndian.PutUint32(b[8*i+4:], p.value)
+	const few = 8 // labels that most series have at most; more costs clearing
+	var small [8 * few]byte
+	b := small[:0]
+	for _, p := range ps {
+		b = binary.LittleEndian.AppendUint32(binary.LittleEndian.AppendUint32(b, p.name), p.value)
 	}
-	return xxhash.Sum64(b[:8*len(ps)])
+	return xxhash.Sum64(b)
 }
 
 // pairs returns the labels of ref as symbols, aliasing the index.
@@ -181,6 +184,9 @@ func (x *index) addPairs(ps []pair, lists []*posting) (ref uint32, fresh bool) {
 		}
 		if len(list.refs) == 0 {
 			x.values[p.name] = append(x.values[p.name], p.value)
+		}
+		if cap(list.refs) == 0 {
+			list.refs = make([]uint32, 0, 4)
 		}
 		list.refs = append(list.refs, ref)
 	}

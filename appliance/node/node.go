@@ -132,7 +132,7 @@ func Open(o Options) (_ *Node, err error) {
 	})
 	n.log, err = wal.Open(wal.Options{
 		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
-		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4,
+		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
 	})

@@ -38,7 +38,7 @@ func (v *View) approach(b *block.Block, from, end int, vs []wire.View) {
 	}
 	for _, a := range near[:n] {
 		if k := len(a.open); k > 0 {
-			sum += a.open[0].hash + a.open[k-1].hash
+			sum += a.open[0].hash + a.open[k-1].hash + uint64(len(a.open[0].from)) + uint64(len(a.open[k-1].from))
 		}
 	}
 	v.sink = sum

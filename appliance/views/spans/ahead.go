@@ -63,10 +63,13 @@ func (v *View) approach(b *block.Block, i, end int, vs []wire.View, next *[windo
 	}
 	for k := range next[:n] {
 		if c := next[k].c; c != nil && c.run != nil {
-			sum += c.run.spans + uint64(c.run.usage.cost)
+			sum += c.run.spans + uint64(c.run.usage.cost) + first(c.run.id)
+			if open[k] == nil {
+				sum += first(c.up.id)
+			}
 		}
-		if s := open[k]; s != nil && len(s.id) > 0 {
-			sum += uint64(s.id[0])
+		if s := open[k]; s != nil {
+			sum += first(s.id) + first(s.parent) + first(s.name)
 			if l := len(v.filter.layers); l > 0 {
 				sum += v.filter.layers[l-1].approach(s.hash)
 			}
@@ -74,6 +77,14 @@ func (v *View) approach(b *block.Block, i, end int, vs []wire.View, next *[windo
 	}
 	v.sink = sum
 	return n
+}
+
+// first reads the first byte of a text.
+func first(s string) uint64 {
+	if len(s) == 0 {
+		return 0
+	}
+	return uint64(s[0])
 }
 
 // known returns what is kept of an agent that the dictionary knows, else nil.
