@@ -30,6 +30,8 @@ type benchCmd struct {
 	Peers       benchPeersCmd       `cmd:"" help:"Compare the engine with other WebSocket servers, per second of server CPU."`
 	Bare        benchBareCmd        `cmd:"" hidden:"" help:"The bare Go loop that peers compares with."`
 	PeerClient  benchPeerClientCmd  `cmd:"" hidden:"" help:"The load client of peers: reads its job and orders from standard input."`
+	IdleServer  benchIdleServerCmd  `cmd:"" hidden:"" help:"The server of connections --idle: reads orders from standard input."`
+	IdleClient  benchIdleClientCmd  `cmd:"" hidden:"" help:"The client of connections --idle: reads orders from standard input."`
 	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
 }
 
@@ -112,6 +114,8 @@ type benchConnectionsCmd struct {
 	From    int    `default:"5000" placeholder:"N" help:"Links at the first look; the slope between both is reported."`
 	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
 
+	Idle []int `placeholder:"N,…" help:"Instead: look at netpoll and engine alone, without log and views, at each of these numbers of links; every thread has a descriptor table of its own."`
+
 	Hold      time.Duration `placeholder:"TIME" help:"Instead: hold --count links for so long under --rate, and watch for drift."`
 	Rate      float64       `default:"20000" placeholder:"N" help:"With --hold: events a second, over all links."`
 	OwnTables bool          `help:"With --hold: have the server use a descriptor table for each loop, where the limit is below --count."`
@@ -122,6 +126,14 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 	common, err := c.common()
 	if err != nil {
 		return err
+	}
+	if len(c.Idle) > 0 {
+		for i, n := range c.Idle {
+			if n <= idleFirst || i > 0 && n <= c.Idle[i-1] {
+				return exit(exitUsage, "--idle %d: want more than %d, ascending", n, idleFirst)
+			}
+		}
+		return c.print(bench.Idle{Common: common, Steps: append([]int{idleFirst}, c.Idle...)}.Run(ctx))
 	}
 	if c.Hold > 0 {
 		return c.print(bench.Hold{Common: common, Count: c.Count, Rate: c.Rate, For: c.Hold, OwnTables: c.OwnTables}.Run(ctx))
@@ -135,6 +147,21 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 	}
 	return c.print(m.Run(ctx))
 }
+
+// idleFirst is the number of links that the first slope begins at: every buffer
+// has been used then.
+const idleFirst = 1000
+
+// benchIdleServerCmd and benchIdleClientCmd are children of connections --idle.
+type benchIdleServerCmd struct{}
+
+// Run serves orders until standard input ends.
+func (*benchIdleServerCmd) Run() error { return bench.ServeIdleServer(os.Stdin, os.Stdout) }
+
+type benchIdleClientCmd struct{}
+
+// Run serves orders until standard input ends.
+func (*benchIdleClientCmd) Run() error { return bench.ServeIdleClient(os.Stdin, os.Stdout) }
 
 // benchKillCmd is `eyrie bench kill`.
 type benchKillCmd struct {

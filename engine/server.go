@@ -80,6 +80,9 @@ func (s *Server) Start() {
 	s.poll.Start()
 }
 
+// Conns is the number of connections on all loops.
+func (s *Server) Conns() int { return s.poll.Conns() }
+
 // Rings are the loops' rings, by loop number. Each has one consumer, which
 // calls Freed after Release.
 func (s *Server) Rings() []*ring.Ring {
