@@ -21,7 +21,7 @@ type Config struct {
 
 	Gate    Gate                           // required
 	HTTP    func(c net.Conn, listener int) // whatever is no upgrade, in a goroutine of its own; nil answers 404
-	HTTPMax int                            // connections within HTTP at a time; default 4096, more get 503
+	HTTPMax int                            // connections within HTTP at a time; default 4096, then the one idle longest is closed, else it is 503
 	Sockets Sockets                        // may be nil
 	Notify  func()                         // a ring has data; called on loops, must not block; may be nil
 

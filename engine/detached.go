@@ -16,6 +16,10 @@ type detachedConn struct {
 	seen   []byte
 	srv    *Server
 	closed atomic.Bool
+	wrote  atomic.Bool // since something was read last
+
+	listed        bool // in Server.waiting, whose lock covers this and the next
+	before, after *detachedConn
 }
 
 // Read replays what was seen, then reads on.
@@ -27,7 +31,22 @@ func (c *detachedConn) Read(p []byte) (int, error) {
 		}
 		return n, nil
 	}
-	return c.Conn.Read(p)
+	waits := c.wrote.Swap(false)
+	if waits {
+		c.srv.waiting.add(c)
+		defer c.srv.waiting.remove(c)
+	}
+	n, err := c.Conn.Read(p)
+	if n == 0 && waits {
+		c.wrote.Store(true) // a deadline that passed: it has still asked for nothing
+	}
+	return n, err
+}
+
+// Write notes that the peer was answered.
+func (c *detachedConn) Write(p []byte) (int, error) {
+	c.wrote.Store(true)
+	return c.Conn.Write(p)
 }
 
 // CloseWrite tells the peer that nothing more will come; what it sends can still
@@ -44,6 +63,7 @@ func (c *detachedConn) Close() error {
 	if !c.closed.Swap(true) {
 		c.srv.detached.Add(-1)
 	}
+	c.srv.waiting.remove(c)
 	return c.Conn.Close()
 }
 

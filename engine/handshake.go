@@ -121,11 +121,17 @@ func (l *loop) detach(lk *link, b []byte) {
 		l.refuse(lk, &Refusal{http.StatusNotFound, "not_found", "nothing is served here but WebSockets"})
 		return
 	}
-	if l.draining || srv.detached.Load() >= int64(srv.cfg.HTTPMax) {
+	room, evicted := false, false
+	if !l.draining {
+		room, evicted = srv.httpRoom()
+	}
+	if evicted {
+		l.m.evicted.Inc()
+	}
+	if !room {
 		l.refuse(lk, &Refusal{http.StatusServiceUnavailable, "busy", "too many requests at once"})
 		return
 	}
-	srv.detached.Add(1)
 	tag, seen := int(lk.tag), bytes.Clone(b)
 	err := l.io.Detach(lk.h, func(fd int, err error) { srv.serveHTTP(fd, err, tag, seen) })
 	if err != nil {

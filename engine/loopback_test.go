@@ -101,7 +101,6 @@ func TestHTTPIsHandedOn(t *testing.T) {
 				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s %s", len(req.URL.Path)+1+len(body), req.URL.Path, body)
 			}
 		}
-		cfg.HTTPMax = 2
 	}, nil)
 	close(conns)
 	tr := &http.Transport{}
@@ -122,23 +121,100 @@ func TestHTTPIsHandedOn(t *testing.T) {
 	if tags.Load() != 5 {
 		t.Errorf("tags add up to %d, want one connection on listener 5", tags.Load())
 	}
-	// Above HTTPMax: told so, not left hanging.
-	get := func() (net.Conn, string) {
+}
+
+// TestHTTPMax: who is idle makes room, longest first; who is not keeps its
+// place, and more than that are told so, not left hanging.
+func TestHTTPMax(t *testing.T) {
+	hold := make(chan struct{})
+	h := newHouse(t, func(cfg *Config) {
+		cfg.HTTP = func(c net.Conn, _ int) {
+			defer c.Close()
+			br := bufio.NewReader(c)
+			for {
+				req, err := http.ReadRequest(br)
+				if err != nil {
+					return
+				}
+				if req.URL.Path == "/hold" {
+					<-hold
+				}
+				fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+			}
+		}
+		cfg.HTTPMax = 2
+	}, nil)
+	dial := func() (net.Conn, *bufio.Reader) {
 		c, err := net.Dial("tcp", h.addr.String())
 		if err != nil {
 			t.Fatal(err)
 		}
-		fmt.Fprintf(c, "GET /y HTTP/1.1\r\nHost: h\r\n\r\n")
-		_ = c.SetReadDeadline(time.Now().Add(5 * time.Second))
-		s, _ := bufio.NewReader(c).ReadString('\n')
-		return c, strings.TrimSpace(s)
+		t.Cleanup(func() { c.Close() })
+		_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+		return c, bufio.NewReader(c)
 	}
-	c1, s1 := get()
-	defer c1.Close()
-	c2, s2 := get()
-	defer c2.Close()
-	if s1 != "HTTP/1.1 200 OK" || s2 != "HTTP/1.1 503 Service Unavailable" {
-		t.Errorf("%q, %q", s1, s2)
+	ask := func(c net.Conn, r *bufio.Reader, path string) int {
+		t.Helper()
+		fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: h\r\n\r\n", path)
+		resp, err := http.ReadResponse(r, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		return resp.StatusCode
+	}
+	idle := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+			k := 0
+			h.srv.waiting.mu.Lock()
+			for c := h.srv.waiting.first; c != nil; c = c.after {
+				k++
+			}
+			h.srv.waiting.mu.Unlock()
+			if k == n {
+				return
+			}
+			if time.Now().After(end) {
+				t.Fatalf("%d connections are idle, want %d", k, n)
+			}
+		}
+	}
+	first, fr := dial()
+	second, sr := dial()
+	for i, c := range []struct {
+		net.Conn
+		r *bufio.Reader
+	}{{first, fr}, {second, sr}, {first, fr}} {
+		if s := ask(c, c.r, "/"); s != 200 {
+			t.Fatalf("request %d: %d", i, s)
+		}
+		idle(min(i+1, 2))
+	}
+	third, tr := dial() // the second has been idle for longer than the first
+	if s := ask(third, tr, "/"); s != 200 {
+		t.Errorf("got %d, want 200: two others are idle", s)
+	}
+	if _, err := sr.ReadByte(); err != io.EOF {
+		t.Errorf("the connection idle the longest: %v, want its end", err)
+	}
+	idle(2)
+	if s := ask(first, fr, "/"); s != 200 {
+		t.Errorf("the other: %d", s)
+	}
+	idle(2)
+	for _, c := range []net.Conn{first, third} {
+		fmt.Fprint(c, "GET /hold HTTP/1.1\r\nHost: h\r\n\r\n")
+	}
+	idle(0)
+	more, mr := dial()
+	if s := ask(more, mr, "/"); s != 503 {
+		t.Errorf("with both at work: %d, want 503", s)
+	}
+	close(hold)
+	idle(2)
+	if n := h.srv.detached.Load(); n != 2 {
+		t.Errorf("%d connections are counted, want 2", n)
 	}
 }
 

@@ -19,6 +19,7 @@ type meters struct {
 	agents     *metrics.Counter
 	sockets    *metrics.Counter
 	detached   *metrics.Counter
+	evicted    *metrics.Counter
 	closed     *metrics.Counter
 	bytes      *metrics.Counter
 	messages   *metrics.Counter
@@ -54,6 +55,7 @@ func newMeters(set *metrics.Set, loop int) *meters {
 		agents:     c("agent_links_total"),
 		sockets:    c("socket_links_total"),
 		detached:   c("http_connections_total"),
+		evicted:    c("http_idle_closed_total"),
 		bytes:      c("received_bytes_total"),
 		messages:   c("messages_total"),
 		events:     c("events_total"),

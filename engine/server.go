@@ -26,6 +26,7 @@ type Server struct {
 	putOff    int       // most bytes that netpoll puts off to the end of a call
 	deflaters deflaters
 	detached  atomic.Int64 // connections within Config.HTTP
+	waiting   waiting      // those of them that ask for nothing
 	behind    atomic.Int64 // bytes that generic sockets have not taken yet, all together
 	stopped   chan struct{}
 	running   atomic.Bool

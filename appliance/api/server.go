@@ -94,7 +94,7 @@ type Server struct {
 const (
 	bodyBytesMax   = 4 << 20
 	headerBytesMax = 16 << 10
-	connsMax       = 4096
+	connsMax       = 4096 + 256 // more than the engine hands over: those it closed take a moment to leave
 )
 
 // New returns a server that is not yet running.
