@@ -14,8 +14,8 @@ import (
 // join instead of being left with netpoll until it is whole.
 const joinFrom = 32 << 10
 
-// turnFrames is how many frames a link may hand in before others have their
-// turn: the smallest cost far more than their bytes.
+// turnFrames is how many frames and refused events a link may hand in before
+// others have their turn: the smallest cost far more than their bytes.
 const turnFrames = 2048
 
 // yield has what is left of this turn's bytes shown again after the others'.
@@ -39,7 +39,7 @@ func (l *loop) readFrames(lk *link, b []byte) (n int) {
 			l.flush(lk)
 			continue
 		}
-		if frames++; frames > turnFrames {
+		if frames++; frames+l.n.refused > turnFrames {
 			l.yield(lk)
 			return n
 		}
