@@ -4,9 +4,14 @@ package engine
 
 import (
 	"encoding/binary"
+	"math/bits"
 
 	"github.com/gobwas/ws"
 )
+
+// le is the order in which masks are read and applied: any would do, if always
+// the same one.
+var le = binary.LittleEndian
 
 // header is one frame's header, read in place (RFC 6455, 5.2).
 type header struct {
@@ -85,7 +90,7 @@ func parseHeader(b []byte, rsv byte, h *header) (parsed, ws.StatusCode) {
 	if len(b) < h.size {
 		return parsedMore, 0
 	}
-	h.mask = binary.LittleEndian.Uint32(b[h.size-4:])
+	h.mask = le.Uint32(b[h.size-4:])
 	return parsedWhole, 0
 }
 
@@ -95,16 +100,89 @@ func unmask(frame []byte, h *header) []byte {
 	payload := frame[h.size : h.size+int(h.length)]
 	if h.mask != 0 {
 		xor(payload, h.mask, 0)
-		clear(frame[h.size-4 : h.size])
+		le.PutUint32(frame[h.size-4:], 0)
 		h.mask = 0
 	}
 	return payload
 }
 
+// commonFrame reads the header of what nearly every frame is: a whole message
+// below 64 KiB that lies whole in b, masked, not compressed. The first byte is
+// returned as it stands; size is 0 if the frame is anything else, which is then
+// for parseHeader.
+func commonFrame(b []byte) (first byte, size, length int) {
+	if len(b) < 8 {
+		return 0, 0, 0
+	}
+	v := le.Uint64(b)
+	size, length = 2+4, int(v>>8&0xff)-0x80
+	if length == 126 {
+		size, length = 4+4, int(bits.ReverseBytes16(uint16(v>>16)))
+		if length < 126 {
+			return 0, 0, 0
+		}
+	}
+	if uint(length) > 1<<16-1 || length == 127 && size == 2+4 || len(b) < size+length {
+		return 0, 0, 0
+	}
+	return byte(v), size, length
+}
+
+// cipherFrom is the length from which the vectors of ws.Cipher are worth its
+// call.
+const cipherFrom = 256
+
 // xor applies mask to b, whose first byte is byte number at of the payload.
 func xor(b []byte, mask uint32, at int) {
+	if len(b) >= cipherFrom {
+		xorLong(b, mask, at)
+		return
+	}
+	m := uint64(bits.RotateLeft32(mask, -8*(at&3)))
+	m |= m << 32
+	for len(b) >= 32 {
+		w := (*[32]byte)(b)
+		le.PutUint64(w[0:], le.Uint64(w[0:])^m)
+		le.PutUint64(w[8:], le.Uint64(w[8:])^m)
+		le.PutUint64(w[16:], le.Uint64(w[16:])^m)
+		le.PutUint64(w[24:], le.Uint64(w[24:])^m)
+		b = b[32:]
+	}
+	for len(b) >= 8 {
+		le.PutUint64(b, le.Uint64(b)^m)
+		b = b[8:]
+	}
+	for i := range b {
+		b[i] ^= byte(m >> (8 * (i & 7)))
+	}
+}
+
+// xorTo writes to dst what removing the mask from src gives. dst is at least as
+// long.
+func xorTo(dst, src []byte, mask uint32) {
+	m := uint64(mask)
+	m |= m << 32
+	dst = dst[:len(src)]
+	for len(src) >= 32 && len(dst) >= 32 {
+		s, d := (*[32]byte)(src), (*[32]byte)(dst)
+		le.PutUint64(d[0:], le.Uint64(s[0:])^m)
+		le.PutUint64(d[8:], le.Uint64(s[8:])^m)
+		le.PutUint64(d[16:], le.Uint64(s[16:])^m)
+		le.PutUint64(d[24:], le.Uint64(s[24:])^m)
+		src, dst = src[32:], dst[32:]
+	}
+	for len(src) >= 8 && len(dst) >= 8 {
+		le.PutUint64(dst, le.Uint64(src)^m)
+		src, dst = src[8:], dst[8:]
+	}
+	for i := range src {
+		dst[i] = src[i] ^ byte(m>>(8*(i&7)))
+	}
+}
+
+func xorLong(b []byte, mask uint32, at int) {
 	var m [4]byte
-	binary.LittleEndian.PutUint32(m[:], mask)
+	le.PutUint32(m[:], mask)
 	ws.Cipher(b, m, at)
 }
 

@@ -79,6 +79,9 @@ func (l *loop) upgradeSocket(lk *link, handler SocketHandler) {
 	if deflate {
 		s.from = d.DeflateFrom()
 	}
+	if _, ok := handler.(SocketToRing); ok {
+		lk.agreed |= agreedRing
+	}
 	s.bits = l.switched(lk, echo, deflate)
 	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
 	l.socks[lk.h] = s

@@ -23,7 +23,7 @@ const (
 	ItemShed                         // Seq..To, Class: numbers dropped by admission; Payload: CutShedPart
 	ItemResult                       // Payload: Item.Result
 	ItemClosed                       // Seq: close code (1006 if the link broke); Payload: reason; last item of the link
-	ItemMessage                      // Seq: opcode; Payload: what a generic socket sent and its handler published
+	ItemMessage                      // Seq: opcode; Payload: what a generic socket sent to the ring
 )
 
 var itemNames = [...]string{"invalid", "hello", "event", "refused", "pos", "frame_end", "lost", "shed", "result", "closed", "message"}
@@ -73,6 +73,15 @@ func putItem(rec []byte, kind ItemKind, link netpoll.Handle, seq uint64, agent [
 	binary.LittleEndian.PutUint64(rec[24:], 0)
 	n := copy(rec[itemHead:], agent)
 	return rec[itemHead+n:]
+}
+
+// putMessage writes the head of an ItemMessage.
+func putMessage(rec []byte, link, op uint64) {
+	_ = rec[itemHead-1]
+	binary.LittleEndian.PutUint64(rec, uint64(ItemMessage))
+	binary.LittleEndian.PutUint64(rec[8:], link)
+	binary.LittleEndian.PutUint64(rec[16:], op)
+	binary.LittleEndian.PutUint64(rec[24:], 0)
 }
 
 // putEventHead adds what only events carry.

@@ -58,12 +58,16 @@ type link struct {
 	codec  wire.Codec
 	tag    uint8 // of the listener
 	faults uint8 // messages in a row that could not be parsed
-	agreed uint8 // bit 1<<wire.Prio: classes its sender allows to be shed; agreedDeflate
+	agreed uint8 // bit 1<<wire.Prio: classes its sender allows to be shed; agreedDeflate, agreedRing
 }
 
 // agreedDeflate is the bit of link.agreed for compressed messages; no class of
 // priority has it.
 const agreedDeflate = 1 << 7
+
+// agreedRing is the bit of link.agreed for sockets whose messages go into the
+// ring; no class of priority has it either.
+const agreedRing = 1 << 6
 
 // linkBytes bounds what an idle connection costs the engine beside its name.
 const linkBytes = 64

@@ -54,6 +54,7 @@ type loop struct {
 	grants grants
 	names  names
 	socks  map[netpoll.Handle]*socket
+	hand   *socket // of the link read last
 
 	hd     head
 	parser wire.Parser
@@ -62,14 +63,12 @@ type loop struct {
 	reply  []byte // a reply's payload before its frame header is known
 	out    []byte // frames for the link in hand, sent once by flush
 
-	spare   mail
-	acks    []netpoll.Handle // links that are owed an acknowledgement
-	full    []waiter         // links paused for the ring, urgent ones first, then the oldest
-	goodbye []goodbye        // closed links whose ItemClosed found the ring full
-	fresh   bool             // something was published in this turn
-	// For generic sockets that publish: something of theirs is in the ring and
-	// not published yet; the message in hand found no room.
-	reserved, noRoom bool
+	spare    mail
+	acks     []netpoll.Handle // links that are owed an acknowledgement
+	full     []waiter         // links paused for the ring, urgent ones first, then the oldest
+	goodbye  []goodbye        // closed links whose ItemClosed found the ring full
+	fresh    bool             // something was published in this turn
+	reserved bool             // sockets' messages are in the ring and not published yet
 
 	inflating   []netpoll.Handle // links whose message waits for its next turn of inflate
 	inflateLeft int              // of this turn, in bytes
@@ -111,7 +110,7 @@ func newLoop(s *Server, io transport) *loop {
 	return &loop{
 		srv:   s,
 		io:    io,
-		ring:  ring.New(s.cfg.RingBytes, s.cfg.RingHeadroom),
+		ring:  ring.In(hugeBytes(s.cfg.RingBytes), s.cfg.RingHeadroom),
 		gauge: admit.NewGauge(s.cfg.RingBytes - 2*s.cfg.RingHeadroom), // as much again for the frame that reaches the mark, and for what is shed
 		joins: joins{limit: s.cfg.JoinBytes},
 		socks: make(map[netpoll.Handle]*socket),
@@ -189,8 +188,10 @@ func (l *loop) count() {
 	}
 	if l.n.messages > 0 {
 		l.m.messages.Add(l.n.messages)
-		l.m.events.Add(l.n.events)
-		l.m.refused.Add(l.n.refused)
+		if l.n.events > 0 {
+			l.m.events.Add(l.n.events)
+			l.m.refused.Add(l.n.refused)
+		}
 		l.n.messages, l.n.events, l.n.refused = 0, 0, 0
 	}
 }
@@ -263,6 +264,7 @@ func (l *loop) leave(lk *link, code ws.StatusCode, reason string) {
 	case linkSocket:
 		if s := l.socks[lk.h]; s != nil {
 			delete(l.socks, lk.h)
+			l.hand = nil
 			s.closed.Store(true)
 			s.waits(0)
 			s.handler.Close(Socket{s})

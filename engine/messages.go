@@ -33,6 +33,8 @@ func (l *loop) readFrames(lk *link, b []byte) (n int) {
 	if lk.agreed&agreedDeflate != 0 {
 		rsv = rsv1
 	}
+	text, binary := lk.dataFrames()
+	most := l.messageMax(lk)
 	frames := 0
 	for lk.state < linkGone && lk.flags&linkPaused == 0 {
 		if len(l.out) > outHigh { // a flood of pings: see whether the peer reads
@@ -54,6 +56,25 @@ func (l *loop) readFrames(lk *link, b []byte) (n int) {
 					return n
 				}
 				n += l.fill(lk, j, b[n:])
+				continue
+			}
+		}
+		if lk.cold == 0 {
+			if lk.agreed&agreedRing != 0 {
+				used, took := l.publishRun(lk, b[n:], turnFrames-frames)
+				n += used
+				frames += took
+			}
+			if first, size, length := commonFrame(b[n:]); size > 0 && (first == text || first == binary) && length <= most {
+				p := b[n+size : n+size+length]
+				if mask := le.Uint32(b[n+size-4:]); mask != 0 {
+					xor(p, mask, 0)
+					le.PutUint32(b[n+size-4:], 0) // shown again, it is not masked again
+				}
+				if !l.deliver(lk, ws.OpCode(first&0x0f), p, size+length) {
+					return n
+				}
+				n += size + length
 				continue
 			}
 		}
@@ -98,6 +119,20 @@ func (l *loop) readFrames(lk *link, b []byte) (n int) {
 		return len(b)
 	}
 	return n
+}
+
+// dataFrames returns the first bytes of the unfragmented frames that the link
+// may send; what it may not is no frame's first byte.
+func (lk *link) dataFrames() (text, binary byte) {
+	text, binary = 0x80|byte(ws.OpText), 0x80|byte(ws.OpBinary)
+	switch {
+	case lk.state == linkSocket:
+	case lk.codec == wire.JSON:
+		binary = 0
+	default:
+		text = 0
+	}
+	return text, binary
 }
 
 // judge holds a header against the link's state, before its payload is awaited.
@@ -273,16 +308,27 @@ func (l *loop) deliver(lk *link, op ws.OpCode, p []byte, size int) bool {
 	return l.deliverChecked(lk, op, p, size)
 }
 
+// socket is the generic socket of a link; nil while it is being refused.
+func (l *loop) socket(lk *link) *socket {
+	if l.hand == nil || l.hand.h != lk.h {
+		l.hand = l.socks[lk.h]
+	}
+	return l.hand
+}
+
 func (l *loop) deliverChecked(lk *link, op ws.OpCode, p []byte, size int) bool {
 	if lk.state == linkSocket {
-		l.n.messages++
-		if s := l.socks[lk.h]; s != nil {
-			s.handler.Message(Socket{s}, op, p)
+		if lk.agreed&agreedRing != 0 {
+			if !l.publish(lk, op, p) {
+				l.wait(lk, size)
+				return false
+			}
+			l.n.messages++
+			return true
 		}
-		if l.noRoom {
-			l.noRoom = false
-			l.wait(lk, size)
-			return false
+		l.n.messages++
+		if s := l.socket(lk); s != nil {
+			s.handler.Message(Socket{s}, op, p)
 		}
 		return true
 	}

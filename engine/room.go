@@ -90,16 +90,15 @@ func (l *loop) again(lk *link) {
 	l.resume(lk, linkFull)
 }
 
-// publish puts a generic socket's message into the ring; deliverChecked has the
-// socket wait if there is no room.
-func (l *loop) publish(lk *link, op ws.OpCode, p []byte) {
+// publish puts a message of a socket that is toRing into the ring. False means
+// that there is no room: nothing has happened.
+func (l *loop) publish(lk *link, op ws.OpCode, p []byte) bool {
 	if len(p) > l.ring.Largest(false)-itemHead {
 		l.fail(lk, ws.StatusMessageTooBig, "the message does not fit the server's ring")
-		return
+		return true
 	}
-	if lk.flags&linkTurn == 0 && len(l.full) > 0 { // others have waited longer
-		l.noRoom = true
-		return
+	if lk.flags&linkTurn == 0 && len(l.full) > 0 {
+		return false // others have waited longer
 	}
 	rec, ok := l.ring.Reserve(itemHead+len(p), false)
 	if !ok && !l.waiting.Load() {
@@ -108,12 +107,41 @@ func (l *loop) publish(lk *link, op ws.OpCode, p []byte) {
 		rec, ok = l.ring.Reserve(itemHead+len(p), false)
 	}
 	if !ok {
-		l.noRoom = true
-		return
+		return false
 	}
 	lk.flags &^= linkTurn
 	copy(putItem(rec, ItemMessage, lk.h, uint64(op), nil), p)
 	l.reserved = true
+	return true
+}
+
+// publishRun is publish for as many messages as b begins with that are common
+// frames with binary content, at most frames of them. Each is unmasked on its
+// way into the ring. What it stops at is for readFrames.
+func (l *loop) publishRun(lk *link, b []byte, frames int) (n, took int) {
+	if len(l.full) > 0 {
+		return 0, 0
+	}
+	r, h := l.ring, uint64(lk.h)
+	for ; took < frames; took++ {
+		first, size, length := commonFrame(b[n:])
+		if size == 0 || first != 0x80|byte(ws.OpBinary) {
+			break
+		}
+		rec, ok := r.Reserve(itemHead+length, false)
+		if !ok {
+			break
+		}
+		frame := b[n : n+size+length]
+		putMessage(rec, h, uint64(ws.OpBinary))
+		xorTo(rec[itemHead:], frame[size:], le.Uint32(frame[size-4:]))
+		n += len(frame)
+	}
+	if took > 0 {
+		l.reserved = true
+		l.n.messages += took
+	}
+	return n, took
 }
 
 // show publishes what publish has put into the ring: at the end of a turn, and

@@ -260,10 +260,14 @@ func TestTwoReasonsToPause(t *testing.T) {
 	}
 }
 
-// TestPublish: what a generic socket's handler publishes is in the ring after
-// the turn, and the socket waits when there is no room.
+// toRing is a recorder that wants no messages.
+type toRing struct{ *recorder }
+
+func (toRing) ToRing() {}
+
+// TestPublish: messages for the ring are there after the turn, and the socket waits when there is no room.
 func TestPublish(t *testing.T) {
-	rec := &recorder{then: func(s Socket, op ws.OpCode, p []byte) { s.Publish(op, p) }}
+	rec := toRing{&recorder{}}
 	r := newRig(t, func(c *Config) { c.RingBytes, c.Sockets = 4<<20, Sockets{"/sink": rec} })
 	r.l.ring = ring.New(64<<10, 4<<10)
 	a, b := r.dial(), r.dial()
@@ -310,7 +314,7 @@ func TestPublish(t *testing.T) {
 		t.Errorf("%d of %d messages, %d items", next, sent, len(its))
 	}
 	a.out = nil
-	r.feed(a, clientFrame(0x82, make([]byte, 40<<10)))
+	r.feed(a, clientFrame(0x82, make([]byte, 61<<10)))
 	if code, _ := closed(t, a.out); code != ws.StatusMessageTooBig {
 		t.Errorf("a message beyond the ring: close %d", code)
 	}

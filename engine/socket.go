@@ -38,6 +38,12 @@ type SocketDrained interface{ Drained(s Socket) }
 // sent compressed if that makes them smaller.
 type SocketDeflate interface{ DeflateFrom() int }
 
+// SocketToRing may be added by a SocketHandler to have every message copied into
+// the loop's ring as an ItemMessage, in place of Message. A socket is not read
+// while the ring has no room; a message that no ring could hold closes it with
+// 1009. What one turn publishes becomes visible at its end.
+type SocketToRing interface{ ToRing() }
+
 // Socket is one generic WebSocket. It is comparable; the zero Socket is none.
 // Its methods may be called from any goroutine, also after the socket closed.
 type Socket struct{ s *socket }
@@ -133,17 +139,6 @@ func (s Socket) Answer(op ws.OpCode, payload []byte) {
 	l.out = appendHeader(l.out, op, len(payload))
 	if lk := l.links.at(s.s.h); lk != nil && l.flush(lk) {
 		l.send(lk, payload)
-	}
-}
-
-// Publish copies a message into the loop's ring as an ItemMessage, for use by
-// the handler within Message of the same socket, with that message, only. If
-// the ring has no room, the socket is not read until it has, and Message is
-// called again with the same message. One that no ring could hold closes the
-// socket with 1009. What one turn publishes becomes visible at its end.
-func (s Socket) Publish(op ws.OpCode, payload []byte) {
-	if lk := s.s.l.links.at(s.s.h); lk != nil && !s.s.closed.Load() {
-		s.s.l.publish(lk, op, payload)
 	}
 }
 

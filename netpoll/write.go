@@ -17,12 +17,17 @@ const (
 	linkBytes    = 8
 	queueCellMin = 512
 	queueCellMax = 64 << 10
+	// queueCellGrow is by how much a cell is larger than the one before it.
+	queueCellGrow = 8
 	// flushMax bounds what one EPOLLOUT sends before others have their turn.
 	flushMax = 1 << 20
+	// directFrom is the size from which a write is not put off to be sent with
+	// others: by then a copy costs more than the call it could save.
+	directFrom = 2 << 10
 )
 
-// Write sends p, or copies what cannot go out now. Writes of one call to the
-// handler that follow each other to the same connection go out together when
+// Write sends p, or copies what cannot go out now. Small writes of one call to
+// the handler that follow each other to the same connection go out together when
 // the call returns. ErrWriteFull when Config.WriteMax would be exceeded,
 // ErrClosed when h is gone or closing: nothing of p is taken then. Through a
 // Transform the bound is judged before it, so that it may be exceeded by what
@@ -86,7 +91,7 @@ func (l *Loop) write(h Handle, c *conn, p []byte) error {
 		l.enqueue(c, p)
 		return nil
 	}
-	if l.batchFor != h || len(l.batch)+len(p) > cap(l.batch) {
+	if l.batchFor != h || len(l.batch) == 0 && len(p) >= directFrom || len(l.batch)+len(p) > cap(l.batch) {
 		l.flushBatch()
 		switch {
 		case c.has(isEnding):
@@ -94,7 +99,7 @@ func (l *Loop) write(h Handle, c *conn, p []byte) error {
 		case l.stash.at(c).outLen > 0:
 			l.enqueue(c, p)
 			return nil
-		case len(p) > cap(l.batch):
+		case len(p) >= directFrom || len(p) > cap(l.batch):
 			l.transmit(h, c, p)
 			return nil
 		}
@@ -144,7 +149,11 @@ func (l *Loop) enqueue(c *conn, p []byte) {
 		p = fillCell(l.cells.at(s.outLast), p)
 	}
 	for len(p) > 0 {
-		r := l.cells.take(min(max(len(p)+linkBytes, queueCellMin), queueCellMax))
+		size := max(len(p)+linkBytes, queueCellMin)
+		if s.outLast != 0 { // who is behind will be further behind
+			size = max(size, queueCellGrow*len(l.cells.at(s.outLast)))
+		}
+		r := l.cells.take(min(size, queueCellMax))
 		cell := l.cells.at(r)
 		binary.NativeEndian.PutUint64(cell, 0)
 		if s.outLast != 0 {

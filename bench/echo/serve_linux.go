@@ -23,6 +23,9 @@ func Serve(ctx context.Context, cfg Config, up func(netip.AddrPort)) error {
 	if loops == 0 {
 		loops = min(runtime.GOMAXPROCS(0), LoopsMax)
 	}
+	// A loop that works holds its P all the time, and one that waits in epoll is
+	// robbed of it when there is no other: the sink and the runtime need one.
+	runtime.GOMAXPROCS(max(runtime.GOMAXPROCS(0), loops+1))
 	s := newSink()
 	echoes := engine.SocketHandler(echo{})
 	if cfg.Deflate {
@@ -92,9 +95,10 @@ type packed struct{ echo }
 
 func (packed) DeflateFrom() int { return 1 }
 
-// toRing publishes messages.
+// toRing wants messages in the ring.
 type toRing struct{}
 
 func (toRing) Open(engine.Socket, engine.Grant, *engine.Request) {}
-func (toRing) Message(s engine.Socket, op ws.OpCode, p []byte)   { s.Publish(op, p) }
+func (toRing) Message(engine.Socket, ws.OpCode, []byte)          {}
 func (toRing) Close(engine.Socket)                               {}
+func (toRing) ToRing()                                           {}

@@ -62,17 +62,28 @@ type Ring struct {
 // them (0 ≤ headroom < size) are kept for critical reservations. Other values
 // are a mistake in the program and panic.
 func New(size, headroom int) *Ring {
+	check(size, headroom)
+	return In(make([]byte, size), headroom)
+}
+
+// In is New on memory of the caller's.
+func In(buf []byte, headroom int) *Ring {
+	size := len(buf)
+	check(size, headroom)
+	return &Ring{
+		buf:      buf,
+		mask:     uint64(size - 1),
+		limit:    uint64(size - headroom),
+		headroom: headroom,
+	}
+}
+
+func check(size, headroom int) {
 	if size < sizeMin || size > sizeMax || size&(size-1) != 0 {
 		panic(fmt.Sprintf("ring: size %d, want a power of two from %d to %d", size, sizeMin, sizeMax))
 	}
 	if headroom < 0 || headroom >= size {
 		panic(fmt.Sprintf("ring: headroom %d, want 0 to %d", headroom, size-1))
-	}
-	return &Ring{
-		buf:      make([]byte, size),
-		mask:     uint64(size - 1),
-		limit:    uint64(size - headroom),
-		headroom: headroom,
 	}
 }
 
