@@ -32,6 +32,9 @@ func (b *Block) Record(i int) Record { return record(b.base, b.rows, b.payload, 
 // Agent returns the agent's number of the record at index i, for those who look ahead.
 func (b *Block) Agent(i int) uint32 { return b.rows[i].agent }
 
+// Kind returns the kind of the record at index i.
+func (b *Block) Kind(i int) Kind { return b.rows[i].kind }
+
 // Class returns the class of the record at index i, for them too.
 func (b *Block) Class(i int) uint8 { return b.rows[i].class }
 

@@ -10,7 +10,8 @@ import (
 const window = 48
 
 // approach reads what the records i..end-1 are about to touch. The loads do not
-// depend on each other, so the processor waits for all of them at once.
+// depend on each other, and little else is done between them, so the processor
+// waits for all of them at once.
 func (v *View) approach(b *block.Block, from, end int, vs []wire.View) {
 	var near [window]*agent
 	n, sum := 0, uint64(0)
@@ -25,11 +26,12 @@ func (v *View) approach(b *block.Block, from, end int, vs []wire.View) {
 		v.hashes[i-from] = 0
 		a := v.get(b.Agent(i))
 		if t := wire.Type(b.Class(i)); a != nil && t.SpanLike() {
-			h := spanHash(a.seed, spanID(t, &vs[i]))
-			v.hashes[i-from] = h
-			if v.held.n != nil {
-				sum += uint64(*v.held.at(h))
-			}
+			v.hashes[i-from] = spanHash(a.seed, spanID(t, &vs[i]))
+		}
+	}
+	if v.held.n != nil {
+		for _, h := range v.hashes[:end-from] {
+			sum += uint64(*v.held.at(h))
 		}
 	}
 	for _, a := range near[:n] {

@@ -77,6 +77,11 @@ func (v *View) approach(b *block.Block, i, end int, vs []wire.View) {
 		}
 	}
 	for k := range n {
+		if r := refs[k]; len(r) > 0 {
+			sum += r[0] + r[len(r)-1]
+		}
+	}
+	for k := range n {
 		sum += v.w.Approach(refs[k], false)
 	}
 	for k := range n {

@@ -15,64 +15,65 @@ type coming struct {
 	id   []byte  // of the span; nil = none given
 	hash uint64  // of it
 	c    *counts // of its agent; nil where the dictionary does not know that
+	open *span   // that the hash was found to stand for; a hint
 }
 
 // approach lists the span-like events of records i..end-1 and reads what they
 // are about to touch, one step of the way to it after the other: the loads of a
-// step do not depend on each other, so the processor waits for all of them at
-// once.
+// step do not depend on each other, and little else is done between them, so
+// the processor waits for all of them at once.
 func (v *View) approach(b *block.Block, i, end int, vs []wire.View, next *[window]coming) (n int) {
 	sum := uint64(0)
 	for ; i < end; i++ {
-		if !wire.Type(b.Class(i)).SpanLike() {
-			continue
-		}
-		r := b.Record(i)
-		if r.Kind != block.KindEvent {
-			continue
-		}
-		x := &next[n]
-		*x = coming{at: i, c: v.known(r.Agent)}
-		n++
-		if x.c == nil {
-			continue
-		}
-		sum += uint64(x.c.n[r.Class][stOpen])
-		if x.id = spanID(wire.Type(r.Class), &vs[i]); len(x.id) > 0 {
-			x.hash = hashOf(x.c.seed, x.id)
-			sum += v.open.slots[v.open.home(x.hash)].h
+		if wire.Type(b.Class(i)).SpanLike() && b.Kind(i) == block.KindEvent {
+			num := b.Agent(i)
+			next[n] = coming{at: i, c: v.known(num)}
+			n++
 		}
 	}
-	var open [window]*span
-	for k := range next[:n] {
-		x := &next[k]
+	ahead := next[:n]
+	for k := range ahead {
+		if c := ahead[k].c; c != nil {
+			sum += c.seed + uint64(c.n[b.Class(ahead[k].at)][stOpen])
+		}
+	}
+	for k := range ahead {
+		x := &ahead[k]
 		if x.c == nil {
 			continue
 		}
-		sum += x.c.up.hash
+		if x.id = spanID(wire.Type(b.Class(x.at)), &vs[x.at]); len(x.id) > 0 {
+			x.hash = hashOf(x.c.seed, x.id)
+		}
+	}
+	for k := range ahead {
+		sum += v.open.slots[v.open.home(ahead[k].hash)].h
+	}
+	for k := range ahead {
+		x := &ahead[k]
 		if at := &v.open.slots[v.open.home(x.hash)]; at.h == x.hash && at.s != nil {
-			s := at.s
-			open[k] = s
-			sum += s.off + s.endOff + uint64(len(s.parent))
+			x.open = at.s
+			sum += at.s.off + at.s.endOff + uint64(len(at.s.parent))
+		}
+		if x.c != nil && x.c.run != nil {
+			sum += x.c.up.hash + x.c.run.spans
+		}
+	}
+	for k := range ahead {
+		sum += v.filter.approach(ahead[k].hash, ahead[k].open != nil)
+	}
+	for k := range ahead {
+		x := &ahead[k]
+		if s := x.open; s != nil {
+			sum += first(s.id) + first(s.parent) + first(s.name)
 			if s.typ == uint8(wire.TypeLLM) {
 				sum += uint64(s.usage.cost)
 			}
-		} else {
-			sum += v.filter.approach(x.hash)
+		} else if x.c != nil {
+			sum += first(x.c.up.id)
 		}
-	}
-	for k := range next[:n] {
-		if c := next[k].c; c != nil && c.run != nil {
-			sum += c.run.spans + uint64(c.run.usage.cost) + first(c.run.id)
-			if open[k] == nil {
-				sum += first(c.up.id)
-			}
-		}
-		if s := open[k]; s != nil {
-			sum += first(s.id) + first(s.parent) + first(s.name)
-			if l := len(v.filter.layers); l > 0 {
-				sum += v.filter.layers[l-1].approach(s.hash)
-			}
+		if x.c != nil && x.c.run != nil {
+			sum += uint64(x.c.run.usage.cost) + first(x.c.run.id)
 		}
 	}
 	v.sink = sum
@@ -112,10 +113,12 @@ func spanID(t wire.Type, w *wire.View) []byte {
 	return nil
 }
 
-// approach reads where a hash is looked for.
-func (f *filter) approach(h uint64) (sum uint64) {
+// approach reads where a hash is looked for, or only where it is going to be added.
+func (f *filter) approach(h uint64, add bool) (sum uint64) {
 	for k := range f.layers {
-		sum += f.layers[k].approach(h)
+		if !add || k == len(f.layers)-1 {
+			sum += f.layers[k].approach(h)
+		}
 	}
 	return sum
 }
