@@ -241,6 +241,10 @@ func (l *Loop) acceptOne(ln *listener) bool {
 	case unix.EAGAIN:
 		return false
 	case unix.EMFILE, unix.ENFILE:
+		if len(l.closing) > 0 { // a crowd comes back: those it left make room
+			l.closeSome()
+			return true
+		}
 		return l.refuse(ln)
 	case unix.ENOMEM, unix.ENOBUFS:
 		l.mute(ln)

@@ -5,6 +5,7 @@ package netpoll
 import (
 	"io"
 	"net"
+	"os"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -219,6 +220,151 @@ func TestReserveDescriptor(t *testing.T) {
 		}
 	}
 	echoOnce(t, dial(t, addr), []byte("after"))
+}
+
+// TestClosingMakesRoom: at the limit, connections that are gone but not yet
+// closed give their descriptors to those that wait, before anyone is refused.
+func TestClosingMakesRoom(t *testing.T) {
+	set := ownTables(t, 1)
+	p, addr := serve(t, Config{Tables: set}, nil)
+	l := p.Loops()[0]
+	c := dial(t, addr) // its socket exists before the limit falls
+	echoOnce(t, c, []byte("before"))
+	sock := rawSocket(t)
+	defer unix.Close(sock)
+	lowerLimit(t, 512)
+	accepted := false
+	on(t, l, func() {
+		for {
+			fd, err := unix.Dup(l.spare)
+			if err != nil {
+				break
+			}
+			l.closing = append(l.closing, int32(fd))
+		}
+		if len(l.closing) <= closesPerCycle {
+			t.Errorf("only %d descriptors: the test shows nothing", len(l.closing))
+		}
+		// The client's socket is of the process' own table: it cannot connect
+		// from here, so the loop waits for it.
+		done := make(chan error)
+		go func() { done <- rawConnect(sock, addr) }()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for l.acceptOne(l.listeners[0]) {
+			accepted = accepted || l.slab.live.Load() == 2
+		}
+		if l.n.refused > 0 {
+			t.Errorf("%d refused", l.n.refused)
+		}
+	})
+	if !accepted {
+		t.Error("not accepted, with hundreds of descriptors to close")
+	}
+}
+
+// TestExhaustion keeps a loop out of descriptors for a second, or for as long
+// as EYRIE_EXHAUSTION says: newcomers are told by a reset, those who are in are
+// served, the loop does not spin, and with room it accepts within a second.
+func TestExhaustion(t *testing.T) {
+	long := time.Second
+	if s := os.Getenv("EYRIE_EXHAUSTION"); s != "" {
+		var err error
+		if long, err = time.ParseDuration(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const limit = 128
+	set, clients := ownTables(t, 1), ownTables(t, 2)
+	p, addr := serve(t, Config{Tables: set}, nil)
+	lowerLimit(t, limit)
+	// try connects on the calling thread and says whether an echo came back.
+	try := func() (fd int, served bool) {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			t.Error(err)
+			return -1, false
+		}
+		if err := rawConnect(fd, addr); err != nil {
+			t.Error(err)
+			return fd, false
+		}
+		if n, err := unix.Write(fd, []byte("x")); n != 1 || err != nil {
+			return fd, false
+		}
+		n, err := unix.Read(fd, make([]byte, 1))
+		return fd, n == 1 && err == nil
+	}
+	fds := make([][]int, clients.Len())
+	for i := range fds {
+		clients.Thread(i).Do(func() {
+			for range 90 {
+				fd, served := try()
+				if !served {
+					unix.Close(fd)
+					return
+				}
+				fds[i] = append(fds[i], fd)
+			}
+		})
+	}
+	in := len(fds[0]) + len(fds[1])
+	if in < 100 || in >= limit {
+		t.Fatalf("%d connections before the limit of %d", in, limit)
+	}
+	cycles, tries := p.n.cycles.Get(), uint64(0)
+	clients.Thread(0).Do(func() {
+		for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			tries++
+			fd, served := try()
+			unix.Close(fd)
+			if served {
+				t.Error("served beyond the limit")
+			}
+			old := fds[0][tries%uint64(len(fds[0]))]
+			b := []byte("o")
+			if _, err := unix.Write(old, b); err != nil {
+				t.Error(err)
+			}
+			if n, err := unix.Read(old, b); n != 1 || err != nil {
+				t.Errorf("one that is in: %d, %v", n, err)
+			}
+		}
+	})
+	if n := p.n.cycles.Get() - cycles; n > 20*tries+100 {
+		t.Errorf("%d cycles for %d refusals: the loop spins", n, tries)
+	}
+	if n := p.n.refused.Get(); n < tries {
+		t.Errorf("%d refused of %d", n, tries)
+	}
+	clients.Thread(1).Do(func() {
+		unix.Close(fds[1][0])
+		for start := time.Now(); ; {
+			fd, served := try()
+			unix.Close(fd)
+			if served {
+				return
+			}
+			if time.Since(start) > time.Second {
+				t.Error("there is room, and still nobody is served after a second")
+				return
+			}
+		}
+	})
+}
+
+// lowerLimit sets the soft limit of descriptors for the rest of the test.
+func lowerLimit(t testing.TB, n uint64) {
+	t.Helper()
+	var was unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &was); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: was.Max}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Setrlimit(unix.RLIMIT_NOFILE, &was) })
 }
 
 // TestEchoDoesNotAllocate holds the read→write path of a connection.

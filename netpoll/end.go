@@ -161,12 +161,17 @@ func (l *Loop) free(h Handle, c *conn) {
 // closeSome closes a bounded number of descriptors: thousands at once would
 // keep the thread, and a garbage collection waiting for it, in the kernel.
 func (l *Loop) closeSome() {
-	n := min(len(l.closing), closesPerCycle)
-	for _, fd := range l.closing[:n] {
+	n := min(len(l.closing)-l.closedTo, closesPerCycle)
+	for _, fd := range l.closing[l.closedTo : l.closedTo+n] {
 		// Close on Linux frees the descriptor whatever it returns.
 		_ = unix.Close(int(fd))
 	}
-	l.closing = append(l.closing[:0], l.closing[n:]...)
+	if l.closedTo += n; l.closedTo == len(l.closing) {
+		l.closing, l.closedTo = l.closing[:0], 0
+		if cap(l.closing) > closingKept {
+			l.closing = nil
+		}
+	}
 }
 
 // Detach takes the connection off the loop without closing it; h is dead

@@ -52,15 +52,16 @@ type Loop struct {
 	batchFor Handle
 	current  Handle // whose Read is in progress
 
-	ends    []ending // connections whose Close is due
-	again   []Handle // to be read without an event: resumed, or held before
-	spent   []Handle // the other buffer of again
-	set     []Handle // set aside while reads are held
-	due     []uint32
-	closing []int32 // descriptors to close, a few each cycle
-	hold    bool
-	running bool
-	leaving bool // ends when the last connection is gone
+	ends     []ending // connections whose Close is due
+	again    []Handle // to be read without an event: resumed, or held before
+	spent    []Handle // the other buffer of again
+	set      []Handle // set aside while reads are held
+	due      []uint32
+	closing  []int32 // descriptors to close, a few each cycle; empty once all are
+	closedTo int     // how many of them are closed
+	hold     bool
+	running  bool
+	leaving  bool // ends when the last connection is gone
 
 	listeners []*listener
 	muted     int // how many of them
@@ -88,6 +89,7 @@ const wakeSlot = 1<<31 - 1
 
 const (
 	closesPerCycle  = 128
+	closingKept     = 4096 // entries
 	acceptsPerCycle = 64
 	acceptsAtEnd    = 1 << 16 // a listener's queue is no longer than that
 	muteFor         = 100 * time.Millisecond
