@@ -101,16 +101,23 @@ func (l *loop) admit(lk *link, r *Request) (Grant, *Refusal) {
 		return Grant{}, &Refusal{http.StatusServiceUnavailable, "draining", "the server shuts down"}
 	}
 	g, ref := l.srv.cfg.Gate.Admit(r)
-	if ref == nil {
-		lk.grant = l.grants.hold(g)
+	if ref != nil {
+		return g, ref
 	}
-	return g, ref
+	lk.grant = l.grants.hold(g)
+	if left := l.srv.blocks.Left(l.who(lk), l.io.Now()); left > 0 {
+		l.grants.drop(lk.grant)
+		l.retryAfter = left
+		return g, &Refusal{http.StatusTooManyRequests, "blocked", "this key has abused its link from this address"}
+	}
+	return g, nil
 }
 
 // refuse answers a request with a problem and closes.
 func (l *loop) refuse(lk *link, r *Refusal) {
 	l.m.turnedAway(r.Status)
-	l.out = appendProblem(l.out, r)
+	l.out = appendProblem(l.out, r, l.retryAfter)
+	l.retryAfter = 0
 	lk.state = linkGone
 	if l.flush(lk) {
 		l.io.CloseAfterFlush(lk.h)

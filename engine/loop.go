@@ -42,11 +42,13 @@ type loop struct {
 	// sets it before its last look at the ring, Freed reads it after the release.
 	waiting atomic.Bool
 	// gauge says from the ring's fill who is shed and who waits.
-	gauge   admit.Gauge
-	level   admit.Level // for the message in hand
-	crowded bool        // it has to wait, unless CRITICAL or shed
-	urgent  bool        // it carries a CRITICAL event
-	sheds   sheds
+	gauge      admit.Gauge
+	level      admit.Level // for the message in hand
+	crowded    bool        // it has to wait, unless CRITICAL or shed
+	urgent     bool        // it carries a CRITICAL event
+	sheds      sheds
+	retryAfter time.Duration            // of the refusal in hand; 0 = none
+	flows      map[netpoll.Handle]*flow // of links that send while rates are in force
 
 	links  links
 	wide   map[netpoll.Handle]*wide // what few links have
@@ -81,7 +83,7 @@ type loop struct {
 	draining bool           // nothing new is taken in
 
 	m *meters
-	n struct{ messages, events, refused int } // since the last count
+	n struct{ messages, events, refused, critical int } // since the last count
 }
 
 // outHigh is how many unsent bytes make a link stop being read; the pause ends
@@ -191,8 +193,9 @@ func (l *loop) count() {
 		if l.n.events > 0 {
 			l.m.events.Add(l.n.events)
 			l.m.refused.Add(l.n.refused)
+			l.m.critical.Add(l.n.critical)
 		}
-		l.n.messages, l.n.events, l.n.refused = 0, 0, 0
+		l.n.messages, l.n.events, l.n.refused, l.n.critical = 0, 0, 0, 0
 	}
 }
 
@@ -254,6 +257,7 @@ func (l *loop) leave(lk *link, code ws.StatusCode, reason string) {
 		l.joins.drop(lk.cold)
 		lk.cold = 0
 	}
+	delete(l.flows, lk.h)
 	switch lk.state {
 	case linkAgent:
 		l.bye(lk.h, code, reason)
@@ -333,6 +337,9 @@ func (l *loop) Timeout(h netpoll.Handle) {
 }
 
 func (l *loop) idle(lk *link) {
+	if l.unhold(lk) {
+		return
+	}
 	if lk.flags&(linkFull|linkQuiet) != 0 {
 		// We do not read it, so its silence is ours. This is also the second
 		// way out of linkFull, should the consumer be late to call Freed.

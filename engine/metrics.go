@@ -4,7 +4,10 @@ package engine
 
 import (
 	"fmt"
+	"math"
 	"sync/atomic"
+
+	"eyrie/engine/admit"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/gobwas/ws"
@@ -37,6 +40,11 @@ type meters struct {
 	closes     map[ws.StatusCode]*metrics.Counter
 	turned     map[int]*metrics.Counter
 	ring       ringMeters
+	critical   *metrics.Counter
+	ratePauses *metrics.Counter
+	slowed     *metrics.Counter
+	abuses     *metrics.Counter
+	heldBefore uint64 // of Server.Pressure: ratePauses at the reading before
 }
 
 // ringMeters are what a loop last saw of its ring.
@@ -60,6 +68,10 @@ func newMeters(set *metrics.Set, loop int) *meters {
 		messages:   c("messages_total"),
 		events:     c("events_total"),
 		refused:    c("events_refused_total"),
+		critical:   c("events_critical_total"),
+		ratePauses: c("rate_pauses_total"),
+		slowed:     c("slow_told_total"),
+		abuses:     c("abuses_total"),
 		ringFull:   c("ring_full_pauses_total"),
 		slow:       c("slow_reader_pauses_total"),
 		replies:    c("replies_total"),
@@ -104,4 +116,24 @@ func (m *meters) turnedAway(status int) {
 		m.turned[status] = c
 	}
 	c.Inc()
+}
+
+// pressureMeters are the last reading and what admission made of it.
+type pressureMeters struct {
+	v [pressureNames]atomic.Uint64 // bits of a float64
+}
+
+const pressureNames = 9
+
+// show puts them on set.
+func (p *pressureMeters) show(set *metrics.Set) {
+	for i, name := range [pressureNames]string{"cpu", "memory", "queue", "factor", "base_events", "pace_events", "rate_events", "agent_rate_events", "critical_rate_events"} {
+		set.GetOrCreateGauge("eyrie_admit_"+name, func() float64 { return math.Float64frombits(p.v[i].Load()) })
+	}
+}
+
+func (p *pressureMeters) set(r admit.Reading, c *admit.Control, rates admit.Rates) {
+	for i, x := range [pressureNames]float64{r.CPU, r.Memory, r.Queue, c.Factor(), c.Base(), c.Pace(), rates.Total, rates.Agent, rates.Critical} {
+		p.v[i].Store(math.Float64bits(x))
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
+	"time"
 )
 
 // problem is an RFC 9457 answer's body.
@@ -17,8 +18,9 @@ type problem struct {
 	Detail string `json:"detail"`
 }
 
-// appendProblem appends a whole HTTP/1.1 answer that ends the connection.
-func appendProblem(dst []byte, r *Refusal) []byte {
+// appendProblem appends a whole HTTP/1.1 answer that ends the connection. after
+// is for Retry-After; 0 leaves it out.
+func appendProblem(dst []byte, r *Refusal, after time.Duration) []byte {
 	title := http.StatusText(r.Status)
 	body, err := json.Marshal(problem{"about:blank", title, r.Status, r.Code, r.Msg})
 	if err != nil { // five strings and a number: cannot happen
@@ -33,6 +35,9 @@ func appendProblem(dst []byte, r *Refusal) []byte {
 		dst = append(dst, "WWW-Authenticate: Bearer realm=\"eyrie\"\r\n"...)
 	case http.StatusUpgradeRequired: // RFC 6455, 4.2.2: name the versions that are spoken
 		dst = append(dst, "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"...)
+	}
+	if after > 0 {
+		dst = append(strconv.AppendInt(append(dst, "Retry-After: "...), int64((after+time.Second-1)/time.Second), 10), "\r\n"...)
 	}
 	dst = append(dst, "Content-Length: "...)
 	dst = strconv.AppendInt(dst, int64(len(body)), 10)

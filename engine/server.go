@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"eyrie/engine/admit"
 	"eyrie/engine/ring"
 	"eyrie/netpoll"
 
@@ -31,6 +32,14 @@ type Server struct {
 	stopped   chan struct{}
 	running   atomic.Bool
 	ending    atomic.Bool
+
+	rates    atomic.Pointer[admit.Rates] // nil = no limits
+	total    admit.SharedBucket
+	blocks   admit.Blocks
+	pressure pressureMeters
+	control  admit.Control // of Pressure, like the two below
+	swept    int64
+	limited  bool
 }
 
 // New builds a server that does not listen yet.
@@ -50,13 +59,15 @@ func New(cfg Config) (*Server, error) {
 // newServer is a server without loops.
 func newServer(cfg Config) *Server {
 	cfg.fill()
-	return &Server{
+	s := &Server{
 		cfg:     cfg,
 		born:    cfg.Poll.Now(),
 		started: cfg.Now(),
 		putOff:  max(cfg.Poll.ReadBuffer, outHigh),
 		stopped: make(chan struct{}),
 	}
+	s.pressure.show(cfg.Metrics)
+	return s
 }
 
 // addLoop puts the engine on one loop; loops come in the order of their numbers.

@@ -58,7 +58,7 @@ func (l *loop) agentOp(lk *link, p []byte) bool {
 	}
 	lk.faults = 0
 	if (m.Op == wire.OpHello) != (lk.state == linkHello) {
-		l.fail(lk, ws.StatusPolicyViolation, "hello comes first, and once")
+		l.abused(lk, "hello comes first, and once")
 		return true
 	}
 	f := l.frameFor(lk)
@@ -96,6 +96,11 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 	h := &l.event
 	seq, refused := m.Seq, 0
 	l.sheds.reset()
+	rates, critical := l.srv.rates.Load(), 0
+	var fl *flow
+	if rates != nil {
+		fl = l.flowOf(lk)
+	}
 	for {
 		payload, fe, more := l.parser.NextEvent(lk.codec, m, h)
 		if !more {
@@ -109,6 +114,9 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 		} else if fe == nil && len(own) == 0 {
 			fe = &wire.FieldError{Code: wire.CodeMissing, Field: eventField(int(seq-m.Seq), "agent"), Msg: "neither hello nor the event names an agent"}
 		}
+		if fl != nil {
+			fl.crowd.Add(agent)
+		}
 		if fe == nil && shed&(1<<h.Prio) != 0 {
 			if !l.sheds.add(seq, uint8(h.Prio), agent) {
 				l.sheds.put(f)
@@ -119,7 +127,10 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 		}
 		l.sheds.put(f)
 		f.kept = true
-		f.critical = f.critical || fe == nil && h.Prio == wire.PrioCritical
+		if fe == nil && h.Prio == wire.PrioCritical {
+			f.critical = true
+			critical++
+		}
 		if fe != nil {
 			refused++
 			f.refuse(l, seq, fe)
@@ -148,6 +159,10 @@ func (l *loop) events(lk *link, m *wire.Message, f *ringFrame) bool {
 		l.received(lk, m.Count, 0)
 		l.n.events += m.Count
 		l.n.refused += refused
+		l.n.critical += critical
+		if fl != nil {
+			l.charge(lk, rates, fl, m.Count, critical)
+		}
 	}
 	return true
 }
@@ -209,7 +224,7 @@ func (l *loop) malformed(lk *link, m *wire.Message, fe *wire.FieldError) bool {
 	}
 	if fe.Code != wire.CodeUnknownOp {
 		if lk.faults++; lk.faults >= faultsMax {
-			l.fail(lk, ws.StatusPolicyViolation, "too many messages in a row that cannot be read")
+			l.abused(lk, "too many messages in a row that cannot be read")
 		}
 	}
 	return true

@@ -226,6 +226,7 @@ func (n *Node) Start() error {
 		n.self.run(ctx)
 	}()
 	n.running.Go(func() { n.sweep(ctx) })
+	n.running.Go(func() { n.pressure(ctx) })
 	n.running.Go(func() { n.retune(ctx) })
 	n.running.Go(func() { n.collect(ctx) })
 	return nil
