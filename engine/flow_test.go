@@ -48,7 +48,11 @@ func TestSlowIsToldBeforeThePause(t *testing.T) {
 		t.Error("a neighbour waits too")
 	}
 	r.pass(60 * time.Millisecond)
-	if a.paused || len(a.tail) > 0 {
+	if !a.paused || len(a.tail) > 0 {
+		t.Error("the next frame is not read, or not owed for")
+	}
+	r.pass(200 * time.Millisecond)
+	if a.paused {
 		t.Error("it owes nothing any more and is not read")
 	}
 	if got := r.told(a, wire.MsgPack); len(got) != 0 {
