@@ -11,6 +11,7 @@ import (
 	"eyrie/bench"
 	"eyrie/bench/echo"
 	"eyrie/bench/workload"
+	"eyrie/engine/wire"
 
 	"github.com/alecthomas/kong"
 	"golang.org/x/term"
@@ -82,7 +83,7 @@ type benchIngestCmd struct {
 	Window      int    `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
 	Seconds     int    `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
 	Profile     string `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
-	JSONCodec   bool   `help:"Send JSON, not MessagePack."`
+	Codec       string `enum:"msgpack,json,proto" default:"msgpack" help:"How the links write: ${enum}."`
 	Seed        uint64 `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
 }
 
@@ -92,8 +93,9 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 	if err != nil {
 		return err
 	}
+	codec, _ := wire.ParseCodec(c.Codec) // one of the flag's enum
 	m := bench.Ingest{
-		Common: common, JSON: c.JSONCodec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
+		Common: common, Codec: codec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
 		Shape:   workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
 		Loads:   []float64{0.25, 0.5, 0.8},
 		Profile: c.Profile,

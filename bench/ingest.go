@@ -10,6 +10,7 @@ import (
 	"eyrie/bench/host"
 	"eyrie/bench/load"
 	"eyrie/bench/workload"
+	"eyrie/engine/wire"
 )
 
 // Common is what every part needs.
@@ -53,7 +54,7 @@ func (c *Common) temp(part string) (dir string, remove func(), err error) {
 type Ingest struct {
 	Common
 	Shape   workload.Shape
-	JSON    bool          // the links' codec
+	Codec   wire.Codec    // of the links
 	Window  int           // frames at once per link, closed loop
 	For     time.Duration // the measurement at full load; each latency takes half of it
 	Loads   []float64     // shares of the full load to measure latency at, open loop
@@ -84,7 +85,7 @@ func (m Ingest) Run(ctx context.Context) (*Report, error) {
 	}
 	clients := m.clients(m.Shape.Connections)
 	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, JSON: m.JSON, Shape: m.Shape, To: m.Shape.Connections, Sources: sources(m.Shape.Connections),
+		Addr: srv.Ingest, Key: key, Codec: m.Codec, Shape: m.Shape, To: m.Shape.Connections, Sources: sources(m.Shape.Connections),
 	})
 	if err != nil {
 		return nil, err
@@ -95,10 +96,7 @@ func (m Ingest) Run(ctx context.Context) (*Report, error) {
 		return nil, err
 	}
 	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: newReport("ingest", m.Command, dir)}
-	codec := "MessagePack"
-	if m.JSON {
-		codec = "JSON"
-	}
+	codec := [...]string{wire.MsgPack: "MessagePack", wire.JSON: "JSON", wire.Proto: "Protobuf"}[m.Codec]
 	x.rep.set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
 	x.rep.set("mix", "%s", workload.Mix)
 	x.rep.set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")

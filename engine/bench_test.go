@@ -11,7 +11,7 @@ import (
 
 // BenchmarkRead is a frame from the read buffer into the ring and out again.
 func BenchmarkRead(b *testing.B) {
-	for _, codec := range []wire.Codec{wire.MsgPack, wire.JSON} {
+	for _, codec := range []wire.Codec{wire.MsgPack, wire.JSON, wire.Proto} {
 		for _, each := range []int{1, 100} {
 			b.Run(fmt.Sprintf("codec=%s/events=%d", codec, each), func(b *testing.B) {
 				r := newRig(b, nil)

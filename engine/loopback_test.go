@@ -23,7 +23,7 @@ import (
 )
 
 func TestLoopback(t *testing.T) {
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		var mu sync.Mutex
 		var got []string
 		gone := make(chan struct{})

@@ -233,7 +233,7 @@ func TestNoAllocations(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector allocates")
 	}
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		h := newHouse(t, nil, nil)
 		const links, rounds, each = 1000, 10, 20
 		var cs []net.Conn
@@ -291,7 +291,7 @@ func TestNoAllocationsOnTheLoop(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector allocates")
 	}
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		r := newRig(t, nil)
 		c := r.agent(codec, "a")
 		ps := [][]byte{event("run", "r"), event("agent", "other"), event("type", "metrics", "metrics", map[string]any{"cpu": 0.5})}

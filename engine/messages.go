@@ -153,7 +153,7 @@ func (l *loop) judge(lk *link, hd *header) (ws.StatusCode, string) {
 			return ws.StatusProtocolError, "a continuation of nothing"
 		case lk.state == linkSocket:
 		case hd.op == ws.OpText && lk.codec != wire.JSON:
-			return ws.StatusUnsupportedData, "text, but " + wire.SubprotocolMsgPack + " was agreed"
+			return ws.StatusUnsupportedData, "text, but " + lk.codec.Subprotocol() + " was agreed"
 		case hd.op == ws.OpBinary && lk.codec == wire.JSON:
 			return ws.StatusUnsupportedData, "binary, but " + wire.SubprotocolJSON + " was agreed"
 		}

@@ -101,14 +101,14 @@ func (r *rig) told(c *rigConn, codec wire.Codec) (all []string) {
 	return all
 }
 
-func bothCodecs(t *testing.T, fn func(t *testing.T, c wire.Codec)) {
-	for _, c := range []wire.Codec{wire.MsgPack, wire.JSON} {
+func allCodecs(t *testing.T, fn func(t *testing.T, c wire.Codec)) {
+	for _, c := range []wire.Codec{wire.MsgPack, wire.JSON, wire.Proto} {
 		t.Run(c.String(), func(t *testing.T) { fn(t, c) })
 	}
 }
 
 func TestHello(t *testing.T) {
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		r := newRig(t, nil)
 		c := r.open("good", codec.Subprotocol())
 		r.feed(c, frameOf(codec, wire.AppendHello(nil, codec, &wire.HelloOut{
@@ -139,7 +139,7 @@ func TestHello(t *testing.T) {
 }
 
 func TestEventsBecomeItems(t *testing.T) {
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		r := newRig(t, nil)
 		c := r.agent(codec, "own")
 		r.feed(c, frameOf(codec, wire.AppendEvents(nil, codec, 11, []byte("p1"),
@@ -201,7 +201,7 @@ func TestLargeFrameInPieces(t *testing.T) {
 }
 
 func TestOtherOps(t *testing.T) {
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		r := newRig(t, nil)
 		c := r.agent(codec, "a")
 		r.feed(c, frameOf(codec, wire.AppendLost(nil, codec, 3, 9, "disk died")))
@@ -209,8 +209,11 @@ func TestOtherOps(t *testing.T) {
 		r.want("lost 3..9 disk died", "frame_end 9", "result cmd1 true 2a")
 
 		unknown := wire.AppendValue(nil, map[string]any{"op": "dance", "x": 1})
-		if codec == wire.JSON {
+		switch codec {
+		case wire.JSON:
 			unknown = []byte(`{"op":"dance","x":1}`)
+		case wire.Proto:
+			unknown = []byte{9<<3 | 2, 2, 8, 1} // field 9 of AgentMessage, a message with its field 1
 		}
 		r.feed(c, frameOf(codec, unknown))
 		if d := cmp.Diff([]string{"nack 0..0 unknown_op op"}, r.told(c, codec)); d != "" {
@@ -298,7 +301,7 @@ func TestGrantCoversAgents(t *testing.T) {
 }
 
 func TestReplies(t *testing.T) {
-	bothCodecs(t, func(t *testing.T, codec wire.Codec) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		r := newRig(t, nil)
 		c, other := r.agent(codec, "a"), r.agent(codec, "b")
 		pos := []byte("pos")

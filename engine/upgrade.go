@@ -92,7 +92,7 @@ func agentProtocol(offered []string) (codec wire.Codec, echo string, r *Refusal)
 		}
 	}
 	return 0, "", &Refusal{http.StatusBadRequest, "subprotocol",
-		"offer the subprotocol " + wire.SubprotocolMsgPack + " or " + wire.SubprotocolJSON}
+		"offer the subprotocol " + wire.SubprotocolMsgPack + ", " + wire.SubprotocolJSON + " or " + wire.SubprotocolProto}
 }
 
 // socketProtocol picks the subprotocol of a generic socket: the first offered

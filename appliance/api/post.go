@@ -37,10 +37,7 @@ const idempotencyKeyMax = 255
 // postEvents appends the events of a request, all that pass their checks, in
 // one step. With an Idempotency-Key it is done once, however often it is sent.
 func (q *req) postEvents() error {
-	codec := wire.JSON
-	if t := string(q.Request.Header.ContentType()); strings.HasPrefix(t, "application/msgpack") || strings.HasPrefix(t, "application/x-msgpack") {
-		codec = wire.MsgPack
-	}
+	codec := codecOf(string(q.Request.Header.ContentType()))
 	key := string(q.Request.Header.Peek("Idempotency-Key"))
 	if len(key) > idempotencyKeyMax {
 		return badField("Idempotency-Key", "want at most 255 bytes")
@@ -69,6 +66,18 @@ func (q *req) postEvents() error {
 	}
 	out.Stored, out.First, out.Last = len(sub.Events), sub.First, sub.Last
 	return q.json(out)
+}
+
+// codecOf returns what a Content-Type names; anything else is JSON.
+func codecOf(contentType string) wire.Codec {
+	media, _, _ := strings.Cut(contentType, ";")
+	switch strings.ToLower(strings.TrimSpace(media)) {
+	case "application/msgpack", "application/x-msgpack":
+		return wire.MsgPack
+	case wire.ContentTypeProto, "application/protobuf":
+		return wire.Proto
+	}
+	return wire.JSON
 }
 
 // collect parses the body: events that pass go into sub, the rest into out.

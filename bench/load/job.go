@@ -5,13 +5,14 @@ import (
 
 	"eyrie/bench/latency"
 	"eyrie/bench/workload"
+	"eyrie/engine/wire"
 )
 
 // Job is what a child is told first: whom to connect to and as whom.
 type Job struct {
 	Addr    string         `json:"addr"` // of the ingest listener
 	Key     string         `json:"key"`
-	JSON    bool           `json:"json"` // the codec; else MessagePack
+	Codec   wire.Codec     `json:"codec"`
 	Shape   workload.Shape `json:"shape"`
 	From    int            `json:"from"` // the child's connections: [From, To) of the shape
 	To      int            `json:"to"`

@@ -73,9 +73,7 @@ func newLoop(job Job, out io.Writer) (*loop, error) {
 		job: job, out: out, orders: make(chan order, 16), addr: unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()},
 		conns: make([]*conn, job.To-job.From), read: make([]byte, 256<<10), began: time.Now(),
 	}
-	if job.JSON {
-		l.codec = wire.JSON
-	}
+	l.codec = job.Codec
 	if l.job.Source == 0 {
 		l.job.Source = 2
 	}

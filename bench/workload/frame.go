@@ -45,12 +45,12 @@ func (f *Framer) events(dst []byte, s *Stream, n int, ts int64, next func([]byte
 			sum(first+uint64(i), f.ev[f.at[i]:f.at[i+1]])
 		}
 	}
-	if f.Codec == wire.JSON {
+	if f.Codec != wire.MsgPack {
 		parts := make([][]byte, n)
 		for i := range parts {
 			parts[i] = f.ev[f.at[i]:f.at[i+1]]
 		}
-		f.msg = wire.AppendEvents(f.msg[:0], wire.JSON, first, nil, parts...)
+		f.msg = wire.AppendEvents(f.msg[:0], f.Codec, first, nil, parts...)
 		return f.Frame(dst, f.msg)
 	}
 	f.msg = append(f.msg[:0], "\x83\xa2op\xa6events\xa3seq"...)

@@ -160,9 +160,13 @@ func (c *Client) check(payloads [][]byte) ([]int, error) {
 			return nil, e
 		}
 		sizes[i] = len(p)
-		if c.opt.Codec == wire.JSON {
+		if c.opt.Codec != wire.MsgPack {
+			form := wire.AppendEventJSON
+			if c.opt.Codec == wire.Proto {
+				form = wire.AppendEventProto
+			}
 			var err error
-			if text, err = wire.AppendEventJSON(text[:0], p); err != nil {
+			if text, err = form(text[:0], p); err != nil {
 				return nil, err
 			}
 			sizes[i] = len(text)

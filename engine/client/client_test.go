@@ -47,8 +47,8 @@ func dial(t *testing.T, s *server, change func(*Options)) *Client {
 	return c
 }
 
-func TestSendInOrderBothCodecs(t *testing.T) {
-	for _, codec := range []wire.Codec{wire.MsgPack, wire.JSON} {
+func TestSendInOrderInEachCodec(t *testing.T) {
+	for _, codec := range []wire.Codec{wire.MsgPack, wire.JSON, wire.Proto} {
 		t.Run(codec.String(), func(t *testing.T) {
 			s := newServer(t)
 			c := dial(t, s, func(o *Options) {

@@ -158,7 +158,7 @@ func (s *server) serve(conn net.Conn) {
 			s.mu.Unlock()
 			continue
 		}
-		if want := map[wire.Codec]ws.OpCode{wire.MsgPack: ws.OpBinary, wire.JSON: ws.OpText}[codec]; f.Header.OpCode != want {
+		if want := map[wire.Codec]ws.OpCode{wire.MsgPack: ws.OpBinary, wire.JSON: ws.OpText, wire.Proto: ws.OpBinary}[codec]; f.Header.OpCode != want {
 			s.fault("opcode %v on a %v link", f.Header.OpCode, codec)
 		}
 		if !s.message(conn, codec, &p, f.Payload) {

@@ -51,6 +51,9 @@ func AppendHello(dst []byte, c Codec, h *HelloOut) []byte {
 // AppendEvents appends an events message of payloads (MessagePack maps, whatever the codec) whose first has the
 // number seq. A pos of nil is none; an empty one is committed as empty. `events` comes last, as parsing likes best.
 func AppendEvents(dst []byte, c Codec, seq uint64, pos []byte, payloads ...[]byte) []byte {
+	if c == Proto {
+		return appendProtoEvents(dst, seq, pos, payloads)
+	}
 	w := begin(dst, OpEvents)
 	w.num("seq", seq)
 	if pos != nil {
@@ -156,6 +159,10 @@ func AppendAck(dst []byte, c Codec, seq uint64) []byte {
 		dst = appendDecimal(append(dst, `{"op":"ack","seq":`...), seq)
 		return append(dst, '}')
 	}
+	if c == Proto {
+		dst, body := openProto(dst, 2)
+		return closeProto(appendProtoUint(dst, 1, seq), body)
+	}
 	return AppendUint(append(dst, "\x82\xa2op\xa3ack\xa3seq"...), seq)
 }
 
@@ -260,10 +267,17 @@ func (w *messageWriter) texts(name string, list []string) {
 
 func (w *messageWriter) end(c Codec) []byte {
 	b := closeContainer(w.b, w.header, w.n, 0x80)
-	if c != JSON {
+	if c == MsgPack {
 		return b
 	}
 	n := len(b)
+	if c == Proto {
+		out, ok := protoOf(b, b[w.header:n])
+		if !ok { // as below: a message that holds none
+			return b[:w.header]
+		}
+		return out[:w.header+copy(out[w.header:], out[n:])]
+	}
 	out, err := AppendJSONValue(b, b[w.header:n])
 	if err != nil { // a raw value of the caller's that is not MessagePack: leave it out rather than break the link
 		return append(b[:w.header], `{"op":""}`...)
@@ -287,10 +301,10 @@ func FormatUUID(id [16]byte) string {
 // ParseUUID reads 32 hexadecimal digits, with or without hyphens.
 func ParseUUID(s string) ([16]byte, bool) { return parseUUID([]byte(s)) }
 
-// appendPos writes a position: bytes in MessagePack; in JSON a text, or {"$bin": base64} where it is none.
+// appendPos writes a position: bytes; in JSON a text, or {"$bin": base64} where it is none.
 func appendPos(dst []byte, c Codec, pos []byte) []byte {
 	switch {
-	case c == MsgPack:
+	case c != JSON:
 		return AppendBin(dst, pos)
 	case utf8.Valid(pos):
 		return AppendStr(dst, pos)

@@ -19,7 +19,7 @@ func BenchmarkEvents(b *testing.B) {
 			events = append(events, fmt.Sprintf(`{"type":"message","agent":"agent-%05d","ts":17000000%05d,"kind":"text","msg":"line %d of a conversation that goes on for a while"}`, i, i, i))
 		}
 	}
-	for _, c := range []Codec{MsgPack, JSON} {
+	for _, c := range []Codec{MsgPack, JSON, Proto} {
 		b.Run("codec="+c.String(), func(b *testing.B) {
 			frame := message(b, c, events...)
 			var p Parser

@@ -59,8 +59,11 @@ func TestGoldenMessages(t *testing.T) {
 		for name, got := range goldenMessages(c) {
 			file := filepath.Join("testdata", name+"."+c.String())
 			text := string(got) + "\n"
-			if c == MsgPack {
+			if c != JSON {
 				text = hex.Dump(got)
+			}
+			if c == Proto {
+				file = filepath.Join("testdata", name+".pb")
 			}
 			if *update {
 				if err := os.WriteFile(file, []byte(text), 0o644); err != nil {

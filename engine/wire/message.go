@@ -51,6 +51,7 @@ type Message struct {
 
 	tail  bool // Events runs to the end of the message, its end not yet checked
 	lines bool // Events is JSON objects, one a line
+	alone bool // Events is one Event of Protobuf
 }
 
 // Hello is how an agent introduces itself.

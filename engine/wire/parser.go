@@ -6,6 +6,7 @@ type Parser struct {
 	msg, ev, seed, decl []byte
 	at, i               int
 	broken              *FieldError // the array has no next event that could be found
+	proto               protoReader
 }
 
 // Parse reads one message into m, whatever m held before. An error concerns the whole message: nothing of it may
@@ -18,8 +19,12 @@ func (p *Parser) Parse(c Codec, b []byte, m *Message) *FieldError {
 	}
 	packed := b
 	var seen messageField
-	if c == JSON {
-		events, e := p.splitJSON(b, m)
+	if c != MsgPack {
+		split := p.splitJSON
+		if c == Proto {
+			split = p.splitProto
+		}
+		events, e := split(b, m)
 		if e != nil {
 			return e
 		}
@@ -32,20 +37,24 @@ func (p *Parser) Parse(c Codec, b []byte, m *Message) *FieldError {
 	return m.settle(seen | more)
 }
 
-// ParseBatch reads the body of POST /v1/events: {"events": […]}, an array, one event, or (JSON) one event a line.
+// ParseBatch reads the body of POST /v1/events: {"events": […]}, an array (not in Protobuf), one event, or (JSON) one
+// event a line.
 // m is as after Parse of an `events` message, with Seq 0.
 func (p *Parser) ParseBatch(c Codec, b []byte, m *Message) *FieldError {
 	*m = Message{Op: OpEvents}
 	p.at, p.i, p.broken = 0, 0, nil
-	if c == MsgPack {
+	switch c {
+	case MsgPack:
 		return p.batchPacked(b, m)
+	case Proto:
+		return p.batchProto(b, m)
 	}
 	return p.batchJSON(b, m)
 }
 
 // NextEvent yields the next event of the message m that Parse has just read: payload and h for a good one, err for
 // one to be refused; more is false when all m.Count have been yielded. payload is a MessagePack map that aliases
-// the message or, for JSON, the Parser's scratch until the next call. When an event's end cannot be found, each
+// the message or, for JSON and Proto, the Parser's scratch until the next call. When an event's end cannot be found, each
 // remaining number yields an error.
 func (p *Parser) NextEvent(c Codec, m *Message, h *Head) (payload []byte, err *FieldError, more bool) {
 	if p.i >= m.Count {
@@ -56,9 +65,12 @@ func (p *Parser) NextEvent(c Codec, m *Message, h *Head) (payload []byte, err *F
 	if p.broken != nil {
 		return nil, &FieldError{Code: p.broken.Code, Field: eventPath(i), Msg: p.broken.Msg}, true
 	}
-	if c == JSON {
+	switch c {
+	case JSON:
 		payload, err = p.nextJSON(m, h, i)
-	} else {
+	case Proto:
+		payload, err = p.nextProto(m, h, i)
+	default:
 		payload, err = p.nextPacked(m, h, i)
 	}
 	return payload, err, true

@@ -19,19 +19,28 @@ func message(t testing.TB, c Codec, events ...string) []byte {
 	if e != nil {
 		t.Fatalf("%s: %v", text, e)
 	}
-	return packed
+	if c == MsgPack {
+		return packed
+	}
+	payloads := make([][]byte, len(events))
+	for i, text := range events {
+		if payloads[i], e = AppendMsgpackFromJSON(nil, []byte(text)); e != nil {
+			t.Fatalf("%s: %v", text, e)
+		}
+	}
+	return AppendEvents(nil, c, 7, nil, payloads...)
 }
 
 func eachCodec(t *testing.T, fn func(t *testing.T, c Codec)) {
-	for _, c := range []Codec{MsgPack, JSON} {
+	for _, c := range []Codec{MsgPack, JSON, Proto} {
 		t.Run(c.String(), func(t *testing.T) { fn(t, c) })
 	}
 }
 
-func TestEventsAreReadAlikeInBothCodecs(t *testing.T) {
+func TestEventsAreReadAlikeInAllCodecs(t *testing.T) {
 	event := `{"type":"tool","phase":"end","agent":"a1","run":"r1","span":"s1","ts":1700000000123.5,"severity":"warn","dur_ms":12,` +
 		`"status":"ok","usage":{"model":"m","input_tokens":9007199254740993,"quality":"exact"},"labels":{"k":"v"},"x_mine":[1,{"b":null}]}`
-	var payloads [2][]byte
+	var payloads [codecCount][]byte
 	eachCodec(t, func(t *testing.T, c Codec) {
 		var p Parser
 		var m Message
@@ -131,8 +140,14 @@ func TestRefusals(t *testing.T) {
 		{`{"type":"log","input":"` + strings.Repeat("x", MaxEvent) + `"}`, CodeSize, "events[0]"},
 	} {
 		eachCodec(t, func(t *testing.T, codec Codec) {
-			if codec == MsgPack && c.code == CodeDepth {
-				return // cannot be made from JSON: see TestPackedRefusals
+			if codec != JSON && c.code == CodeDepth {
+				return // cannot be made from JSON: see TestPackedRefusals, TestProtoRefusals
+			}
+			if codec == Proto && c.event[0] != '{' {
+				return // an Event is always a map
+			}
+			if codec == Proto && c.event == `{"type":"state","state":"sleeping"}` {
+				c.field = "events[0].state.state" // State is always a message
 			}
 			e := firstError(t, codec, message(t, codec, c.event, `{"type":"log"}`))
 			if e == nil || e.Code != c.code || e.Field != c.field {
@@ -292,8 +307,11 @@ func TestMessagesRefused(t *testing.T) {
 	} {
 		eachCodec(t, func(t *testing.T, codec Codec) {
 			b := []byte(c.text)
-			if codec == MsgPack {
+			switch codec {
+			case MsgPack:
 				b, _ = AppendMsgpackFromJSON(nil, b)
+			case Proto:
+				return // see TestProtoMessagesRefused
 			}
 			var p Parser
 			var m Message

@@ -30,6 +30,27 @@ func ParseServer(c Codec, b []byte, m *ServerMessage) error {
 		}
 		b = packed
 	}
+	if c == Proto {
+		num, body, e := oneOf(b)
+		if e != nil {
+			return e
+		}
+		var r protoReader
+		n := 0
+		switch {
+		case num == 0:
+			return missing("op")
+		case num >= uint64(len(protoServer)):
+			r.dst = openOp(nil, string(appendDecimal(nil, num)))
+		default:
+			r.dst = openOp(nil, protoServerOps[num].String())
+			n = r.fields(body, protoServer[num], 0)
+		}
+		if n < 0 {
+			return r.fault("")
+		}
+		b = closeContainer(r.dst, 0, n+1, 0x80)
+	}
 	end, ft := checkAny(b, 0, 0)
 	if ft.bad() {
 		return packFault("", b, 0, ft)
