@@ -1,0 +1,42 @@
+package peers
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+)
+
+func TestStudent(t *testing.T) {
+	for _, c := range []struct {
+		df   int
+		want float64
+	}{{1, 12.706}, {2, 4.303}, {3, 3.182}, {5, 2.571}, {19, 2.093}, {23, 2.069}, {100, 1.984}} {
+		if got := student975(c.df); math.Abs(got-c.want) > 0.02*c.want {
+			t.Errorf("%d degrees of freedom: %.3f, want %.3f", c.df, got, c.want)
+		}
+	}
+}
+
+// TestRatios: of many intervals around a known ratio, about 95 in 100 cover it.
+func TestRatios(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	const times, pairs, truth = 2000, 20, 1.25
+	covered := 0
+	for range times {
+		var a, b []float64
+		for range pairs {
+			load := 1e5 * (1 + rng.Float64()) // hurts both alike
+			a = append(a, truth*load*math.Exp(0.1*rng.NormFloat64()))
+			b = append(b, load*math.Exp(0.1*rng.NormFloat64()))
+		}
+		if r := Ratios(a, b); r.Low <= truth && truth <= r.High && r.Pairs == pairs && r.Smallest < r.Mean && r.Mean < r.Largest {
+			covered++
+		}
+	}
+	if share := float64(covered) / times; share < 0.93 || share > 0.97 {
+		t.Errorf("%.1f %% of the intervals cover the ratio", 100*share)
+	}
+	if r := Ratios([]float64{2, 4}, []float64{1, 2}); r.Mean != 2 || r.High-r.Low > 1e-6 {
+		t.Errorf("%+v", r)
+	}
+}
