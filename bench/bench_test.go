@@ -5,6 +5,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -35,6 +36,14 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 		os.Exit(0)
+	}
+	for verb, life := range map[string]func(io.Reader, io.Writer) error{"idle-server": ServeIdleServer, "idle-client": ServeIdleClient} {
+		if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == verb {
+			if err := life(os.Stdin, os.Stdout); err != nil {
+				os.Exit(1)
+			}
+			os.Exit(0)
+		}
 	}
 	os.Exit(m.Run())
 }

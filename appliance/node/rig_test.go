@@ -29,12 +29,15 @@ type rig struct {
 	operator, agent string // the standing keys
 }
 
-func newRig(t *testing.T, dir string) *rig {
+func newRig(t *testing.T, dir string, change ...func(*config.Config)) *rig {
 	t.Helper()
 	seconds := func(n int) config.Duration { return config.Duration(time.Duration(n) * time.Second) }
 	c := &config.Config{
 		Data: dir, Ingest: "127.0.0.1:0", Web: "127.0.0.1:0", Loops: 2, RingMiB: 4, CacheMiB: 16, DiskMin: 1,
 		Save: seconds(1), IdleTimeout: seconds(90), Ping: seconds(30), Drain: seconds(4), SelfEvery: seconds(5),
+	}
+	for _, f := range change {
+		f(c)
 	}
 	n, err := node.Open(node.Options{
 		Config: c, Settings: func([]config.Tuned) []config.Value { return nil }, Logger: slog.New(slog.DiscardHandler),
