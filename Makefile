@@ -9,6 +9,8 @@ COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 LDFLAGS := -s -w -X eyrie/appliance/obs.Version=$(VERSION) -X eyrie/appliance/obs.Commit=$(COMMIT)
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ARGS ?=
+FUZZ ?= 1000000
+FUZZTIME ?= 10s
 
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 UI_STAMP := ui/dist/.built
@@ -63,6 +65,14 @@ conform: ## every case of the WebSocket conformance client (RFC 6455, RFC 7692)
 
 bench: build ## measure what this machine can bear
 	./bin/eyrie bench $(ARGS)
+
+.PHONY: fuzz
+fuzz: ## FUZZ inputs through the parsers' campaign, then each fuzz target for FUZZTIME
+	EYRIE_FUZZ=$(FUZZ) go test -count 1 -timeout 0 -run '^TestCampaign$$' -v ./engine/wire
+	@git grep -l '^func Fuzz' -- '*_test.go' | while read -r f; do \
+	  grep -o '^func Fuzz[A-Za-z0-9]*' "$$f" | sed 's/^func //' | while read -r t; do \
+	    echo "./$$(dirname "$$f") $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")"; \
+	  done; done
 
 fmt: ## format the Go code
 	gofmt -w $$(git ls-files '*.go')

@@ -74,7 +74,7 @@ func FuzzParseMsgpack(f *testing.F) {
 }
 
 // drain parses a message and checks what holds for all: as many events as promised, good payloads, named errors.
-func drain(t *testing.T, c Codec, in []byte) {
+func drain(t testing.TB, c Codec, in []byte) {
 	var p Parser
 	var m Message
 	for _, parse := range []func(Codec, []byte, *Message) *FieldError{p.Parse, p.ParseBatch} {
@@ -106,13 +106,13 @@ func drain(t *testing.T, c Codec, in []byte) {
 	}
 }
 
-func checkError(t *testing.T, e *FieldError) {
+func checkError(t testing.TB, e *FieldError) {
 	if e.Code == "" || e.Msg == "" || !utf8.ValidString(e.Field) || len(e.Field) > 2*pathMax || strings.ContainsAny(e.Field, "\x00\x1b\n") {
 		t.Fatalf("error %+q", e)
 	}
 }
 
-func checkHead(t *testing.T, payload []byte, h Head) {
+func checkHead(t testing.TB, payload []byte, h Head) {
 	var v View
 	if err := v.Reset(payload); err != nil {
 		t.Fatal(err)
@@ -377,4 +377,66 @@ func FuzzRoundTrip(f *testing.F) {
 			t.Fatalf("%q printed as %s, then as %s", in, text, again)
 		}
 	})
+}
+
+// Protobuf that is taken is canonical MessagePack, and what is written of that says the same again.
+func FuzzParseProto(f *testing.F) {
+	for _, b := range protoSeeds() {
+		f.Add(b)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		before := bytes.Clone(in)
+		checkProto(t, in)
+		if !bytes.Equal(in, before) {
+			t.Fatal("the input was changed")
+		}
+	})
+}
+
+func protoSeeds() (all [][]byte) {
+	for _, b := range goldenMessages(Proto) {
+		all = append(all, b)
+	}
+	for _, s := range seeds() {
+		if b, err := AppendEventProto(nil, s); err == nil {
+			all = append(all, b, eventOf(b))
+		}
+	}
+	for _, p := range []string{`{"cpu":0.5,"metrics":{"a":1}}`, "text", "\xff", "\x0a\x05\x0a\x01a\x12\x00"} {
+		for n := range uint64(5) {
+			all = append(all, old{appendProtoUint(nil, 2, 1700000000000), appendProtoUint(nil, 3, n), []byte(p)}.bytes())
+		}
+	}
+	return all
+}
+
+func checkProto(t testing.TB, in []byte) {
+	drain(t, Proto, in)
+	var s ServerMessage
+	if err := ParseServer(Proto, in, &s); err == nil && s.OpName == "" {
+		t.Fatalf("%q: a message without op", in)
+	}
+	var r protoReader
+	if !r.message(in, protoEvent, 0) {
+		checkError(t, r.fault(""))
+		return
+	}
+	if _, e := CheckPayload(r.dst); e != nil {
+		return
+	}
+	once, err := AppendEventProto(nil, r.dst)
+	if err != nil {
+		t.Fatalf("%q: %v", r.dst, err)
+	}
+	again := protoReader{}
+	if !again.message(once, protoEvent, 0) {
+		t.Fatalf("%q: written as %x: %v", r.dst, once, again.fault(""))
+	}
+	if _, e := CheckPayload(again.dst); e != nil {
+		t.Fatalf("%q: written as %x: %v", r.dst, once, e)
+	}
+	twice, err := AppendEventProto(nil, again.dst)
+	if err != nil || !bytes.Equal(once, twice) {
+		t.Fatalf("%q: written as %x, then as %x", r.dst, once, twice)
+	}
 }
