@@ -9,7 +9,8 @@ import (
 // come into the cache side by side, instead of one after the other.
 const window = 48
 
-// approach reads what the records i..end-1 are about to touch. The loads do not
+// approach reads what the records from..end-1 are about to touch (see
+// docs/adr/0012-folds-look-ahead.md). The loads do not
 // depend on each other, and little else is done between them, so the processor
 // waits for all of them at once.
 func (v *View) approach(b *block.Block, from, end int, vs []wire.View) {
