@@ -72,6 +72,7 @@ func (l *loop) charge(lk *link, r *admit.Rates, fl *flow, n, critical int) {
 	if wait > 0 {
 		l.m.ratePauses.Inc()
 		fl.until = now + int64(wait)
+		l.m.heldUntil.Store(max(l.m.heldUntil.Load(), fl.until))
 		l.pause(lk, linkFull)
 		l.io.SetTimer(lk.h, wait)
 	}
@@ -133,11 +134,10 @@ func (s *Server) Pressure(r admit.Reading) {
 		if high := m.ring.high.Load(); high > 0 {
 			r.Queue = max(r.Queue, float64(m.ring.used.Load())/float64(high))
 		}
-		if n := m.ratePauses.Get(); n != m.heldBefore {
-			m.heldBefore, r.Held = n, true
-		}
+		r.Held = r.Held || m.heldUntil.Load() > s.read
 	}
 	now := s.cfg.Poll.Now()
+	s.read = now
 	rates := s.control.Update(now, r)
 	if rates.Limited() {
 		s.rates.Store(&rates)

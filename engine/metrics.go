@@ -44,7 +44,7 @@ type meters struct {
 	ratePauses *metrics.Counter
 	slowed     *metrics.Counter
 	abuses     *metrics.Counter
-	heldBefore uint64 // of Server.Pressure: ratePauses at the reading before
+	heldUntil  atomic.Int64 // when the last link that waits for its rate need not any more
 }
 
 // ringMeters are what a loop last saw of its ring.

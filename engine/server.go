@@ -37,7 +37,8 @@ type Server struct {
 	total    admit.SharedBucket
 	blocks   admit.Blocks
 	pressure pressureMeters
-	control  admit.Control // of Pressure, like the two below
+	control  admit.Control // of Pressure, like those below
+	read     int64         // when it was told last
 	swept    int64
 	limited  bool
 }

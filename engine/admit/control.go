@@ -12,7 +12,7 @@ type Reading struct {
 	Stored      uint64  // events that the log has committed, from any origin
 	Taken       uint64  // events that were admitted by now, from any origin
 	Critical    uint64  // CRITICAL events of these
-	Held        bool    // since the last reading somebody had to wait for a rate
+	Held        bool    // since the last reading somebody waited for a rate
 }
 
 // Rates are how many events a second may come in. The zero value limits nothing.
