@@ -32,6 +32,7 @@ const heldSamples = 20
 const (
 	engineDriftMax  = 0.02
 	engineScatterOf = 256 << 10
+	rateShareMin    = 0.97 // of the rate, for the load to count as steady
 )
 
 // Meters of the server that are read.
@@ -176,7 +177,10 @@ func (x *holding) report(idle memory, r *load.Result, used time.Duration, before
 	if n := after[connsOpen]; n < float64(x.Count) {
 		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%.0f connections at the end, want %d", n, x.Count))
 	}
-	if d := drift * x.For.Seconds() / 2; d > last.owner["engine"]*engineDriftMax+engineScatterOf {
+	if got < x.Rate*rateShareMin {
+		// What cannot go on is kept for each link, so memory says nothing then.
+		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%.0f events/s of %.0f: the server does not bear this rate here", got, x.Rate))
+	} else if d := drift * x.For.Seconds() / 2; d > last.owner["engine"]*engineDriftMax+engineScatterOf {
 		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("the engine's memory grew by %.0f KiB under a steady load", d/(1<<10)))
 	}
 	if n := r.Nacked + r.Shed + r.Closed + r.Reconnects; n > 0 {
