@@ -21,7 +21,7 @@ var levels = map[string]int{
 	"wal": 1, "tsdb": 1, "engine": 1, "engine/client": 1,
 	"appliance/access": 2, "appliance/intake": 2, "appliance/views": 2, "appliance/outlets": 2,
 	"appliance/sources": 2, "appliance/prom": 2,
-	"appliance/api": 3, "appliance/node": 4, "appliance": 5,
+	"appliance/api": 3, "appliance/sim": 4, "appliance/node": 4, "appliance": 5,
 }
 
 // free are packages that no level binds: they may import any package but main

@@ -15,9 +15,9 @@ import (
 	"github.com/gobwas/ws"
 )
 
-// transport is what a loop needs of netpoll.Loop, so that a test or a simulator
+// Transport is what a loop needs of netpoll.Loop, so that a test or a simulator
 // can stand in for it.
-type transport interface {
+type Transport interface {
 	Index() int
 	Write(h netpoll.Handle, p []byte) error
 	Queued(h netpoll.Handle) int
@@ -35,7 +35,7 @@ type transport interface {
 // All of it but box and waiting belongs to the loop's thread.
 type loop struct {
 	srv  *Server
-	io   transport
+	io   Transport
 	ring *ring.Ring
 	box  mailbox
 	// waiting says that a link or a goodbye wants room in the ring. The loop
@@ -108,7 +108,7 @@ func (l *loop) slow(lk *link) {
 // outKept bounds the scratch kept between turns.
 const outKept = 256 << 10
 
-func newLoop(s *Server, io transport) *loop {
+func newLoop(s *Server, io Transport) *loop {
 	return &loop{
 		srv:   s,
 		io:    io,

@@ -72,7 +72,7 @@ func newServer(cfg Config) *Server {
 }
 
 // addLoop puts the engine on one loop; loops come in the order of their numbers.
-func (s *Server) addLoop(io transport) *loop {
+func (s *Server) addLoop(io Transport) *loop {
 	l := newLoop(s, io)
 	s.loops = append(s.loops, l)
 	return l

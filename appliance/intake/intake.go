@@ -178,20 +178,15 @@ func (in *Intake) full() bool { return in.w.Full() || len(in.cur.replies) >= rep
 // and answered, or the log has failed. It returns the log's failure.
 func (in *Intake) Run(ctx context.Context) error {
 	defer close(in.over)
-	in.w = in.log.Writer()
-	in.nextTick = in.o.Now()
-	in.note(owed{kind: wal.KindSystem, class: systemStart})
+	in.Begin()
 	tick := time.NewTicker(tickGrain(in.o.Tick))
 	defer tick.Stop()
 	stopping := false
 	for {
-		n := in.turn(!stopping)
-		if err := in.log.Err(); err != nil {
+		n, _, err := in.step(!stopping)
+		if err != nil {
 			in.abandon(err)
 			return err
-		}
-		if in.w.Pending() || !in.cur.empty() {
-			in.commit()
 		}
 		if n > 0 {
 			continue
@@ -303,12 +298,12 @@ func (in *Intake) drain(r *ring.Ring) int {
 	return n
 }
 
-// commit hands the group to the log if it takes one.
-func (in *Intake) commit() {
+// commit hands the group to the log if it takes one, and tells whether it did.
+func (in *Intake) commit() bool {
 	in.flying.Add(1)
 	if !in.w.Commit(in.cur) {
 		in.flying.Add(-1)
-		return
+		return false
 	}
 	select {
 	case in.cur = <-in.spare:
@@ -317,6 +312,7 @@ func (in *Intake) commit() {
 	}
 	in.groups++
 	in.cur.number = in.groups
+	return true
 }
 
 // abandon answers those who wait for what will not be stored.

@@ -1,0 +1,31 @@
+package intake
+
+import "eyrie/wal"
+
+// Begin and Step are Run in pieces, for a simulator that decides when what
+// happens: Begin once, then Step as often as it likes, all from one goroutine,
+// and neither Run nor Stop. Where Options of the log name Committed, the
+// simulator may hand the call on later, in order.
+
+// Begin takes the log's Writer and records that a process begins to serve.
+func (in *Intake) Begin() {
+	in.w = in.log.Writer()
+	in.nextTick = in.o.Now()
+	in.note(owed{kind: wal.KindSystem, class: systemStart})
+}
+
+// Step takes in what is there, within the budgets of a turn, and hands what was
+// gathered to the log if that takes it. It returns how much was taken in,
+// whether a group was handed over, and why the log has failed.
+func (in *Intake) Step() (taken int, handed bool, err error) { return in.step(true) }
+
+func (in *Intake) step(submissions bool) (taken int, handed bool, err error) {
+	taken = in.turn(submissions)
+	if err := in.log.Err(); err != nil {
+		return taken, false, err
+	}
+	if in.w.Pending() || !in.cur.empty() {
+		handed = in.commit()
+	}
+	return taken, handed, nil
+}
