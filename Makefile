@@ -11,12 +11,14 @@ STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 ARGS ?=
 FUZZ ?= 1000000
 FUZZTIME ?= 10s
+SIM_SECONDS ?= 3600
+SIM_SEED ?= 0
 
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
 UI_STAMP := ui/dist/.built
 MODULES_STAMP := ui/node_modules/.installed
 
-.PHONY: help run demo build test test-go test-race test-ui test-browser conform bench fmt lint ui clean deps
+.PHONY: help run demo build sim test test-go test-race test-ui test-browser conform bench fmt lint ui clean deps
 
 help: ## print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +55,9 @@ test-go: $(UI_STAMP) ## Go unit tests
 
 test-race: $(UI_STAMP) ## Go tests under the race detector
 	go test -race -short ./...
+
+sim: ## agents to views from seeds: SIM_SECONDS=3600, from SIM_SEED=0 on
+	EYRIE_SIM_SECONDS=$(SIM_SECONDS) EYRIE_SIM_SEED=$(SIM_SEED) go test -count=1 -timeout 0 -v -run 'TestSimulation|TestOneSeed' ./appliance/sim
 
 test-ui: $(MODULES_STAMP) ## unit tests of the front end
 	cd ui && npm run --silent test

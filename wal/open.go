@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
@@ -284,7 +286,8 @@ func (l *Log) start(r *recovery, c checkpoint) {
 	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
 		ckptAgent: int(c.agents), hint: 16 << 10, hintRows: 128, grp: &group{first: r.next()}}
 	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
-	for _, pr := range r.producers {
+	for _, num := range slices.Sorted(maps.Keys(r.producers)) { // in order, so that equal logs go on alike
+		pr := r.producers[num]
 		w.addProducer(pr)
 		if pr.dirty {
 			w.dirty = append(w.dirty, pr)

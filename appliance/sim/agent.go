@@ -29,7 +29,8 @@ func (p *producer) newest() *agent { return p.lives[len(p.lives)-1] }
 type agent struct {
 	p    *producer
 	life int
-	mp   bool // MessagePack, else JSON
+	of   *agent // whose state it began with
+	mp   bool   // MessagePack, else JSON
 	shed []wire.Prio
 
 	dead     bool
@@ -72,7 +73,7 @@ type settled struct {
 // begin starts the next life, with the state of one before or none.
 func (p *producer) begin(of *agent) {
 	w := p.w
-	a := &agent{p: p, life: len(p.lives) + 1, mp: w.one(2), told: map[uint64]string{}, quota: 20 + w.rng.IntN(60)}
+	a := &agent{p: p, of: of, life: len(p.lives) + 1, mp: w.one(2), told: map[uint64]string{}, quota: 20 + w.rng.IntN(60)}
 	if w.one(3) {
 		a.shed = []wire.Prio{wire.PrioLow, wire.PrioNormal}
 	}
@@ -99,8 +100,16 @@ func (p *producer) restart() {
 	}
 	w.res.Restarts++
 	switch w.rng.IntN(3) {
-	case 0: // beside it
+	case 0: // beside it, which is busy
 		p.begin(nil)
+		for range 12 {
+			w.after(w.between(0, 120*time.Millisecond), func() {
+				if !a.dead && a.over == "" && a.welcomed {
+					a.make()
+					a.send()
+				}
+			})
+		}
 	case 1:
 		a.die()
 		p.begin(nil)

@@ -16,19 +16,20 @@ import (
 // disk is the file systems of one life of the server: the log's and the views',
 // which keep synced bytes only, and a random part of the others, when it ends.
 // Operations that count are those that a commit waits for: writes and syncs of
-// the log's WAL and mark. The store's own work on tables, which goes on beside,
-// does not move the instant of a crash.
+// the log's WAL and mark, while it does. The store's own work, which goes on
+// beside, does not move the instant of a crash.
 type disk struct {
 	log, views *vfs.MemFS
 	plant      Plant
 	seed       uint64
 
 	mu      sync.Mutex
+	busy    bool // a commit is under way: operations count
 	ops     int
 	crashAt int // operation before which the power goes, 0 for none
 	failAt  int // operation that fails
 	left    *disk
-	before  *disk // as it was before the last commit
+	hurt    *disk // as the failed operation left it
 }
 
 func newDisk(w *world) *disk {
@@ -56,6 +57,13 @@ func (d *disk) calm() {
 	d.crashAt, d.failAt = 0, 0
 }
 
+// committing says whether a commit is under way.
+func (d *disk) committing(on bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.busy = on
+}
+
 // pulled returns what is left, once the plug was pulled.
 func (d *disk) pulled() *disk {
 	d.mu.Lock()
@@ -68,23 +76,18 @@ func (d *disk) pull() *disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.left == nil {
-		d.left = d.clone()
+		if d.left = d.hurt; d.left == nil {
+			d.left = d.clone()
+		}
 	}
 	return d.left
 }
 
-// remember keeps what a crash would leave now.
-func (d *disk) remember() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.before = d.clone()
-}
-
 // clone needs the lock.
 func (d *disk) clone() *disk {
-	rng := rand.New(rand.NewPCG(d.seed, uint64(d.ops)))
-	cfg := vfs.CrashCloneCfg{UnsyncedDataPercent: rng.IntN(101), RNG: rng}
-	return &disk{log: d.log.CrashClone(cfg), views: d.views.CrashClone(cfg), plant: d.plant, seed: rng.Uint64()}
+	rng := rand.New(rand.NewPCG(d.seed, 1))
+	luck := luck{seed: rng.Uint64(), percent: rng.Uint64N(101)}
+	return &disk{log: crashed(d.log, luck), views: crashed(d.views, luck), plant: d.plant, seed: rng.Uint64()}
 }
 
 // counts tells whether a commit waits for operations on this file.
@@ -96,16 +99,25 @@ func counts(name string) bool {
 func (d *disk) String() string { return "disk" }
 
 func (d *disk) MaybeError(op errorfs.Op) error {
-	if op.Kind.ReadOrWrite() != errorfs.OpIsWrite || !counts(op.Path) {
+	switch op.Kind {
+	case errorfs.OpFileWrite, errorfs.OpFileWriteAt, errorfs.OpFileSync, errorfs.OpFileSyncData, errorfs.OpFileSyncTo:
+	default:
+		return nil // names come and go by the store's own hand
+	}
+	if !counts(op.Path) {
 		return nil
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.busy {
+		return nil
+	}
 	d.ops++
 	if d.ops == d.crashAt && d.left == nil {
 		d.left = d.clone()
 	}
 	if d.ops == d.failAt {
+		d.hurt = d.clone() // what the store does from here on is at its own pace
 		return errDisk
 	}
 	return nil

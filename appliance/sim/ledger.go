@@ -5,6 +5,7 @@ package sim
 import (
 	"cmp"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -66,6 +67,7 @@ func (w *world) readLog(s *site) error {
 		return true
 	})
 	last := map[uint32]uint64{}
+	epoch := map[uint32]uint64{} // of the newest fence
 	want, recv := uint64(1), int64(0)
 	for f := s.log.Follow(1); f.Offset() < s.log.Next(); {
 		b, err := f.Next(context.Background())
@@ -78,6 +80,9 @@ func (w *world) readLog(s *site) error {
 				return fmt.Errorf("offset %d, recv %d behind %d, %d", r.Offset, r.Recv, want-1, recv)
 			}
 			want, recv = want+1, r.Recv
+			if r.Kind == wal.KindFence {
+				epoch[r.Producer] = binary.LittleEndian.Uint64(r.Payload)
+			}
 			switch r.Kind {
 			case wal.KindEvent, wal.KindRefused, wal.KindShed, wal.KindLost:
 			default:
@@ -101,6 +106,9 @@ func (w *world) readLog(s *site) error {
 					return fmt.Errorf("event %s is stored at %d and at %d", e.Msg, at, r.Offset)
 				}
 				seen[e.Msg], ft.msg = r.Offset, e.Msg
+				if !p.speaks(epoch[r.Producer], e.Msg) {
+					return fmt.Errorf("event %s is stored at %d, behind the fence of life %d", e.Msg, r.Offset, epoch[r.Producer])
+				}
 			}
 			for n := r.Seq; n <= r.To(); n++ {
 				p.fates[n] = ft
@@ -108,6 +116,19 @@ func (w *world) readLog(s *site) error {
 		}
 	}
 	return nil
+}
+
+// speaks tells whether a life may send the event: its own, or one it began with.
+func (p *producer) speaks(life uint64, msg string) bool {
+	if life < 1 || life > uint64(len(p.lives)) {
+		return false
+	}
+	for a := p.lives[life-1]; a != nil; a = a.of {
+		if mine(a, msg) {
+			return true
+		}
+	}
+	return false
 }
 
 // check holds what the lives believe against the log.

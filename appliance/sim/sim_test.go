@@ -65,13 +65,13 @@ func TestSimulation(t *testing.T) {
 
 // Two runs of one seed take the same course, step by step.
 func TestOneSeedOneCourse(t *testing.T) {
-	seeds := uint64(6)
-	if testing.Short() {
-		seeds = 2
+	seeds, chaos := uint64(4), 6*time.Second
+	if os.Getenv("EYRIE_SIM_SECONDS") != "" {
+		seeds, chaos = 20, 20*time.Second
 	}
 	for seed := range seeds {
-		a, errA := Run(Config{Seed: seed})
-		b, errB := Run(Config{Seed: seed})
+		a, errA := Run(Config{Seed: seed, Chaos: chaos})
+		b, errB := Run(Config{Seed: seed, Chaos: chaos})
 		if errA != nil || errB != nil {
 			t.Fatal(errA, errB)
 		}
@@ -88,7 +88,7 @@ func TestPlantsAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for seed := range uint64(30) {
-				if _, err := Run(Config{Seed: seed, Plant: plant}); err != nil {
+				if _, err := Run(Config{Seed: seed, Plant: plant, Chaos: 6 * time.Second}); err != nil {
 					t.Logf("after %d seeds: %.300v", seed+1, err)
 					return
 				}

@@ -157,9 +157,8 @@ func (s *site) tick() {
 // step is one turn of the intake. While the log commits, nothing else happens.
 func (s *site) step() {
 	w := s.w
-	if w.cfg.Plant == AckBeforeSync {
-		s.disk.remember()
-	}
+	s.disk.committing(true)
+	defer s.disk.committing(false)
 	taken, handed, err := s.in.Step()
 	if err != nil {
 		w.crash("the log failed: " + reason(err))
@@ -179,6 +178,12 @@ func (s *site) step() {
 		return
 	}
 	if s.disk.pulled() != nil {
+		if w.cfg.Plant == AckBeforeSync {
+			s.in.Committed(d.token, d.first, d.last, nil)
+			s.due = true // nothing more is taken in
+			w.after(200*time.Millisecond, func() { w.crashOf(s) })
+			return
+		}
 		w.crash("the plug is pulled")
 		return
 	}
@@ -215,9 +220,6 @@ func (w *world) crash(why string) {
 	w.res.Crashes++
 	w.note("crash: %s", why)
 	left := s.disk.pull()
-	if w.cfg.Plant == AckBeforeSync && s.disk.before != nil {
-		left = s.disk.before
-	}
 	w.site = nil
 	for _, l := range s.loops {
 		for _, c := range byHandle(l.conns) {
@@ -231,6 +233,12 @@ func (w *world) crash(why string) {
 			w.serve(left)
 		}
 	})
+}
+
+func (w *world) crashOf(s *site) {
+	if w.site == s {
+		w.crash("the plug was pulled")
+	}
 }
 
 // close ends what runs; it may write to a disk that nobody will read.

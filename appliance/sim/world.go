@@ -17,7 +17,7 @@ type Plant uint8
 const (
 	NoPlant        Plant = iota
 	NoSync               // the disk forgets to sync the log's WAL and mark
-	AckBeforeSync        // a crash finds the disk as it was before the last commit, whose acks are out
+	AckBeforeSync        // acks go out though the power went before the sync
 	ForgetOnSend         // agents forget what they have written to a socket
 	NoFence              // what a former link left in flight is taken as the new one's
 	RenumberAtOnce       // an agent that restarts without its state numbers from 1
