@@ -13,6 +13,9 @@ import (
 // has one group at a time (Log.inflight); the marker takes all that are synced
 // in one mark.
 
+// batchKept bounds the memory of a batch that is kept for the next one.
+const batchKept = 16 << 20
+
 // syncedMax bounds the groups between committer and marker.
 const syncedMax = 4
 
@@ -31,6 +34,9 @@ func (l *Log) commitLoop(digest uint64) {
 		}
 		l.synced <- g
 	}
+	if c.batch != nil {
+		_ = c.batch.Close() // empty, and only given back
+	}
 	close(l.synced)
 }
 
@@ -38,6 +44,7 @@ type committer struct {
 	l      *Log
 	digest uint64
 	enc    block.Encoder
+	batch  *pebble.Batch // used again: a group is 8 MiB at most, and compressed in it
 	body   []byte
 	head   []byte
 	key    []byte
@@ -51,8 +58,11 @@ func (c *committer) commit(g *group) {
 		return
 	}
 	begin := time.Now()
-	batch := l.db.NewBatchWithSize(g.bytes + 4096)
-	defer batch.Close()
+	if c.batch == nil {
+		c.batch = l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchKept))
+	}
+	batch := c.batch
+	defer batch.Reset()
 	stored := 0
 	for _, b := range g.blocks {
 		c.body = c.enc.Body(c.body[:0], b)
