@@ -77,14 +77,17 @@ func (f *benchFlags) print(r *bench.Report, err error) error {
 // benchIngestCmd is `eyrie bench ingest`.
 type benchIngestCmd struct {
 	benchFlags
-	Connections int    `default:"1000" placeholder:"N" help:"Links that send."`
-	Agents      int    `default:"65000" placeholder:"N" help:"Agents they speak for."`
-	Frame       int    `default:"100" placeholder:"N" help:"Events a frame."`
-	Window      int    `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
-	Seconds     int    `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
-	Profile     string `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
-	Codec       string `enum:"msgpack,json,proto" default:"msgpack" help:"How the links write: ${enum}."`
-	Seed        uint64 `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
+	Connections int       `default:"1000" placeholder:"N" help:"Links that send."`
+	Agents      int       `default:"65000" placeholder:"N" help:"Agents they speak for."`
+	Frame       int       `default:"100" placeholder:"N" help:"Events a frame."`
+	Window      int       `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
+	Rate        []float64 `placeholder:"N" help:"Measure latencies at so many events a second, in place of full load and its shares."`
+	Seconds     int       `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
+	Profile     string    `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
+	Matrix      bool      `help:"Measure frames of 1, 10 and 100 events on 1,000 and 15,000 links, and NATS JetStream beside them."`
+	JetStream   string    `default:"bench/peers/jetstream" placeholder:"DIR" help:"The module with JetStream, in a checkout of eyrie; with --matrix. Without it, it is left out."`
+	Codec       string    `enum:"msgpack,json,proto" default:"msgpack" help:"How the links write: ${enum}."`
+	Seed        uint64    `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
 }
 
 // Run measures.
@@ -98,6 +101,7 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 		Common: common, Codec: codec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
 		Shape:   workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
 		Loads:   []float64{0.25, 0.5, 0.8},
+		Rates:   c.Rate,
 		Profile: c.Profile,
 	}
 	if c.Quick {
@@ -105,6 +109,10 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 	}
 	if err := m.Shape.Check(); err != nil {
 		return &exitError{exitUsage, err}
+	}
+	if c.Matrix {
+		m.Rates, m.Loads = nil, []float64{0.5, 0.8}
+		return c.print(bench.Matrix{Ingest: m, Frames: []int{1, 10, 100}, Connections: []int{1_000, 15_000}, JetStream: c.JetStream}.Run(ctx))
 	}
 	return c.print(m.Run(ctx))
 }

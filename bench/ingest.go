@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"eyrie/bench/host"
@@ -58,6 +59,7 @@ type Ingest struct {
 	Window  int           // frames at once per link, closed loop
 	For     time.Duration // the measurement at full load; each latency takes half of it
 	Loads   []float64     // shares of the full load to measure latency at, open loop
+	Rates   []float64     // events a second to measure latency at, in place of full load and its shares
 	Profile string        // folder to leave CPU and heap profiles of the server in
 }
 
@@ -103,11 +105,19 @@ func (m Ingest) Run(ctx context.Context) (*Report, error) {
 	if err := x.warm(ctx); err != nil {
 		return nil, err
 	}
+	for _, rate := range m.Rates {
+		if err := x.latency(ctx, rate, thousands(fmt.Sprintf("%.0f", rate))+"/s"); err != nil {
+			return nil, err
+		}
+	}
+	if len(m.Rates) > 0 {
+		return x.rep, x.end()
+	}
 	if err := x.full(ctx); err != nil {
 		return nil, err
 	}
 	for _, share := range m.Loads {
-		if err := x.latency(ctx, share); err != nil {
+		if err := x.latency(ctx, x.acknowledged*share, fmt.Sprintf("%.0f %%", 100*share)); err != nil {
 			return nil, err
 		}
 	}
@@ -117,10 +127,10 @@ func (m Ingest) Run(ctx context.Context) (*Report, error) {
 // ingestRun is one run of Ingest under way.
 type ingestRun struct {
 	Ingest
-	srv       *Server
-	fleet     *load.Fleet
-	rep       *Report
-	sustained float64
+	srv          *Server
+	fleet        *load.Fleet
+	rep          *Report
+	acknowledged float64 // events a second at full load
 }
 
 // warm sends until nearly every agent has been seen: first sights are not what
@@ -265,10 +275,10 @@ func (x *ingestRun) full(ctx context.Context) error {
 	viewed := applied.Sub(time.Unix(0, r.FirstSend)).Seconds()
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
 	noise := host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
-	x.rep.Noise = &noise
-	x.sustained = events / viewed
+	x.rep.Noise, x.rep.used = &noise, server+client
+	x.acknowledged = events / acked
 	add := x.rep.add
-	add("sustained", x.sustained, "events/s", "durable, acknowledged and in every view: plan for less than this")
+	add("sustained", events/viewed, "events/s", "durable, acknowledged and in every view: plan for less than this")
 	add("acknowledged", events/acked, "events/s", "durable and acknowledged; where it exceeds the line above, views fall behind for as long as it lasts")
 	add("events", events, "events", fmt.Sprintf("sent in %.1f s, the last in all views after %.1f s", acked, viewed))
 	add("server cpu", float64(server.Microseconds())/events, "µs/event", "CPU of the server per event, all views on")
@@ -296,27 +306,49 @@ func (x *ingestRun) profile(ctx context.Context, what, name string) error {
 	return x.srv.Profile(ctx, what, filepath.Join(x.Profile, name+".pprof"))
 }
 
-// latency measures an open loop at a share of the full load.
-func (x *ingestRun) latency(ctx context.Context, share float64) error {
-	rate := x.sustained * share
-	if err := x.fleet.Run(rate, 0); err != nil {
-		return err
-	}
-	if _, err := x.watch(ctx, x.For/2, fmt.Sprintf("%.0f %% load", 100*share)); err != nil {
-		return err
-	}
-	r, err := x.stop(ctx)
+// latency measures an open loop at a rate, in events a second.
+func (x *ingestRun) latency(ctx context.Context, rate float64, at string) error {
+	before, err := x.look(ctx)
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf(" at %.0f %%", 100*share)
+	traced := make(chan error, 1)
+	go func() {
+		traced <- x.profile(ctx, "trace?seconds=3", "trace at "+strings.Map(fileRune, at))
+	}()
+	if err := x.fleet.Run(rate, 0); err != nil {
+		return err
+	}
+	if _, err := x.watch(ctx, x.For/2, at+" load"); err != nil {
+		return err
+	}
+	r, err := x.stop(ctx)
+	if err == nil {
+		err = <-traced
+	}
+	if err != nil {
+		return err
+	}
+	after, err := x.look(ctx)
+	if err != nil {
+		return err
+	}
 	got := float64(r.Events) / time.Duration(r.LastAck-r.FirstSend).Seconds()
-	x.rep.add("rate"+name, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", thousands(fmt.Sprintf("%.0f", rate))))
-	x.rep.add("ack p50"+name, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
-	x.rep.add("ack p99"+name, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
-	x.rep.add("ack p99.9"+name, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
+	x.rep.add("rate at "+at, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", thousands(fmt.Sprintf("%.0f", rate))))
+	x.rep.add("ack p50 at "+at, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
+	x.rep.add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
+	x.rep.add("ack p99.9 at "+at, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
+	x.rep.add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it")
 	x.judge(r)
 	return nil
+}
+
+// fileRune keeps a name plain.
+func fileRune(r rune) rune {
+	if r >= '0' && r <= '9' {
+		return r
+	}
+	return -1
 }
 
 // judge names what must not happen in a measurement.

@@ -24,6 +24,8 @@ type Report struct {
 	Figures  []Figure     `json:"figures"`
 	Noise    *host.Noise  `json:"noise,omitempty"`  // nil where figures are counts
 	Faults   []string     `json:"faults,omitempty"` // what went wrong; the figures hold for nothing then
+
+	used time.Duration // CPU of our own while it ran
 }
 
 // Setting is one condition of the measurement.
