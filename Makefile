@@ -62,7 +62,7 @@ sim: ## agents to views from seeds: SIM_SECONDS=3600, from SIM_SEED=0 on
 test-ui: $(MODULES_STAMP) ## unit tests of the front end
 	cd ui && npm run --silent test
 
-test-browser: build ## the appliance in a real browser
+test-browser: build ## the appliance in a real browser, and real WebSocket clients
 	cd ui && npm run --silent test:browser
 
 conform: ## every case of the WebSocket conformance client (RFC 6455, RFC 7692)
