@@ -5,7 +5,7 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { resolve } from 'node:path'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import { launch } from './browser.mjs'
 
 const binary = resolve(process.env.EYRIE ?? '../bin/eyrie')
@@ -55,7 +55,7 @@ async function npm() {
       s.send('three', { fin: true })
     }, texts.length + blobs.length + 1)
     const same = texts.every((m, i) => r.got[i] === m) && blobs.every((m, i) => m.equals(r.got[texts.length + i] ?? ''))
-    const agreed = options.perMessageDeflate ? /^permessage-deflate/.test(r.extensions) : r.extensions === ''
+    const agreed = options.perMessageDeflate ? r.extensions.startsWith('permessage-deflate') : r.extensions === ''
     check(same && r.got.at(-1) === 'one two three' && r.code === 3001 && agreed, `npm ws ${name}${r.error ? `: ${r.error}` : ''}`)
   }
   const bad = await nodeClient({ perMessageDeflate: false }, (s) => s.send(Buffer.from([0xed, 0xa0, 0x80]), { binary: false }), 1)
@@ -81,7 +81,7 @@ async function chromium() {
     s.onclose = (e) => done({ n, wrong, want: sent.length, code: e.code, clean: e.wasClean, extensions: s.extensions })
   }), url)
   await browser.close()
-  check(r.n === r.want && r.wrong === 0 && r.code === 4000 && r.clean && /^permessage-deflate/.test(r.extensions), `chromium: ${JSON.stringify(r)}`)
+  check(r.n === r.want && r.wrong === 0 && r.code === 4000 && r.clean && r.extensions.startsWith('permessage-deflate'), `chromium: ${JSON.stringify(r)}`)
 }
 
 function python(lib) {
