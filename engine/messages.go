@@ -91,9 +91,11 @@ func (l *loop) readFrames(lk *link, b []byte) (n int) {
 			return len(b)
 		}
 		if int64(len(b)-n-hd.size) < hd.length {
-			// Text is taken as it comes, so that what is no UTF-8 is refused at
-			// the byte that shows it (RFC 6455, 8.1).
-			if hd.op.IsControl() || hd.length < joinFrom && lk.cold == 0 && hd.op != ws.OpText {
+			// A socket's text is taken as it comes, so that what is no UTF-8 is
+			// refused at the byte that shows it (RFC 6455, 8.1). An agent's short
+			// frame stays where it is: it costs nothing there.
+			asItComes := hd.op == ws.OpText && lk.state == linkSocket
+			if hd.op.IsControl() || hd.length < joinFrom && lk.cold == 0 && !asItComes {
 				return n
 			}
 			l.begin(lk, &hd)
