@@ -152,8 +152,12 @@ func hostile(t *testing.T, addr, request string, hello bool, links int, first, f
 			codes := make(chan ws.StatusCode, 1)
 			go func() { codes <- l.drain() }()
 			l.c.Write(first)
-			for len(flood) > 0 && time.Now().Before(end) {
-				l.c.SetWriteDeadline(end)
+			until := end
+			if code != 0 { // until it is closed for it
+				until = time.Now().Add(20 * time.Second)
+			}
+			l.c.SetWriteDeadline(until)
+			for len(flood) > 0 && time.Now().Before(until) {
 				if _, err := l.c.Write(flood); err != nil {
 					break
 				}
