@@ -228,10 +228,13 @@ func (r *rig) pongs(t *testing.T, fn func()) spread {
 	var all spread
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for range 4 {
-		l, err := dialRaw(r.ingest, upgrade(r.agent, packed), nil)
+	for i := range byte(4) {
+		l, err := dialRaw(r.ingest, upgrade(r.agent, packed), helloOf(wire.MsgPack, 0xf0+i, uint64(time.Now().UnixNano())>>10, "a"))
 		if err != nil {
 			t.Fatal(err)
+		}
+		if got, err := l.next(); err != nil || got.Op != wire.OpWelcome {
+			t.Fatalf("neighbour: %v, %v", got.Op, err)
 		}
 		l.c.(*net.TCPConn).SetNoDelay(true)
 		wg.Go(func() {
