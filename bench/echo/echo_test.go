@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -68,11 +69,11 @@ func TestEcho(t *testing.T) {
 	}
 	frame := ws.MaskFrameInPlace(ws.NewBinaryFrame(make([]byte, messageMax+1)))
 	go ws.WriteFrame(c, frame)
-	f, err := ws.ReadFrame(c)
-	if err != nil || f.Header.OpCode != ws.OpClose {
-		t.Fatalf("a message above the bound: %v, %v", f.Header, err)
+	h, payload := readFrame(t, c)
+	if h.OpCode != ws.OpClose {
+		t.Fatalf("a message above the bound: %v", h)
 	}
-	if code, _ := ws.ParseCloseFrameData(f.Payload); code != ws.StatusMessageTooBig {
+	if code, _ := ws.ParseCloseFrameData(payload); code != ws.StatusMessageTooBig {
 		t.Errorf("a message above the bound: close %d", code)
 	}
 }
@@ -95,10 +96,23 @@ func TestSink(t *testing.T) {
 	if err := wsutil.WriteClientMessage(c, ws.OpPing, []byte("done")); err != nil {
 		t.Fatal(err)
 	}
-	f, err := ws.ReadFrame(c)
-	if err != nil || f.Header.OpCode != ws.OpPong || string(f.Payload) != "done" {
-		t.Errorf("%v %q: %v", f.Header, f.Payload, err)
+	if h, payload := readFrame(t, c); h.OpCode != ws.OpPong || string(payload) != "done" {
+		t.Errorf("%v %q", h, payload)
 	}
+}
+
+// readFrame reads a control frame.
+func readFrame(t *testing.T, c io.Reader) (ws.Header, []byte) {
+	t.Helper()
+	h, err := ws.ReadHeader(c)
+	if err != nil || !h.OpCode.IsControl() || h.Length > ws.MaxControlFramePayloadSize {
+		t.Fatalf("want a control frame: %v, %v", h, err)
+	}
+	payload := make([]byte, h.Length)
+	if _, err := io.ReadFull(c, payload); err != nil {
+		t.Fatal(err)
+	}
+	return h, payload
 }
 
 func TestNotFoundElsewhere(t *testing.T) {

@@ -128,10 +128,11 @@ func StartClient(cmd *exec.Cmd, job Job) (*Client, error) {
 		return nil, err
 	}
 	c := &Client{cmd: cmd, in: in, enc: json.NewEncoder(in), dec: json.NewDecoder(bufio.NewReader(out))}
-	if err := c.enc.Encode(job); err == nil {
-		_, err = c.done()
+	if err := c.enc.Encode(job); err != nil {
+		c.Close()
+		return nil, err
 	}
-	if err != nil {
+	if _, err := c.done(); err != nil {
 		c.Close()
 		return nil, err
 	}
