@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"slices"
 	"sync"
 	"unsafe"
 )
@@ -24,6 +25,7 @@ type agentTable struct {
 	used  int         // slots that are not free
 	seed  maphash.Seed
 	text  []byte // what is left to put ids into
+	spaces []string // each once, in the order of their first sight
 	// the writer's last space: agents of one are looked up in a row
 	lastSpace string
 	lastHash  uint64
@@ -79,13 +81,19 @@ func (t *agentTable) find(space, id []byte) uint32 {
 func (t *agentTable) add(space, id string) uint32 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if n := len(t.names); n > 0 && t.names[n-1].space == space {
-		space = t.names[n-1].space // one string for all of a space
-	}
-	t.names = append(t.names, agentName{space, t.keep(id)})
+	t.names = append(t.names, agentName{t.space(space), t.keep(id)})
 	n := uint32(len(t.names))
 	t.put(n)
 	return n
+}
+
+// space returns the one string for all agents of a space.
+func (t *agentTable) space(s string) string {
+	if i := slices.Index(t.spaces, s); i >= 0 {
+		return t.spaces[i]
+	}
+	t.spaces = append(t.spaces, s)
+	return s
 }
 
 // put enters agent n under its name. A number that was put under another name
@@ -145,6 +153,19 @@ func (t *agentTable) num(space, id string) (uint32, bool) {
 	return n, n != 0
 }
 
+// nums is num in every space.
+func (t *agentTable) nums(id string) []uint32 {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	nums := []uint32{}
+	for _, space := range t.spaces {
+		if n, _ := t.look(t.hash(t.hashSpace(space), []byte(id)), space, []byte(id)); n != 0 {
+			nums = append(nums, n)
+		}
+	}
+	return nums
+}
+
 func (t *agentTable) len() int {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -164,7 +185,7 @@ func (t *agentTable) fold(n uint32, payload []byte) error {
 	if n > 0 && int(n) <= len(t.names) && t.names[n-1] == lostAgent(n) {
 		t.mu.Lock()
 		defer t.mu.Unlock()
-		t.names[n-1] = agentName{string(space), string(id)}
+		t.names[n-1] = agentName{t.space(string(space)), string(id)}
 		t.put(n)
 		return nil
 	}
@@ -202,6 +223,9 @@ func (l *Log) Agent(n uint32) (space, id string, ok bool) {
 // AgentNum returns the number of an agent that has been seen; its first record
 // may still be on its way to the disk.
 func (l *Log) AgentNum(space, id string) (uint32, bool) { return l.agents.num(space, id) }
+
+// AgentNums is AgentNum in every space: the numbers of all who have the id.
+func (l *Log) AgentNums(id string) []uint32 { return l.agents.nums(id) }
 
 // Agents returns how many agents have been seen: their numbers are 1..Agents.
 func (l *Log) Agents() int { return l.agents.len() }

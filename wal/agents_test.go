@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -33,6 +34,9 @@ func TestAgentTable(t *testing.T) {
 					got := tab.find([]byte(a.space), []byte(a.id))
 					if again, ok := tab.num(a.space, a.id); got != want[a] || again != want[a] || ok != (want[a] != 0) {
 						t.Fatalf("%v is %d or %d, want %d", a, got, again, want[a])
+					}
+					if all := tab.nums(a.id); slices.Contains(all, want[a]) != (want[a] != 0) {
+						t.Fatalf("%v is %d and in every space %v", a, want[a], all)
 					}
 					if got == 0 {
 						names = append(names, a)

@@ -153,7 +153,7 @@ func (q *req) eventQuery() (w wal.Query, err error) {
 		least = s
 	}
 	if id := q.arg("agent"); id != "" {
-		w.Agents = q.s.p.Fleet.Numbered(space, id)
+		w.Agents = q.agentNums(space, id)
 	}
 	run := q.arg("run")
 	if run != "" {
@@ -165,6 +165,18 @@ func (q *req) eventQuery() (w wal.Query, err error) {
 	}
 	w.Match = q.matcher(space, run, least, filter)
 	return w, nil
+}
+
+// agentNums returns the numbers of the agents with an id in a space ("" = all).
+// The log knows who was acknowledged; the fleet view may be behind it.
+func (q *req) agentNums(space, id string) []uint32 {
+	if space == "" {
+		return q.s.p.Log.AgentNums(id)
+	}
+	if n, ok := q.s.p.Log.AgentNum(space, id); ok {
+		return []uint32{n}
+	}
+	return []uint32{}
 }
 
 // matcher returns the part of a look-up that needs the payload or the

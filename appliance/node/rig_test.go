@@ -107,7 +107,16 @@ const (
 
 // dialRaw sends the upgrade and the first bytes behind it in one write.
 func dialRaw(addr, request string, first []byte) (*rawLink, error) {
-	c, err := net.DialTimeout("tcp", addr, 10*time.Second)
+	return dialRawFrom(nil, addr, request, first)
+}
+
+// dialRawFrom is dialRaw from an address of this machine; nil is any.
+func dialRawFrom(from net.IP, addr, request string, first []byte) (*rawLink, error) {
+	d := net.Dialer{Timeout: 10 * time.Second}
+	if from != nil {
+		d.LocalAddr = &net.TCPAddr{IP: from}
+	}
+	c, err := d.Dial("tcp", addr)
 	if err != nil {
 		return nil, err
 	}

@@ -13,16 +13,3 @@ func (v *View) Events(space, id string) (n uint64) {
 	return n
 }
 
-// Numbered returns the dense numbers of the agents with an id in a space ("" =
-// in any); never nil.
-func (v *View) Numbered(space, id string) []uint32 {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	nums := []uint32{}
-	for _, a := range v.agents {
-		if a != nil && a.id == id && (space == "" || a.space == space) {
-			nums = append(nums, a.num)
-		}
-	}
-	return nums
-}
