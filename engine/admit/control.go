@@ -34,6 +34,13 @@ const (
 	// queueWanted is the fill at which the log is never without work and nobody
 	// waits long. The base follows the distance to it.
 	queueWanted = 0.5
+	// raise and lower are how fast rates follow, per second and unit of distance:
+	// what is not let in while the log has nothing to do is lost for good, what
+	// comes in above the rate only waits in the queue.
+	raise, lower = 16, 2
+	// leastTotal is what a total is at least, of the best pace seen of late: below
+	// it the queue's own bound does what is needed.
+	leastTotal = 0.95
 	// baseMax bounds the base in times of the best pace seen of late, which the
 	// floor of the factor makes a tenth.
 	baseMax  = 2 / factorLeast
@@ -48,7 +55,8 @@ const (
 // (1−queue), where the last three together count for at least a tenth. The
 // base is learned: unknown, and nothing limited, until the queue first shows
 // that the log takes no more; from then on raised while the queue is emptier
-// than wanted and somebody waits, lowered while it is fuller. The rate of an
+// than wanted and somebody waits, lowered while it is fuller, and never below
+// what makes the rate nearly the best pace seen of late. The rate of an
 // agent is one for all (the rate control protocol's way to max-min fairness):
 // raised while all together take less than the total, lowered while they take
 // more. Not for concurrent use.
@@ -105,11 +113,11 @@ func (c *Control) Update(now int64, r Reading) Rates {
 	case c.base == 0 && (r.Queue < queueWanted || c.pace == 0):
 		return c.rates
 	case c.base == 0:
-		c.base = c.pace / c.factor
+		c.base = c.best / c.factor
 	case pressed:
-		c.base *= math.Exp((queueWanted - min(r.Queue, 1)) * s)
+		c.base *= math.Exp(speed(queueWanted-min(r.Queue, 1)) * s)
 	}
-	c.base = min(max(c.base, 1), c.best*baseMax)
+	c.base = min(max(c.base, c.best*leastTotal/c.factor, 1), max(c.best*baseMax, 1))
 	t := c.base * c.factor
 	if !c.rates.Limited() {
 		c.rates.Agent, c.rates.Critical = t, t*criticalShare
@@ -124,8 +132,15 @@ func (c *Control) Update(now int64, r Reading) Rates {
 
 // level moves the rate of one so that all together take as much as there is.
 func level(rate, all, taken, s float64) float64 {
-	rate *= math.Exp(max((all-taken)/all, -2) * s)
+	rate *= math.Exp(speed(max((all-taken)/all, -2)) * s)
 	return min(max(rate, all*1e-6), all)
+}
+
+func speed(distance float64) float64 {
+	if distance > 0 {
+		return raise * distance
+	}
+	return lower * distance
 }
 
 func factorOf(r Reading) float64 {
