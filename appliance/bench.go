@@ -38,10 +38,14 @@ type benchCmd struct {
 
 // benchFlags are what every part takes.
 type benchFlags struct {
-	Dir     string `placeholder:"DIR" help:"Where to put the temporary data folder; its disk is what is measured. Without it, the system's temporary folder."`
-	Clients int    `default:"0" placeholder:"N" help:"Load client processes; 0 chooses."`
-	JSON    bool   `help:"Print JSON."`
-	Quick   bool   `help:"A fraction of the time, for a first look."`
+	Dir   string `placeholder:"DIR" help:"Where to put the temporary data folder; its disk is what is measured. Without it, the system's temporary folder."`
+	JSON  bool   `help:"Print JSON."`
+	Quick bool   `help:"A fraction of the time, for a first look."`
+}
+
+// clientsFlag is for the parts that can divide their load.
+type clientsFlag struct {
+	Clients int `default:"0" placeholder:"N" help:"Load client processes; 0 chooses."`
 }
 
 // common prepares a part.
@@ -50,7 +54,7 @@ func (f *benchFlags) common() (bench.Common, error) {
 	if err != nil {
 		return bench.Common{}, err
 	}
-	c := bench.Common{Exe: exe, Client: []string{"bench", "client"}, Dir: f.Dir, Clients: f.Clients, Command: "eyrie " + strings.Join(os.Args[1:], " ")}
+	c := bench.Common{Exe: exe, Client: []string{"bench", "client"}, Dir: f.Dir, Command: "eyrie " + strings.Join(os.Args[1:], " ")}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		c.Progress = benchProgress
 	}
@@ -77,6 +81,7 @@ func (f *benchFlags) print(r *bench.Report, err error) error {
 // benchIngestCmd is `eyrie bench ingest`.
 type benchIngestCmd struct {
 	benchFlags
+	clientsFlag
 	Connections int       `default:"1000" placeholder:"N" help:"Links that send."`
 	Agents      int       `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int       `default:"100" placeholder:"N" help:"Events a frame."`
@@ -96,6 +101,7 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 	if err != nil {
 		return err
 	}
+	common.Clients = c.Clients
 	codec, _ := wire.ParseCodec(c.Codec) // one of the flag's enum
 	m := bench.Ingest{
 		Common: common, Codec: codec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
@@ -120,11 +126,12 @@ func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
 // benchConnectionsCmd is `eyrie bench connections`.
 type benchConnectionsCmd struct {
 	benchFlags
+	clientsFlag
 	Count   int    `default:"15000" placeholder:"N" help:"Links at the second look."`
 	From    int    `default:"5000" placeholder:"N" help:"Links at the first look; the slope between both is reported."`
 	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
 
-	Idle []int `placeholder:"N,…" help:"Instead: look at netpoll and engine alone, without log and views, at each of these numbers of links; every thread has a descriptor table of its own."`
+	Idle []int `placeholder:"N" help:"Instead: look at netpoll and engine alone, without log and views, at each of these numbers of links; every thread has a descriptor table of its own."`
 
 	Hold      time.Duration `placeholder:"TIME" help:"Instead: hold --count links for so long under --rate, and watch for drift."`
 	Rate      float64       `default:"20000" placeholder:"N" help:"With --hold: events a second, over all links."`
@@ -137,6 +144,7 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	common.Clients = c.Clients
 	if len(c.Idle) > 0 {
 		for i, n := range c.Idle {
 			if n <= idleFirst || i > 0 && n <= c.Idle[i-1] {
@@ -224,6 +232,7 @@ func (c *benchEchoCmd) Run(ctx context.Context) error {
 // benchStormCmd is `eyrie bench storm`.
 type benchStormCmd struct {
 	benchFlags
+	clientsFlag
 	Connections int     `default:"15000" placeholder:"N" help:"Links that send."`
 	Agents      int     `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int     `default:"10" placeholder:"N" help:"Events a frame."`
@@ -237,6 +246,7 @@ func (c *benchStormCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	common.Clients = c.Clients
 	s := bench.Storm{
 		Common: common, Rate: c.Rate, Rounds: max(c.Rounds, 1),
 		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
@@ -253,6 +263,7 @@ func (c *benchStormCmd) Run(ctx context.Context) error {
 // benchOverloadCmd is `eyrie bench overload`.
 type benchOverloadCmd struct {
 	benchFlags
+	clientsFlag
 	Connections int     `default:"200" placeholder:"N" help:"Links that overload."`
 	Agents      int     `default:"2000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int     `default:"100" placeholder:"N" help:"Events a frame."`
@@ -270,6 +281,7 @@ func (c *benchOverloadCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	common.Clients = c.Clients
 	m := bench.Overload{
 		Common: common, Times: c.Times, For: time.Duration(max(c.Seconds, 1)) * time.Second, Calibrate: 10 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile,
 		Shape: workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},

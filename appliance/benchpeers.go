@@ -16,7 +16,7 @@ type benchPeersCmd struct {
 	Millis   int      `default:"400" placeholder:"N" help:"Length of one measurement in ms."`
 	Workload string   `enum:",echo 1,echo 32,ingest" default:"" placeholder:"NAME" help:"Only this one: echo 1, echo 32 or ingest."`
 	Peer     []string `sep:"none" placeholder:"NAME=COMMAND" help:"A server of your own: serves /echo and /sink on 127.0.0.1:{port}."`
-	Only     []string `placeholder:"NAME,…" help:"Measure only these beside eyrie: bare-c, bare-go, gws, gorilla, or names given by --peer."`
+	Only     []string `placeholder:"NAME" help:"Measure only these beside eyrie: bare-c, bare-go, gws, gorilla, or names given by --peer."`
 	Adapters string   `default:"bench/peers/adapters" placeholder:"DIR" help:"The module with the Go peers, in a checkout of eyrie; without it they are left out."`
 }
 

@@ -77,15 +77,21 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stderr))
 }
 
-func run(args []string, stderr *os.File) int {
-	var c command
-	parser, err := kong.New(&c,
+// newParser returns what parses the command line into c. user is the default
+// agent of send.
+func newParser(c *command, user string) (*kong.Kong, error) {
+	return kong.New(c,
 		kong.Name("eyrie"),
 		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb talks to a running one."),
 		variables(),
-		kong.Vars{"user": userName()},
+		kong.Vars{"user": user},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 	)
+}
+
+func run(args []string, stderr *os.File) int {
+	var c command
+	parser, err := newParser(&c, userName())
 	if err != nil {
 		panic(err)
 	}

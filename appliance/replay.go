@@ -14,7 +14,7 @@ import (
 type replayCmd struct {
 	serverFlags
 	Files []string `arg:"" optional:"" type:"existingfile" help:"Recorded runs (Who&When, SWE-agent, OpenHands, Langfuse traces) or eyrie's own events as JSON lines; without one the runs that come with eyrie."`
-	Speed float64  `default:"1" help:"How many times faster than recorded."`
+	Speed float64  `default:"1" placeholder:"X" help:"How many times faster than recorded."`
 	Loop  bool     `help:"Begin again when all have ended."`
 }
 

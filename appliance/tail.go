@@ -19,10 +19,10 @@ type tailCmd struct {
 	serverFlags
 	Space string   `help:"Only this space."`
 	Agent string   `help:"Only this agent."`
-	Type  []string `help:"Only these types of event."`
+	Type  []string `placeholder:"TYPE" help:"Only these types of event."`
 	Query string   `short:"q" help:"Only what this query selects, as the UI's box takes it: tool:Bash status:error …"`
 	From  string   `default:"now" placeholder:"WHEN" help:"now, an offset, or how far back: 5m."`
-	Count int      `short:"n" help:"End after so many events; 0 goes on."`
+	Count int      `short:"n" placeholder:"N" help:"End after so many events; 0 goes on."`
 	JSON  bool     `help:"Print each event as a line of JSON."`
 }
 

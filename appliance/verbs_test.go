@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -50,6 +51,29 @@ func TestUsage(t *testing.T) {
 		if r.stdout != "" {
 			t.Errorf("%q: the error went to standard output: %q", c.args, r.stdout)
 		}
+	}
+}
+
+// docs/cli.md shows every key that --print-config prints, and no other.
+func TestDocsShowThePrintedConfiguration(t *testing.T) {
+	longOnly(t)
+	text, err := os.ReadFile("../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(text), "$ eyrie serve --print-config\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	keys := func(s string) (all []string) {
+		for l := range strings.Lines(s) {
+			key, _, _ := strings.Cut(l, ":")
+			all = append(all, key)
+		}
+		return all
+	}
+	r := runEyrie(t, "serve", "--print-config")
+	r.want(t, 0)
+	if got, want := keys(shown), keys(r.stdout); !slices.Equal(got, want) {
+		t.Errorf("docs/cli.md shows\n%q\nwant\n%q", got, want)
 	}
 }
 
