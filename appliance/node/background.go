@@ -14,7 +14,7 @@ import (
 // comes back from a system call waits up to 10 ms for a place to run for every
 // one that computes. So background goroutines keep to threads of their own that
 // the kernel puts last, and the runtime gets places enough that none of them
-// holds one that ingest needs. See docs/adr/0012-views-behind-ingest.md.
+// holds one that ingest needs. See docs/adr/0013-views-behind-ingest.md.
 
 const (
 	// backgroundWorkers bounds the goroutines that compute in the background
