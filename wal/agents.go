@@ -19,12 +19,12 @@ type agentName struct{ space, id string }
 // of a name's hash and its number. A false match is found by the name, which lies
 // beside those that were seen first together, as the agents of a link were.
 type agentTable struct {
-	mu    sync.RWMutex
-	names []agentName // by number-1
-	slots []uint64    // hash's upper half << 32 | number, 0 = free; a power of two of them, half free at least
-	used  int         // slots that are not free
-	seed  maphash.Seed
-	text  []byte // what is left to put ids into
+	mu     sync.RWMutex
+	names  []agentName // by number-1
+	slots  []uint64    // hash's upper half << 32 | number, 0 = free; a power of two of them, half free at least
+	used   int         // slots that are not free
+	seed   maphash.Seed
+	text   []byte   // what is left to put ids into
 	spaces []string // each once, in the order of their first sight
 	// the writer's last space: agents of one are looked up in a row
 	lastSpace string

@@ -1,7 +1,14 @@
 package wal
 
+import (
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+)
+
 // group is what one commit makes durable: one batch of the store. The writer
-// fills it, the committer writes it, the marker announces it.
+// fills it, the encoder encodes it, the committer writes it, the marker
+// announces it.
 type group struct {
 	blocks []*Block
 	bytes  int
@@ -12,6 +19,11 @@ type group struct {
 	digest uint64 // of all headers up to its end
 	silent bool   // not announced: the log's own
 	err    error
+
+	// from the encoder on
+	batch    *pebble.Batch // nil if there is nothing to write
+	stored   int           // bytes of headers and bodies in it
+	encoding time.Duration
 }
 
 // op is one key set, or deleted if value is nil.

@@ -32,8 +32,10 @@ type Log struct {
 	cursors   cursorTable
 	writer    *Writer
 
-	groups   chan *group // writer → committer, one in flight
-	synced   chan *group // committer → marker
+	work     chan work          // writer → encoder
+	encoded  chan *group        // encoder → committer
+	free     chan *pebble.Batch // committer → encoder
+	synced   chan *group        // committer → marker
 	done     chan struct{}
 	inflight atomic.Bool
 
@@ -128,7 +130,7 @@ func (l *Log) Close() error {
 	if l.Err() == nil {
 		l.writer.finish()
 	}
-	close(l.groups)
+	close(l.work)
 	<-l.done
 	l.life.Lock()
 	l.closed = true

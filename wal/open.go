@@ -44,7 +44,7 @@ func openOnce(o Options) (*Log, error) {
 
 func newLog(o Options) *Log {
 	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
-		groups: make(chan *group, 1), synced: make(chan *group, syncedMax), done: make(chan struct{})}
+		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{})}
 	l.cache.most = o.CacheBytes
 	l.metrics = newMeters(o.Metrics, l)
 	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
@@ -301,7 +301,11 @@ func (l *Log) start(r *recovery, c checkpoint) {
 	l.writer = w
 	l.durable.Store(w.next)
 	w.checkDisk()
-	go l.commitLoop(r.digest)
+	for range batches {
+		l.free <- l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchKept))
+	}
+	go l.encodeLoop(r.digest)
+	go l.commitLoop()
 	go l.markLoop()
 }
 

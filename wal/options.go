@@ -45,8 +45,8 @@ type Options struct {
 	// and last are its offsets (last = first-1 for an empty group). With err,
 	// nothing of the group may be acknowledged and the log has failed.
 	Committed func(token any, first, last uint64, err error)
-	// Ready is called, on another of the log's goroutines, when Writer.Commit
-	// takes a group again. It must not block.
+	// Ready is called, on others of the log's goroutines, when Writer.Commit takes
+	// a group again and when Writer.Full may have ended. It must not block.
 	Ready func()
 
 	Events Events

@@ -53,9 +53,14 @@ func (w *Writer) Err() error { return w.l.Err() }
 // Pending tells whether the group being filled holds anything.
 func (w *Writer) Pending() bool { return w.cur.Len() > 0 || len(w.grp.blocks) > 0 }
 
-// Full tells that the group has reached its bound: commit before appending more.
+// aheadMax is how many sealed blocks may wait for the encoder. More would not
+// make it faster, and whoever comes last would wait for all of them.
+const aheadMax = 8
+
+// Full tells that the group has reached its bound, or is too far ahead of the
+// encoder: commit before appending more. Options.Ready tells when to ask again.
 func (w *Writer) Full() bool {
-	return len(w.grp.blocks) >= groupBlocksMax || w.grp.bytes+w.cur.Bytes()+rowBytes*w.cur.Len() >= w.l.o.GroupBytes
+	return len(w.l.work) >= aheadMax || len(w.grp.blocks) >= groupBlocksMax || w.grp.bytes+w.cur.Bytes()+rowBytes*w.cur.Len() >= w.l.o.GroupBytes
 }
 
 // Next returns the offset that the next record will get.
@@ -329,6 +334,7 @@ func (w *Writer) seal() {
 	w.grp.blocks = append(w.grp.blocks, b)
 	w.grp.bytes += n + rowBytes*b.Len()
 	w.pending = append(w.pending, b)
+	w.l.work <- work{block: b}
 	w.hint = min(max(n+n/8, 1<<10), block.PayloadBytesMax)
 	w.hintRows = min(max(b.Len()+b.Len()/4, 16), block.RecordsMax)
 	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
@@ -359,7 +365,7 @@ func (w *Writer) hand(token any, last bool) {
 	w.grp = &group{first: w.next}
 	w.settlePending()
 	w.l.inflight.Store(true)
-	w.l.groups <- g
+	w.l.work <- work{group: g}
 }
 
 // finish hands over what is left and a checkpoint.
