@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/gobwas/ws"
 )
@@ -58,7 +59,8 @@ func (c *Client) upgrade(ctx context.Context, u *url.URL) (net.Conn, *bufio.Read
 		Timeout: c.opt.Timeout, Protocols: []string{want}, Header: ws.HandshakeHeaderHTTP(header),
 		NetDial: c.opt.NetDial, TLSConfig: c.opt.TLS,
 		OnStatusError: func(status int, reason []byte, resp io.Reader) {
-			refused = &RefusedError{Status: status, Msg: problem(resp, string(reason))}
+			refused = &RefusedError{Status: status, Msg: string(reason)}
+			refused.read(resp, c.opt.Now())
 		},
 	}
 	conn, br, hs, err := d.Dial(ctx, u.String())
@@ -80,25 +82,27 @@ func (c *Client) upgrade(ctx context.Context, u *url.URL) (net.Conn, *bufio.Read
 	return conn, br, nil
 }
 
-// problem reads the detail of an RFC 9457 answer, or falls back to the status line's words.
-func problem(resp io.Reader, reason string) string {
+// read takes Retry-After and the detail of an RFC 9457 body from an answer; what it lacks stays.
+func (e *RefusedError) read(resp io.Reader, now time.Time) {
 	r, err := http.ReadResponse(bufio.NewReader(io.LimitReader(resp, 16<<10)), nil)
 	if err != nil {
-		return reason
+		return
 	}
 	defer r.Body.Close()
+	if e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable {
+		e.After = retryAfter(r.Header.Get("Retry-After"), now)
+	}
 	if r.ContentLength < 0 {
-		return reason // the end of the body is the end of the connection: do not wait for it
+		return // the end of the body is the end of the connection: do not wait for it
 	}
 	var p struct{ Title, Detail string }
 	if json.NewDecoder(io.LimitReader(r.Body, 8<<10)).Decode(&p) != nil {
-		return reason
+		return
 	}
 	switch {
 	case p.Detail != "":
-		return p.Detail
+		e.Msg = p.Detail
 	case p.Title != "":
-		return p.Title
+		e.Msg = p.Title
 	}
-	return reason
 }

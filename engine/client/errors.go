@@ -3,6 +3,7 @@ package client
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 var (
@@ -25,8 +26,9 @@ var (
 // RefusedError is the server's answer to an upgrade or a hello that it will not take. One that trying again cannot
 // change ends the client.
 type RefusedError struct {
-	Status int    // HTTP status, or WebSocket close code from 1000
-	Msg    string // what the server said
+	Status int           // HTTP status, or WebSocket close code from 1000
+	Msg    string        // what the server said
+	After  time.Duration // how long it asked to stay away; 0 where it did not say
 }
 
 // Error names status and reason.
@@ -36,6 +38,9 @@ func (e *RefusedError) Error() string {
 
 // final reports whether trying again cannot help.
 func (e *RefusedError) final() bool {
+	if e.After > 0 {
+		return false // it was told when to
+	}
 	switch e.Status {
 	case 400, 401, 403, 404, 405, 410, 421, 426, 1002, 1003, 1007, 1008, 1010:
 		return true

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	mathrand "math/rand/v2"
 	"net"
 	"time"
 
@@ -57,8 +58,11 @@ type Options struct {
 	// Log is told what a person may want to know: links up and down, refusals. Pairs follow the text, as in slog.
 	Log func(text string, pairs ...any)
 
-	// Backoff between links: exponential from 100 ms to 15 s with jitter.
+	// Backoff between links: exponential from 100 ms to 15 s with jitter. Where the server says how long to stay
+	// away (Retry-After, the reason of a close, a goaway), that is waited at least, ten minutes at most.
 	Backoff backoff.BackOff
+	// Random returns 0 to 1 and spreads the waits that a server asked for: rand.Float64.
+	Random func() float64
 	// NetDial and TLS replace the defaults.
 	NetDial func(ctx context.Context, network, addr string) (net.Conn, error)
 	TLS     *tls.Config
@@ -115,6 +119,9 @@ func (o *Options) fill() {
 	}
 	if o.Backoff == nil {
 		o.Backoff = &backoff.ExponentialBackOff{InitialInterval: 100 * time.Millisecond, RandomizationFactor: 0.5, Multiplier: 1.7, MaxInterval: 15 * time.Second}
+	}
+	if o.Random == nil {
+		o.Random = mathrand.Float64
 	}
 	if o.Log == nil {
 		o.Log = func(string, ...any) {}

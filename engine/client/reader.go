@@ -101,7 +101,11 @@ func (l *link) control(h ws.Header) error {
 		case 4001:
 			return ErrEpochLow
 		}
-		return &RefusedError{Status: int(code), Msg: reason}
+		r := &RefusedError{Status: int(code), Msg: reason}
+		if code == ws.StatusPolicyViolation || code == 1013 { // 1013: try again later
+			r.After = comeBack(reason)
+		}
+		return r
 	}
 	return nil
 }

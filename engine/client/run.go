@@ -49,10 +49,10 @@ func (c *Client) run(first chan<- error) {
 			finish(err)
 			return
 		}
-		var away *goawayError
-		if errors.As(err, &away) {
-			pause = max(pause, away.after)
-			u = c.follow(u, away.url)
+		pause = c.pause(err, pause)
+		var bye *goawayError
+		if errors.As(err, &bye) {
+			u = c.follow(u, bye.url)
 		}
 		c.opt.Log("link down", "error", err, "again_in", pause)
 		c.sleep(pause)

@@ -38,6 +38,8 @@ type server struct {
 
 	// faults on request, called under mu with the running number of the frame
 	onFrame func(n int, m *wire.Message) fault
+	reject  func() error                   // of an upgrade
+	bye     func() (ws.StatusCode, string) // right after a welcome; 0 for none
 	refuse  func(payload []byte) *wire.FieldError
 	say     func() []func(c wire.Codec) []byte // messages right after a welcome
 	mute    bool                               // answers nothing after the welcome
@@ -110,6 +112,11 @@ func (s *server) serve(conn net.Conn) {
 		OnBeforeUpgrade: func() (ws.HandshakeHeader, error) {
 			if key != "Bearer sesame" {
 				return nil, ws.RejectConnectionError(ws.RejectionStatus(401), ws.RejectionReason("no such key"))
+			}
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.reject != nil {
+				return nil, s.reject()
 			}
 			return nil, nil
 		},
@@ -221,6 +228,12 @@ func (s *server) hello(conn net.Conn, c wire.Codec, m *wire.Message) bool {
 	if s.say != nil {
 		for _, build := range s.say() {
 			write(conn, c, build(c))
+		}
+	}
+	if s.bye != nil {
+		if code, reason := s.bye(); code != 0 {
+			ws.WriteFrame(conn, ws.NewCloseFrame(ws.NewCloseFrameBody(code, reason)))
+			return false
 		}
 	}
 	return true
