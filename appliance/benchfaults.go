@@ -22,7 +22,7 @@ type benchFaultsCmd struct {
 // Run measures, in a network of its own where that is allowed.
 func (c *benchFaultsCmd) Run(ctx context.Context) error {
 	if !bench.HasOwnNetwork() {
-		if ran, err := bench.WithOwnNetwork(); ran {
+		if ran, err := bench.WithOwnNetwork(os.Args[1:], os.Stdout); ran {
 			if err != nil {
 				return &exitError{exitFailed, err}
 			}

@@ -37,9 +37,11 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	for verb, life := range map[string]func(io.Reader, io.Writer) error{"idle-server": ServeIdleServer, "idle-client": ServeIdleClient} {
+	lives := map[string]func(io.Reader, io.Writer) error{"idle-server": ServeIdleServer, "idle-client": ServeIdleClient, "hostile": ServeHostile, "faults": fewFaults}
+	for verb, life := range lives {
 		if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == verb {
 			if err := life(os.Stdin, os.Stdout); err != nil {
+				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)
 			}
 			os.Exit(0)

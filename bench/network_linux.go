@@ -3,6 +3,7 @@ package bench
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
@@ -18,10 +19,10 @@ const ownNetwork = "EYRIE_BENCH_OWN_NETWORK"
 // in a network namespace that was made for it.
 func HasOwnNetwork() bool { return os.Getenv(ownNetwork) != "" }
 
-// WithOwnNetwork runs this very command once more, in a network namespace of its
-// own whose loopback is up. It needs root; ok is false where that is missing,
-// and nothing has run then.
-func WithOwnNetwork() (ok bool, err error) {
+// WithOwnNetwork runs this binary once more, with args, in a network namespace
+// of its own. It needs root; ok is false where that is missing, and nothing has
+// run then.
+func WithOwnNetwork(args []string, out io.Writer) (ok bool, err error) {
 	if os.Geteuid() != 0 {
 		return false, nil
 	}
@@ -32,9 +33,9 @@ func WithOwnNetwork() (ok bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	cmd := exec.Command(exe, os.Args[1:]...)
+	cmd := exec.Command(exe, args...)
 	cmd.Env = append(os.Environ(), ownNetwork+"=1")
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, out, os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		return false, nil // no right to make one

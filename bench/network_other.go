@@ -2,7 +2,10 @@
 
 package bench
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
 var errLinux = errors.New("this needs Linux")
 
@@ -10,7 +13,7 @@ var errLinux = errors.New("this needs Linux")
 func HasOwnNetwork() bool { return false }
 
 // WithOwnNetwork runs nothing but on Linux.
-func WithOwnNetwork() (ok bool, err error) { return false, nil }
+func WithOwnNetwork([]string, io.Writer) (ok bool, err error) { return false, nil }
 
 func raiseLoopback() error                                   { return errLinux }
 func dropPackets(string, int) (undo func() error, err error) { return nil, errLinux }
