@@ -211,7 +211,6 @@ func (in *Intake) Run(ctx context.Context) error {
 		select {
 		case <-in.wake:
 		case s := <-subs:
-			in.recv = in.o.Now().UnixNano()
 			in.submit(s)
 		case <-tick.C:
 		case <-in.stop:

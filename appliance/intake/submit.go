@@ -89,6 +89,7 @@ func (s *Submission) finish(err error) {
 
 // submit takes in one submission as a whole.
 func (in *Intake) submit(s *Submission) {
+	in.recv = in.o.Now().UnixNano() // the turn may have begun before s was made
 	if err := in.w.Wall(); err != nil {
 		s.finish(err)
 		return
