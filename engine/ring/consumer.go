@@ -5,24 +5,33 @@ package ring
 // until then.
 func (r *Ring) Next() ([]byte, bool) {
 	if r.cursor == r.pubSeen {
-		r.pubSeen = r.published.Load()
+		r.seePublished()
+		r.seeTurned()
 		if r.cursor == r.pubSeen {
 			return nil, false
 		}
 	}
-	at := r.cursor & r.mask
-	n := header(r.buf, at)
-	if n == padMark {
-		// Reserve writes a pad only in front of a record, and both are
-		// published together, so there is one behind it.
-		r.cursor += r.mask + 1 - at
-		at = 0
-		n = header(r.buf, at)
+	return r.next()
+}
+
+func (r *Ring) next() ([]byte, bool) {
+	if r.cursor == r.turnSeen {
+		r.start = r.cursor
 	}
+	at := r.cursor - r.start
+	n := header(r.buf, at)
 	r.cursor += uint64(Cost(int(n)))
 	at += headerBytes
 	return r.buf[at : at+uint64(n) : at+uint64(n)], true
 }
+
+func (r *Ring) seePublished() { r.pubSeen = r.published.Load() }
+
+// seeTurned comes after seePublished. It may see a later turn than that of what
+// was published then: one that begins there or behind, which is met when
+// everything before it is taken. It cannot miss one: a second turn begins only
+// when the first is released.
+func (r *Ring) seeTurned() { r.turnSeen = r.turned.Load() }
 
 // Release gives the space of every record returned by Next so far back to the
 // producer.

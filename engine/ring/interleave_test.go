@@ -9,17 +9,23 @@ import (
 // TestEveryInterleaving explores every reachable state of a small ring under
 // every order of calls by the two sides, on the real code.
 //
-// A call makes at most one access to the other side's position (Reserve loads
-// released, Publish stores published, Next loads published, Release stores
-// released) and otherwise touches only its own fields and bytes it owns. So
-// any concurrent run has the outcome of some order of whole calls, provided
-// nobody touches bytes he does not own, and that is checked here: every byte
-// has an owner, filling is a step of its own, and each record is compared when
-// it is taken and again, poisoned meanwhile by nobody, when it is given back.
+// A step makes at most one access to what both sides touch (Reserve loads
+// released, Release stores it; the two stores of Publish and the two loads of
+// Next are steps of their own) and otherwise touches only its own fields and
+// bytes it owns. So any concurrent run has the outcome of some order of steps,
+// provided nobody touches bytes he does not own, and that is checked here: every
+// byte has an owner, filling is a step of its own, and each record is compared
+// when it is taken and again, poisoned meanwhile by nobody, when it is given
+// back.
 func TestEveryInterleaving(t *testing.T) {
-	for _, headroom := range []int{0, 24} {
-		t.Run(fmt.Sprintf("headroom=%d", headroom), func(t *testing.T) {
-			m := newModel(64, headroom)
+	cases := []struct{ headroom, warm int }{{0, 24}, {24, 0}, {24, 64}}
+	if testing.Short() {
+		cases = cases[1:]
+	}
+	for _, c := range cases {
+		t.Run(fmt.Sprintf("headroom=%d warm=%d", c.headroom, c.warm), func(t *testing.T) {
+			m := newModel(64, c.headroom)
+			m.r.warm = uint64(c.warm)
 			seen := map[string]bool{m.key(): true}
 			todo := []*model{m}
 			wraps, full := 0, 0
@@ -35,15 +41,17 @@ func TestEveryInterleaving(t *testing.T) {
 						seen[k] = true
 						n.from, n.by = m, a.name
 						todo = append(todo, n)
-						wraps += n.wrapped
+						if n.r.turn != m.r.turn {
+							wraps++
+						}
 						full += n.refused
 					}
 				}
 			}
 			if wraps == 0 || full == 0 {
-				t.Fatalf("%d states, %d pads, %d refusals: the model misses what it is for", len(seen), wraps, full)
+				t.Fatalf("%d states, %d turns, %d refusals: the model misses what it is for", len(seen), wraps, full)
 			}
-			t.Logf("%d states, %d with a pad, %d with a refusal", len(seen), wraps, full)
+			t.Logf("%d states, %d begin a turn, %d with a refusal", len(seen), wraps, full)
 		})
 	}
 }
@@ -54,7 +62,8 @@ type model struct {
 	r                     *Ring
 	pending, queue, taken []mrec
 	tag                   byte
-	wrapped, refused      int
+	refused               int
+	showing, seeing       bool // in the middle of Publish, of Next
 
 	from *model
 	by   string
@@ -69,24 +78,51 @@ type mrec struct {
 func newModel(size, headroom int) *model { return &model{r: New(size, headroom)} }
 
 func (m *model) clone() *model {
-	r := New(len(m.r.buf), m.r.headroom)
-	copy(r.buf, m.r.buf)
-	r.published.Store(m.r.published.Load())
-	r.released.Store(m.r.released.Load())
-	r.reserved, r.freeSeen = m.r.reserved, m.r.freeSeen
-	r.cursor, r.pubSeen = m.r.cursor, m.r.pubSeen
 	cp := func(s []mrec) []mrec { return append([]mrec(nil), s...) }
-	return &model{r: r, pending: cp(m.pending), queue: cp(m.queue), taken: cp(m.taken), tag: m.tag}
+	return &model{r: clone(m.r), pending: cp(m.pending), queue: cp(m.queue), taken: cp(m.taken), tag: m.tag, showing: m.showing, seeing: m.seeing}
 }
 
-// key names the state up to what cannot matter: how often the ring went round
-// and which tags the records carry.
-func (m *model) key() string {
-	r := m.r
-	base := r.released.Load() &^ r.mask
-	k := make([]byte, 0, 64)
-	for _, p := range []uint64{r.released.Load(), r.cursor, r.pubSeen, r.published.Load(), r.reserved, r.freeSeen} {
+func clone(r *Ring) *Ring {
+	c := New(len(r.buf), r.headroom)
+	copy(c.buf, r.buf)
+	c.published.Store(r.published.Load())
+	c.turned.Store(r.turned.Load())
+	c.released.Store(r.released.Load())
+	c.warm, c.reserved, c.turn, c.before, c.freeSeen = r.warm, r.reserved, r.turn, r.before, r.freeSeen
+	c.cursor, c.start, c.pubSeen, c.turnSeen = r.cursor, r.start, r.pubSeen, r.turnSeen
+	return c
+}
+
+// appendKey names the state of a ring up to what cannot matter: how many bytes
+// went through it, and turns that both sides have left.
+func appendKey(k []byte, r *Ring) []byte {
+	base := r.released.Load()
+	for _, p := range []uint64{r.cursor, r.pubSeen, r.published.Load(), r.reserved, r.freeSeen, r.turn, r.start} {
 		k = append(k, byte(int8(p-base)/align)) // all multiples of align, within ±128 of base
+	}
+	for _, p := range []struct {
+		at      uint64
+		matters bool
+	}{{r.before, r.freeSeen < r.turn}, {r.turnSeen, r.turnSeen >= r.cursor}, {r.turned.Load(), r.turned.Load() >= r.cursor || r.turned.Load() == r.turn}} {
+		if p.matters {
+			k = append(k, byte(int8(p.at-base)/align))
+		} else {
+			k = append(k, 127)
+		}
+	}
+	return k
+}
+
+// key names the state up to what cannot matter: that of the ring, and which tags
+// the records carry.
+func (m *model) key() string {
+	k := appendKey(make([]byte, 0, 64), m.r)
+	for _, b := range []bool{m.showing, m.seeing} {
+		if b {
+			k = append(k, 1)
+		} else {
+			k = append(k, 0)
+		}
 	}
 	for _, s := range [][]mrec{m.taken, m.queue, m.pending} {
 		k = append(k, 255)
@@ -108,6 +144,9 @@ func (m *model) trail() string {
 }
 
 func (m *model) reserve(n int, critical bool) error {
+	if m.showing {
+		return nil // the producer is in the middle of Publish
+	}
 	before := m.r.reserved
 	b, ok := m.r.Reserve(n, critical)
 	live := len(m.pending) + len(m.queue) + len(m.taken)
@@ -122,18 +161,14 @@ func (m *model) reserve(n int, critical bool) error {
 		return nil
 	}
 	if m.r.reserved-before != uint64(Cost(n)) {
-		m.wrapped++
+		return fmt.Errorf("%d bytes cost %d", n, m.r.reserved-before)
 	}
 	if u := m.r.reserved - m.r.released.Load(); !critical && u > m.r.limit {
 		return fmt.Errorf("%d bytes in use, headroom entered", u)
 	}
-	at := 0
-	if n > 0 {
-		for &m.r.buf[at] != &b[0] {
-			at++
-		}
-	} else {
-		at = int((m.r.reserved - 1) & m.r.mask)
+	at := int(m.r.reserved-m.r.turn) - Cost(n) + headerBytes
+	if n > 0 && &m.r.buf[at] != &b[0] {
+		return fmt.Errorf("%d bytes are not at %d", n, at)
 	}
 	for _, s := range [][]mrec{m.pending, m.queue, m.taken} {
 		for _, x := range s {
@@ -181,28 +216,49 @@ var actions = []struct {
 				return nil // the producer writes before it publishes
 			}
 		}
+		if len(m.pending) == 0 {
+			return nil
+		}
+		if !m.showing {
+			m.r.showTurn()
+			m.showing = true
+			return nil
+		}
 		m.r.Publish()
+		m.showing = false
 		m.queue, m.pending = append(m.queue, m.pending...), nil
 		return nil
 	}},
 	{"abort", func(m *model) error {
+		if m.showing {
+			return nil
+		}
 		m.r.Abort()
 		m.pending = nil
 		return nil
 	}},
 	{"next", func(m *model) error {
-		b, ok := m.r.Next()
-		if ok != (len(m.queue) > 0) {
-			return fmt.Errorf("next says %v with %d queued", ok, len(m.queue))
-		}
-		if !ok {
+		if !m.seeing && m.r.cursor == m.r.pubSeen {
+			m.r.seePublished()
+			m.seeing = true
 			return nil
 		}
+		if m.seeing {
+			m.r.seeTurned()
+			m.seeing = false
+		}
+		if m.r.cursor == m.r.pubSeen {
+			return nil
+		}
+		b, _ := m.r.next()
 		x := m.queue[0]
 		m.queue, m.taken = m.queue[1:], append(m.taken, x)
 		return m.intact(x, b)
 	}},
 	{"release", func(m *model) error {
+		if m.seeing {
+			return nil
+		}
 		for _, x := range m.taken {
 			if err := m.intact(x, m.r.buf[x.at:x.at+x.n]); err != nil {
 				return err

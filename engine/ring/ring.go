@@ -6,32 +6,38 @@ import (
 	"sync/atomic"
 )
 
-// Layout. A record is a header and a payload, both at multiples of four, so
-// that a header always fits before the end of the buffer:
+// Layout. A record is a header and a payload, both at multiples of four:
 //
 //	┌──────────────┬───────────────┬─────────┐
 //	│ length u32le │ payload       │ 0..3 B  │
 //	└──────────────┴───────────────┴─────────┘
 //
-// A record never wraps. Where the next one does not fit before the end, the
-// header padMark tells the consumer to go on at the start of the buffer.
+// Positions are bytes of records since New and only grow:
 //
-// Positions are bytes since New and only grow; masked they index the buffer.
-//
-//	released ≤ cursor ≤ published ≤ reserved ≤ released + size
+//	released ≤ cursor ≤ published ≤ reserved
 //
 // [released, published) is the consumer's to read, [published, reserved) the
-// producer's to write, the rest is free and the producer's. The producer moves
-// published and thereby hands bytes over; the consumer moves released and
-// thereby hands them back. Nothing else is shared. Each method makes at most
-// one access to the other side's position, which is what lets a test that
-// interleaves whole calls cover every interleaving.
+// producer's to write, the rest of the buffer is free and the producer's. The
+// producer moves published and thereby hands bytes over; the consumer moves
+// released and thereby hands them back.
+//
+// A record never wraps. The buffer is filled in turns from its start: the turn's
+// position lies at index 0, what follows it behind. The producer begins a new
+// turn when the next record does not fit before the end, and when it finds the
+// ring empty, so that a ring that keeps up stays in the cache. Records of two
+// turns at most are in the ring, so one shared word, turned, tells the consumer
+// where to go back to the start:
+//
+//	turn − 1:              released ▒▒▒▒▒▒▒ turned
+//	turn:     0 ▒▒▒▒▒▒ published
 const (
 	headerBytes = 4
 	align       = 4
-	padMark     = ^uint32(0)
 	sizeMin     = 64
 	sizeMax     = 1 << 30
+	// warm is how far into the buffer the producer goes before it looks whether
+	// the ring is empty. A look costs the consumer's cache line.
+	warm = 64 << 10
 	// linePair keeps the two sides two cache lines apart: the prefetcher of
 	// current x86 parts fetches lines in pairs.
 	linePair = 128
@@ -42,19 +48,24 @@ const (
 // Used, Drained, Size and Headroom may be called by anyone.
 type Ring struct {
 	buf      []byte
-	mask     uint64
 	limit    uint64 // bytes a reservation may fill that is not critical
 	headroom int
+	warm     uint64
 
 	_         [linePair]byte
 	published atomic.Uint64 // written by the producer
+	turned    atomic.Uint64 // position of the turn that published lies in; written by the producer
 	reserved  uint64        // producer only
+	turn      uint64        // position of the turn that reserved lies in
+	before    uint64        // position of the turn before it
 	freeSeen  uint64        // producer's last view of released
 
 	_        [linePair]byte
 	released atomic.Uint64 // written by the consumer
 	cursor   uint64        // consumer only
+	start    uint64        // position of the turn that cursor lies in
 	pubSeen  uint64        // consumer's last view of published
+	turnSeen uint64        // and of turned
 	_        [linePair]byte
 }
 
@@ -72,9 +83,9 @@ func In(buf []byte, headroom int) *Ring {
 	check(size, headroom)
 	return &Ring{
 		buf:      buf,
-		mask:     uint64(size - 1),
 		limit:    uint64(size - headroom),
 		headroom: headroom,
+		warm:     warm,
 	}
 }
 
@@ -87,14 +98,14 @@ func check(size, headroom int) {
 	}
 }
 
-// Size is the number of bytes the ring holds, headers and padding included.
+// Size is the number of bytes the ring holds, headers included.
 func (r *Ring) Size() int { return len(r.buf) }
 
 // Headroom is the number of bytes only critical reservations may use.
 func (r *Ring) Headroom() int { return r.headroom }
 
-// Used is the number of bytes published and not yet released, headers and
-// padding included. From a goroutine that is neither side it is an estimate.
+// Used is the number of bytes published and not yet released, headers included.
+// From a goroutine that is neither side it is an estimate.
 func (r *Ring) Used() int {
 	// released first: it never overtakes published, so the difference cannot
 	// become negative by what happens between the two loads.
@@ -102,25 +113,22 @@ func (r *Ring) Used() int {
 	return int(r.published.Load() - rel)
 }
 
-// Drained is the number of bytes released since New, headers and padding
-// included. It only grows.
+// Drained is the number of bytes released since New, headers included. It only
+// grows.
 func (r *Ring) Drained() uint64 { return r.released.Load() }
 
-// Cost is the number of bytes a record with n bytes of payload takes, without
-// padding at the end of the buffer.
+// Cost is the number of bytes a record with n bytes of payload takes.
 func Cost(n int) int { return (headerBytes + n + align - 1) &^ (align - 1) }
 
-// Largest is the payload that always fits once the ring is empty, wherever
-// its positions stand. A group of records always fits an empty ring when the
-// sum of their costs and the cost of the largest of them is at most Size, less
-// Headroom if they are not critical.
+// Largest is the payload that always fits once the ring is empty. A group of
+// records always fits an empty ring when the sum of their costs and the cost of
+// the largest of them is at most Size, less Headroom if they are not critical.
 func (r *Ring) Largest(critical bool) int {
 	room := len(r.buf)
 	if !critical {
 		room -= r.headroom
 	}
-	// The pad in front of a record is at least one align shorter than it.
-	return max(0, (room+align)/2&^(align-1)-headerBytes)
+	return max(0, room&^(align-1)-headerBytes)
 }
 
 func header(b []byte, at uint64) uint32       { return binary.LittleEndian.Uint32(b[at:]) }

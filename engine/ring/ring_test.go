@@ -100,6 +100,7 @@ func TestAgainstNaive(t *testing.T) {
 		size := 1 << rapid.IntRange(6, 10).Draw(t, "sizeLog")
 		headroom := rapid.IntRange(0, size/2).Draw(t, "headroom")
 		r, q := New(size, headroom), naive{}
+		r.warm = uint64(rapid.IntRange(0, size).Draw(t, "warm"))
 		seq := byte(0)
 		t.Repeat(map[string]func(*rapid.T){
 			"": func(t *rapid.T) {

@@ -62,19 +62,11 @@ const (
 
 func (w *waiting) clone() *waiting {
 	n := *w
-	r := New(len(w.r.buf), w.r.headroom)
-	copy(r.buf, w.r.buf)
-	r.published.Store(w.r.published.Load())
-	r.released.Store(w.r.released.Load())
-	r.reserved, r.freeSeen = w.r.reserved, w.r.freeSeen
-	r.cursor, r.pubSeen = w.r.cursor, w.r.pubSeen
-	n.r = r
+	n.r = clone(w.r)
 	return &n
 }
 
 func (w *waiting) key() string {
-	r := w.r
-	base := r.released.Load() &^ r.mask
 	k := []byte{w.step, byte(w.at), byte(w.took), byte(w.held)}
 	for _, b := range []bool{w.flag, w.full, w.woken, w.freed} {
 		if b {
@@ -83,10 +75,7 @@ func (w *waiting) key() string {
 			k = append(k, 0)
 		}
 	}
-	for _, p := range []uint64{r.released.Load(), r.cursor, r.pubSeen, r.published.Load(), r.reserved, r.freeSeen} {
-		k = append(k, byte(int8(p-base)/align))
-	}
-	return string(k)
+	return string(appendKey(k, w.r))
 }
 
 // try brings the next frame in, if it may and fits.
@@ -182,6 +171,7 @@ func (w *waiting) consume(which int) (moved bool, err error) {
 
 func explore(t *testing.T, frames string, broken bool) (states, stuck int) {
 	first := &waiting{r: New(64, 16), list: frames, broken: broken}
+	first.r.warm = 24
 	seen := map[string]bool{first.key(): true}
 	for todo := []*waiting{first}; len(todo) > 0; {
 		w := todo[len(todo)-1]
