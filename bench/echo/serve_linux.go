@@ -47,6 +47,7 @@ func Serve(ctx context.Context, cfg Config, up func(netip.AddrPort)) error {
 	if err != nil {
 		return err
 	}
+	s.rings = srv.Rings()
 	srv.Start()
 	done := make(chan struct{})
 	go func() {
