@@ -11,10 +11,6 @@ func (r *Ring) Next() ([]byte, bool) {
 			return nil, false
 		}
 	}
-	return r.next()
-}
-
-func (r *Ring) next() ([]byte, bool) {
 	if r.cursor == r.turnSeen {
 		r.start = r.cursor
 	}

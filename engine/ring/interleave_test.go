@@ -88,7 +88,7 @@ func clone(r *Ring) *Ring {
 	c.published.Store(r.published.Load())
 	c.turned.Store(r.turned.Load())
 	c.released.Store(r.released.Load())
-	c.warm, c.reserved, c.turn, c.before, c.freeSeen = r.warm, r.reserved, r.turn, r.before, r.freeSeen
+	c.warm, c.reserved, c.turn, c.before, c.freeSeen, c.left = r.warm, r.reserved, r.turn, r.before, r.freeSeen, r.left
 	c.cursor, c.start, c.pubSeen, c.turnSeen = r.cursor, r.start, r.pubSeen, r.turnSeen
 	return c
 }
@@ -100,6 +100,7 @@ func appendKey(k []byte, r *Ring) []byte {
 	for _, p := range []uint64{r.cursor, r.pubSeen, r.published.Load(), r.reserved, r.freeSeen, r.turn, r.start} {
 		k = append(k, byte(int8(p-base)/align)) // all multiples of align, within ±128 of base
 	}
+	k = append(k, byte(r.left/align))
 	for _, p := range []struct {
 		at      uint64
 		matters bool
@@ -250,7 +251,7 @@ var actions = []struct {
 		if m.r.cursor == m.r.pubSeen {
 			return nil
 		}
-		b, _ := m.r.next()
+		b, _ := m.r.Next() // it has seen enough and looks no more
 		x := m.queue[0]
 		m.queue, m.taken = m.queue[1:], append(m.taken, x)
 		return m.intact(x, b)

@@ -59,6 +59,7 @@ type Ring struct {
 	turn      uint64        // position of the turn that reserved lies in
 	before    uint64        // position of the turn before it
 	freeSeen  uint64        // producer's last view of released
+	left      uint64        // bytes that fit behind reserved without a further look; 0 = not known
 
 	_        [linePair]byte
 	released atomic.Uint64 // written by the consumer
