@@ -50,5 +50,9 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 	}
 }
 
+// Ready tells whether Next has a block, or an error, without waiting for what is
+// still to come.
+func (f *Follower) Ready() bool { return f.l.behindHoles(f.next) < f.l.Next() }
+
 // Skip makes the follower go on at offset to.
 func (f *Follower) Skip(to uint64) { f.next = to }

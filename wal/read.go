@@ -28,12 +28,7 @@ func (l *Log) Read(off uint64) (Record, error) {
 // blockFrom returns the durable block that holds off, or the first one behind
 // the known hole that off is in, or nil if there is none.
 func (l *Log) blockFrom(off uint64) (b *Block, err error) {
-	for _, h := range l.holes {
-		if off >= h.From && off <= h.To {
-			off = h.To + 1
-		}
-	}
-	if off >= l.Next() {
+	if off = l.behindHoles(off); off >= l.Next() {
 		return nil, nil
 	}
 	if b := l.cache.holding(off); b != nil {
@@ -58,6 +53,16 @@ func (l *Log) blockFrom(off uint64) (b *Block, err error) {
 		return nil, err
 	}
 	return b, nil
+}
+
+// behindHoles returns off, or the first offset behind the known hole that it is in.
+func (l *Log) behindHoles(off uint64) uint64 {
+	for _, h := range l.holes {
+		if off >= h.From && off <= h.To {
+			off = h.To + 1
+		}
+	}
+	return off
 }
 
 // baseOf returns the base of the last block that begins at or below off.

@@ -62,4 +62,5 @@ type Log interface {
 // the offset asked for.
 type Follower interface {
 	Next(ctx context.Context) (*block.Block, error)
+	Ready() bool // Next need not wait for what is still to come
 }

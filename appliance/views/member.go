@@ -7,6 +7,8 @@ import (
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/wal/block"
 )
 
 // member is a fold and what the runner knows of it. Fields that are not atomic
@@ -22,7 +24,7 @@ type member struct {
 	savedAt   time.Time         // when
 	writing   bool              // a batch is with the committer
 	perRecord float64           // bytes of the last one, by record
-	failed    bool              // it panicked in the block at hand
+	failed    *block.Block      // of the turn at hand, in which it panicked
 	poison    map[uint64]string // offsets set aside
 	halted    atomic.Pointer[error]
 	cursor    atomic.Uint64 // next, for others

@@ -29,37 +29,48 @@ func try(f *member, b *block.Block, from int, vs []wire.View) (p *panicked) {
 	return nil
 }
 
-// apply brings the folds to the end of b, whose events are parsed in vs, all at
-// once: they share nothing but what they read. Where b begins beyond what a fold
-// needs, the log has a hole that it knows and records.
-func (r *Runner) apply(ctx context.Context, b *block.Block, vs []wire.View) error {
+// apply brings the folds to the end of t, all at once: they share nothing but
+// what they read.
+func (r *Runner) apply(ctx context.Context, t *turn) error {
 	var running sync.WaitGroup
 	for i, f := range r.folds {
-		f.failed = false
-		if f.next >= b.Next() || f.halted.Load() != nil {
+		f.failed = nil
+		if f.next >= t.next() || f.halted.Load() != nil {
 			continue
 		}
 		if i < len(r.folds)-1 {
-			r.crew.do(i, &running, func() { r.applyTo(f, b, vs) })
+			r.crew.do(i, &running, func() { r.applyTo(f, t) })
 		} else {
-			r.applyTo(f, b, vs)
+			r.applyTo(f, t)
 		}
 	}
 	running.Wait()
 	for _, f := range r.folds {
-		if f.failed {
-			if err := r.recoverFold(ctx, f, b.Base(), b.Next()); err != nil {
+		for f.failed != nil {
+			if err := r.recoverFold(ctx, f, f.failed.Base(), f.failed.Next()); err != nil {
 				return err
+			}
+			if f.failed = nil; f.halted.Load() == nil {
+				r.applyTo(f, t)
 			}
 		}
 	}
 	return nil
 }
 
-// applyTo brings one fold there, or notes that it panicked.
-func (r *Runner) applyTo(f *member, b *block.Block, vs []wire.View) {
-	from := max(f.next, b.Base())
-	if f.failed = r.applyAround(f, b, int(from-b.Base()), vs) != nil; !f.failed {
+// applyTo brings one fold there, or notes the block in which it panicked. Where
+// a block begins beyond what the fold needs, the log has a hole that it knows
+// and records.
+func (r *Runner) applyTo(f *member, t *turn) {
+	for i, b := range t.blocks {
+		if f.next >= b.Next() {
+			continue
+		}
+		from := max(f.next, b.Base())
+		if r.applyAround(f, b, int(from-b.Base()), t.views[i]) != nil {
+			f.failed = b
+			return
+		}
 		f.applied.Add(int(b.Next() - from))
 		f.moved(b.Next())
 	}

@@ -8,49 +8,81 @@ import (
 	"eyrie/wal/block"
 )
 
-// parsed is a block with the events in it read, once for all folds.
-type parsed struct {
-	b     *block.Block
-	views []wire.View
-	err   error
+// turn is what the folds take at a time: blocks with the events in them read,
+// once for all folds. It is one block where the log is waited for, and several
+// where folds are behind: handing over to a thread costs as much as folding some
+// twenty events.
+type turn struct {
+	blocks []*block.Block
+	views  [][]wire.View // of each block; more than there are blocks, as memory
+	err    error         // met behind them
 }
 
-// reader hands blocks to the loop: the next one is fetched and parsed while the
+// Bounds of a turn. What is parsed of more records leaves the
+// cache before the folds have seen it.
+const (
+	turnBlocks  = 16
+	turnRecords = 1024
+)
+
+// next returns the offset behind the turn.
+func (t *turn) next() uint64 { return t.blocks[len(t.blocks)-1].Next() }
+
+// reader hands turns to the loop: the next one is fetched and parsed while the
 // folds are at the one before.
 type reader struct {
-	blocks chan parsed
-	free   chan []wire.View // memory for what is parsed; never full
+	turns chan *turn
+	free  chan *turn // never full
 }
 
-const parsedMax = 2
+const turnsMax = 2
 
 // read is the reader's goroutine. It ends with the first error, which it hands
 // on, or with ctx.
 func (r *Runner) read(ctx context.Context, follow Follower, in *reader) {
 	r.o.Background()
 	for {
-		var p parsed
-		if p.b, p.err = follow.Next(ctx); p.err == nil {
-			select {
-			case p.views = <-in.free:
-				p.views = r.parse(p.b, p.views)
-			case <-ctx.Done():
-				return
-			}
-		}
+		var t *turn
 		select {
-		case in.blocks <- p:
+		case t = <-in.free:
 		case <-ctx.Done():
 			return
 		}
-		if p.err != nil {
+		r.fill(ctx, follow, t)
+		select {
+		case in.turns <- t:
+		case <-ctx.Done():
+			return
+		}
+		if t.err != nil {
 			return
 		}
 	}
 }
 
-// next waits for a block, or returns none when something else is due.
-func (r *Runner) next(ctx context.Context, in *reader) (parsed, error) {
+// fill waits for a block and takes those that are there behind it.
+func (r *Runner) fill(ctx context.Context, follow Follower, t *turn) {
+	clear(t.blocks)
+	t.blocks = t.blocks[:0]
+	for records := 0; ; {
+		var b *block.Block
+		if b, t.err = follow.Next(ctx); t.err != nil {
+			return
+		}
+		n := len(t.blocks)
+		t.blocks = append(t.blocks, b)
+		if n == len(t.views) {
+			t.views = append(t.views, nil)
+		}
+		t.views[n] = r.parse(b, t.views[n])
+		if records += b.Len(); n+1 == turnBlocks || records >= turnRecords || !follow.Ready() {
+			return
+		}
+	}
+}
+
+// next waits for a turn, or returns none when something else is due.
+func (r *Runner) next(ctx context.Context, in *reader) (*turn, error) {
 	var due <-chan time.Time
 	if wait, ok := r.untilDue(); ok {
 		t := time.NewTimer(wait)
@@ -58,12 +90,12 @@ func (r *Runner) next(ctx context.Context, in *reader) (parsed, error) {
 		due = t.C
 	}
 	select {
-	case p := <-in.blocks:
-		return p, p.err
+	case t := <-in.turns:
+		return t, nil
 	case <-due:
-		return parsed{}, nil
+		return nil, nil
 	case <-ctx.Done():
-		return parsed{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

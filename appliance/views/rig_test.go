@@ -79,6 +79,8 @@ type memFollower struct {
 
 func (l *memLog) Follow(from uint64) Follower { return &memFollower{l, from} }
 
+func (f *memFollower) Ready() bool { return f.next < f.l.Next() }
+
 func (f *memFollower) Next(ctx context.Context) (*block.Block, error) {
 	for {
 		f.l.mu.Lock()

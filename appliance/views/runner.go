@@ -181,44 +181,53 @@ func (r *Runner) Close() error {
 // run is the loop; it returns nil after a cancel.
 func (r *Runner) run(ctx context.Context) error {
 	reading, stop := context.WithCancel(ctx)
-	in := reader{blocks: make(chan parsed), free: make(chan []wire.View, parsedMax)}
+	in := reader{turns: make(chan *turn), free: make(chan *turn, turnsMax)}
 	var reads sync.WaitGroup
 	defer reads.Wait()
 	defer stop()
-	for range parsedMax {
-		in.free <- nil
+	for range turnsMax {
+		in.free <- &turn{}
 	}
 	follow := r.o.Log.Follow(r.start())
 	reads.Go(func() { r.read(reading, follow, &in) })
 	for {
-		p, err := r.next(ctx, &in)
+		t, err := r.next(ctx, &in)
+		if err == nil && t != nil {
+			if err = r.take(ctx, t); err == nil {
+				in.free <- t
+			}
+		}
 		if err != nil {
 			if ctx.Err() != nil {
 				return r.finish()
 			}
 			return err
 		}
-		if b := p.b; b != nil {
-			if err := r.apply(ctx, b, p.views); err != nil {
-				if ctx.Err() != nil {
-					return r.finish()
-				}
-				return err
-			}
-			in.free <- p.views
-			r.unflushed += int64(b.PayloadBytes())
-			if b.Next() > r.shown {
-				r.shown = b.Next()
-				if r.o.AfterApply != nil {
-					r.o.AfterApply(b)
-				}
-			}
-			r.wake()
-		}
 		if err := r.saveDue(); err != nil {
 			return err
 		}
 	}
+}
+
+// take applies a turn and tells of it; it returns what was met behind it, too.
+func (r *Runner) take(ctx context.Context, t *turn) error {
+	if len(t.blocks) == 0 {
+		return t.err
+	}
+	if err := r.apply(ctx, t); err != nil {
+		return err
+	}
+	for _, b := range t.blocks {
+		r.unflushed += int64(b.PayloadBytes())
+		if b.Next() > r.shown {
+			r.shown = b.Next()
+			if r.o.AfterApply != nil {
+				r.o.AfterApply(b)
+			}
+		}
+	}
+	r.wake()
+	return t.err
 }
 
 // start returns the first offset that a fold needs.
