@@ -76,7 +76,7 @@ fuzz: ## FUZZ inputs through the parsers' campaign, then each fuzz target for FU
 	EYRIE_FUZZ=$(FUZZ) go test -count 1 -timeout 0 -run '^TestCampaign$$' -v ./engine/wire
 	@git grep -l '^func Fuzz' -- '*_test.go' | while read -r f; do \
 	  grep -o '^func Fuzz[A-Za-z0-9]*' "$$f" | sed 's/^func //' | while read -r t; do \
-	    echo "./$$(dirname "$$f") $$t"; go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) "./$$(dirname "$$f")"; \
+	    echo "./$$(dirname "$$f") $$t"; (cd "$$(dirname "$$f")" && go test -run '^$$' -fuzz "^$$t\$$" -fuzztime $(FUZZTIME) .); \
 	  done; done
 
 fmt: ## format the Go code
