@@ -87,11 +87,8 @@ func (h *house) consume(stop chan struct{}) {
 	for {
 		rs = rs[:0]
 		for i, r := range h.srv.Rings() {
-			if h.hold.Load() {
-				break
-			}
 			n := 0
-			for {
+			for !h.hold.Load() {
 				rec, ok := r.Next()
 				if !ok {
 					break
@@ -164,11 +161,16 @@ func (h *house) dial(codec wire.Codec, path, key string, protocols ...string) (*
 
 func (h *house) agent(codec wire.Codec, id string) *client {
 	h.t.Helper()
+	return h.hello(codec, helloMessage(codec, id))
+}
+
+func (h *house) hello(codec wire.Codec, hello []byte) *client {
+	h.t.Helper()
 	c, err := h.dial(codec, AgentPath, "good", codec.Subprotocol())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	c.send(helloMessage(codec, id))
+	c.send(hello)
 	if m := c.next(); m.Op != wire.OpWelcome || m.Welcome.Next != 1 || m.Welcome.Limits.Frame != wire.MaxFrame {
 		h.t.Fatalf("%+v", m)
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/engine/admit"
 	"eyrie/engine/wire"
 
 	"golang.org/x/sys/unix"
@@ -230,12 +231,9 @@ func (c bare) Write(p []byte) (int, error) { return unix.Write(int(c), p) }
 // TestNoAllocations sends events on 1,000 links of a running server and holds
 // the path from socket to ring at nothing allocated per event.
 func TestNoAllocations(t *testing.T) {
-	if raceOn {
-		t.Skip("the race detector allocates")
-	}
 	allCodecs(t, func(t *testing.T, codec wire.Codec) {
 		h := newHouse(t, nil, nil)
-		const links, rounds, each = 1000, 10, 20
+		const links = 1000
 		var cs []net.Conn
 		if codec == wire.MsgPack {
 			cs = fleet(t, h.addr.String(), 0, links)
@@ -244,73 +242,214 @@ func TestNoAllocations(t *testing.T) {
 				cs = append(cs, h.agent(codec, fmt.Sprint("a", i)).Conn)
 			}
 		}
-		var ps [][]byte
-		for i := range each {
-			ps = append(ps, event("type", "tool", "name", "grep", "span", fmt.Sprint("s", i), "ts_ns", int64(1700000000000000000)))
-		}
-		frames := make([][]byte, rounds+2)
-		for i := range frames {
-			frames[i] = frameOf(codec, wire.AppendEvents(nil, codec, uint64(2+i*each), nil, ps...))
-		}
-		round := func(i int) {
-			for _, c := range cs {
-				if _, err := c.Write(frames[i]); err != nil {
-					t.Fatal(err)
+		h.noAllocations(codec, cs, false, h.events.Load)
+	})
+}
+
+// TestNoAllocationsUnderRates is the same while every link is told its rate and
+// is not read for a while, again and again.
+func TestNoAllocationsUnderRates(t *testing.T) {
+	h := newHouse(t, nil, nil)
+	var cs []net.Conn
+	for i := range 200 {
+		cs = append(cs, h.agent(wire.MsgPack, fmt.Sprint("a", i)).Conn)
+	}
+	h.srv.rates.Store(&admit.Rates{Total: 1e9, Agent: 400, Critical: 400}) // half a second for what follows the burst
+	h.noAllocations(wire.MsgPack, cs, true, h.events.Load)
+	paused := uint64(0)
+	for _, l := range h.srv.loops {
+		paused += l.m.ratePauses.Get()
+	}
+	if paused < uint64(len(cs)) {
+		t.Errorf("%d pauses on %d links", paused, len(cs))
+	}
+}
+
+// TestNoAllocationsWhileShedding is the same while the ring is so full that what
+// comes is shed.
+func TestNoAllocationsWhileShedding(t *testing.T) {
+	allCodecs(t, func(t *testing.T, codec wire.Codec) {
+		var shed atomic.Uint64
+		h := newHouse(t, nil, func(it *Item) {
+			for p := it.Payload; it.Kind == ItemShed; {
+				part, rest, ok := CutShedPart(p)
+				if !ok {
+					break
 				}
+				shed.Add(part.Count)
+				p = rest
+			}
+		})
+		var cs []net.Conn
+		for i := range 200 {
+			hello := wire.AppendHello(nil, codec, &wire.HelloOut{
+				Producer: [16]byte{byte(i), 1}, Epoch: 1, First: 1, Agent: &wire.Event{Agent: fmt.Sprint("a", i)}, Sheddable: []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh},
+			})
+			cs = append(cs, h.hello(codec, hello).Conn)
+		}
+		h.hold.Store(true)
+		h.srv.ask(t.Context(), func(l *loop) { l.gauge = admit.NewGauge(0) }) // all that is in a ring is more than it should be
+		taken := func() (n int64) {
+			for _, l := range h.srv.loops {
+				n += int64(l.m.events.Get())
+			}
+			return n
+		}
+		sent := h.noAllocations(codec, cs, false, taken)
+		h.hold.Store(false)
+		h.ring()
+		for deadline := time.Now().Add(30 * time.Second); shed.Load()+uint64(h.events.Load()) < uint64(sent); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d shed and %d stored of %d", shed.Load(), h.events.Load(), sent)
 			}
 		}
-		until := func(n int64) {
-			for deadline := time.Now().Add(30 * time.Second); h.events.Load() < n; time.Sleep(time.Millisecond) {
-				if time.Now().After(deadline) {
-					t.Fatalf("%d events of %d", h.events.Load(), n)
-				}
-			}
-		}
-		base := h.events.Load()
-		round(0) // scratch grows to its size
-		round(1)
-		until(base + 2*links*each)
-		var a, b runtime.MemStats
-		runtime.ReadMemStats(&a)
-		for i := range rounds {
-			round(2 + i)
-		}
-		until(base + (2+rounds)*links*each)
-		runtime.ReadMemStats(&b)
-		const events = rounds * links * each
-		per := float64(b.Mallocs-a.Mallocs) / events
-		t.Logf("%d allocations for %d events in %d frames on %d links", b.Mallocs-a.Mallocs, events, rounds*links, links)
-		if per > 0.001 {
-			t.Errorf("%.4f allocations per event", per)
+		if n := shed.Load(); n < uint64(sent)*9/10 {
+			t.Errorf("%d of %d events were shed", n, sent)
 		}
 	})
 }
 
-// TestNoAllocationsOnTheLoop holds the same without sockets, exactly.
+// noAllocations sends events on links without events in flight, and holds what
+// the process allocates at nothing per event; taken counts them. It returns how
+// many were sent. In step, no link is sent a frame before it was read to the end
+// of the last: then nothing waits in netpoll, which would make room for it.
+func (h *house) noAllocations(codec wire.Codec, cs []net.Conn, inStep bool, taken func() int64) (sent int) {
+	h.t.Helper()
+	if raceOn {
+		h.t.Skip("the race detector allocates")
+	}
+	const rounds, each = 10, 20
+	warm := 2 // rounds in which scratch grows to its size
+	if inStep {
+		warm = 8 // the burst, and some pauses
+	}
+	var ps [][]byte
+	for i := range each {
+		ps = append(ps, event("type", "tool", "name", "grep", "span", fmt.Sprint("s", i), "ts_ns", int64(1700000000000000000)))
+	}
+	frames := make([][]byte, warm+rounds)
+	for i := range frames {
+		frames[i] = frameOf(codec, wire.AppendEvents(nil, codec, uint64(2+i*each), nil, ps...))
+	}
+	base := taken()
+	until := func(n int64) {
+		for deadline := time.Now().Add(30 * time.Second); taken() < n; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				h.t.Fatalf("%d events of %d", taken(), n)
+			}
+		}
+	}
+	links := len(cs)
+	round := func(i int) {
+		for _, c := range cs {
+			if _, err := c.Write(frames[i]); err != nil {
+				h.t.Fatal(err)
+			}
+		}
+		if inStep {
+			until(base + int64((i+1)*links*each))
+		}
+	}
+	for i := range warm {
+		round(i)
+	}
+	until(base + int64(warm*links*each))
+	var a, b runtime.MemStats
+	runtime.ReadMemStats(&a)
+	for i := range rounds {
+		round(warm + i)
+	}
+	until(base + int64((warm+rounds)*links*each))
+	runtime.ReadMemStats(&b)
+	events := rounds * links * each
+	h.t.Logf("%d allocations for %d events in %d frames on %d links", b.Mallocs-a.Mallocs, events, rounds*links, links)
+	if per := float64(b.Mallocs-a.Mallocs) / float64(events); per > 0.001 {
+		h.t.Errorf("%.4f allocations per event", per)
+	}
+	return (warm + rounds) * links * each
+}
+
+// TestNoAllocationsOnTheLoop holds the same without sockets, exactly: at ease,
+// with rates that are kept, with rates that have the link paused at each frame,
+// and with all but CRITICAL events shed.
 func TestNoAllocationsOnTheLoop(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector allocates")
 	}
-	allCodecs(t, func(t *testing.T, codec wire.Codec) {
-		r := newRig(t, nil)
-		c := r.agent(codec, "a")
-		ps := [][]byte{event("run", "r"), event("agent", "other"), event("type", "metrics", "metrics", map[string]any{"cpu": 0.5})}
-		f := frameOf(codec, wire.AppendEvents(nil, codec, 1, []byte("p"), ps...))
-		work := make([]byte, len(f))
-		n := testing.AllocsPerRun(1000, func() {
-			copy(work, f)
-			if used := r.l.Read(c.h, work); used != len(f) {
-				t.Fatal(used)
-			}
-			for {
-				if _, ok := r.l.ring.Next(); !ok {
-					break
+	for _, c := range []struct {
+		name       string
+		rate       float64 // of an agent; 0 limits nothing
+		sixteenths int     // of the high watermark that are in the ring before each frame
+	}{{"at ease", 0, 0}, {"below the rate", 1e9, 0}, {"above the rate", 1, 0}, {"shedding", 0, 14}, {"shedding above the rate", 1, 14}} {
+		t.Run(c.name, func(t *testing.T) {
+			allCodecs(t, func(t *testing.T, codec wire.Codec) {
+				r := newRig(t, nil)
+				all := []wire.Prio{wire.PrioLow, wire.PrioNormal, wire.PrioHigh}
+				k := r.open("good", codec.Subprotocol())
+				r.feed(k, frameOf(codec, wire.AppendHello(nil, codec, &wire.HelloOut{Producer: [16]byte{1}, Epoch: 1, First: 1, Agent: &wire.Event{Agent: "a"}, Sheddable: all})))
+				r.items()
+				if c.rate > 0 {
+					r.limit(c.rate, c.rate, c.rate)
 				}
-			}
-			r.l.ring.Release()
+				ps := [][]byte{
+					event("run", "r"), event("agent", "other"), event("type", "metrics", "metrics", map[string]any{"cpu": 0.5}),
+					event("agent", "third", "prio", "low"), event("prio", "high"), event("prio", "critical"),
+				}
+				f := frameOf(codec, wire.AppendEvents(nil, codec, 1, []byte("p"), ps...))
+				work := make([]byte, len(f))
+				kinds, frames := [ItemMessage + 1]int{}, 0
+				n := testing.AllocsPerRun(1000, func() {
+					frames++
+					for most := r.l.gauge.High() / 16 * c.sixteenths; r.l.ring.Used() < most; {
+						b, ok := r.l.ring.Reserve(64<<10, false)
+						if !ok {
+							t.Fatal("the ring is too small for the test")
+						}
+						putItem(b, ItemPos, 0, 0, nil)
+						r.l.ring.Publish()
+					}
+					copy(work, f)
+					if used := r.l.Read(k.h, work); used != len(f) {
+						t.Fatal(used)
+					}
+					var it Item
+					for {
+						rec, ok := r.l.ring.Next()
+						if !ok {
+							break
+						}
+						if err := DecodeItem(rec, &it); err != nil {
+							t.Fatal(err)
+						}
+						if it.Link != 0 {
+							kinds[it.Kind]++
+						}
+					}
+					r.l.ring.Release()
+					if k.paused { // until it owes nothing
+						r.now = max(r.now, k.timer)
+						r.l.Timeout(k.h)
+					}
+				})
+				if n != 0 {
+					t.Errorf("%v allocations a frame", n)
+				}
+				want := [ItemMessage + 1]int{ItemEvent: 6, ItemPos: 1, ItemFrameEnd: 1}
+				if c.sixteenths > 0 {
+					want[ItemEvent], want[ItemShed] = 1, 1
+				}
+				for i := range want {
+					if kinds[i] != want[i]*frames {
+						t.Errorf("%v: %d of %d frames, want %d of each", ItemKind(i), kinds[i], frames, want[i])
+					}
+				}
+				if pauses := r.l.m.ratePauses.Get(); (pauses > uint64(frames)/2) != (c.rate == 1) {
+					t.Errorf("%d pauses in %d frames", pauses, frames)
+				}
+				if fl := r.l.flows[k.h]; c.rate > 0 && (fl == nil || fl.crowd.Count() != 3) {
+					t.Errorf("three agents were not counted")
+				}
+			})
 		})
-		if n != 0 {
-			t.Errorf("%v allocations a frame", n)
-		}
-	})
+	}
 }
