@@ -329,7 +329,7 @@ func (l *loop) deliverChecked(lk *link, op ws.OpCode, p []byte, size int) bool {
 			return true
 		}
 		l.n.messages++
-		if s := l.socket(lk); s != nil {
+		if s := l.socket(lk); s != nil && !s.closed.Load() {
 			s.handler.Message(Socket{s}, op, p)
 		}
 		return true

@@ -102,8 +102,8 @@ func TestHostileInput(t *testing.T) {
 		{"pings between parts", r.ingest, agent, 8, raw(0x02, "x"), many(raw(0x89, "y")), 0, true},
 		{"parts of one byte", r.ingest, agent, 8, raw(0x02, ""), many(raw(0x00, "x")), ws.StatusMessageTooBig, true},
 		{"empty messages of an agent", r.ingest, offering(upgrade(abuser, packed)), 8, nil, many(raw(0x82, "")), ws.StatusPolicyViolation, true},
-		{"empty messages of a viewer", r.web, live, 8, nil, many(raw(0x81, "")), 0, false},
-		{"compressed empty messages of a viewer", r.web, live, 8, nil, many(raw(0xc1, "\x00")), 0, false},
+		{"empty messages of a viewer", r.web, live, 8, nil, many(raw(0x81, "")), ws.StatusPolicyViolation, false},
+		{"compressed empty messages of a viewer", r.web, live, 8, nil, many(raw(0xc1, "\x00")), ws.StatusPolicyViolation, false},
 		{"bombs of 1 MiB", r.ingest, agent, 50, bomb(ws.OpBinary, 1<<20), nil, ws.StatusPolicyViolation, false}, // fits, and is no hello
 		{"bombs of 1 MiB and a byte", r.ingest, agent, 50, bomb(ws.OpBinary, 1<<20+1), nil, ws.StatusMessageTooBig, false},
 		{"bombs of 64 MiB", r.ingest, agent, 50, bomb(ws.OpBinary, 64<<20), nil, ws.StatusMessageTooBig, false},

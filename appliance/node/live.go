@@ -91,7 +91,11 @@ func (l liveSocket) Message(s engine.Socket, op ws.OpCode, p []byte) {
 		s.Close(ws.StatusUnsupportedData, "want text")
 		return
 	}
-	if err := v.(viewer).Message(p); err != nil && !errors.Is(err, live.ErrBusy) {
+	switch err := v.(viewer).Message(p); {
+	case err == nil, errors.Is(err, live.ErrBusy):
+	case errors.Is(err, live.ErrUnreadable):
+		s.Close(ws.StatusPolicyViolation, "too many messages in a row that cannot be read")
+	default:
 		s.Close(ws.StatusInternalServerError, "")
 	}
 }

@@ -17,6 +17,10 @@ import (
 // the viewer.
 var ErrBusy = errors.New("live: the viewer cannot take a message now")
 
+// ErrUnreadable is returned by Viewer.Message for one who has sent nothing but
+// what is no request for a while.
+var ErrUnreadable = errors.New("live: too many messages in a row that cannot be read")
+
 // Log is what the hub reads: *wal.Log.
 type Log interface {
 	ID() [16]byte

@@ -417,6 +417,31 @@ func TestFleetAndErrors(t *testing.T) {
 	}
 }
 
+// TestUnreadable: a row of messages that are no request ends, each before the
+// last is answered, and one that is a request begins anew.
+func TestUnreadable(t *testing.T) {
+	r := newRig(t)
+	s := r.open("main")
+	bad := []string{``, `{`, `{}`, `[]`, `{"op":1}`, `null`}
+	for round := range 3 {
+		for i := range unreadableMax - 1 {
+			s.tell("%s", bad[i%len(bad)])
+			if m := s.next(); m.Op != "error" {
+				t.Fatalf("round %d, message %d: %+v", round, i, m)
+			}
+		}
+		s.tell(`{"op":"dance"}`) // understood, and refused
+		s.next()
+	}
+	for range unreadableMax - 1 {
+		s.tell(`{}`)
+		s.next()
+	}
+	if err := s.Message(nil); err != ErrUnreadable {
+		t.Fatalf("number %d in a row: %v", unreadableMax, err)
+	}
+}
+
 func TestResume(t *testing.T) {
 	r := newRig(t)
 	r.say("a", wire.TypeLog, "0", "1")

@@ -24,6 +24,8 @@ type Viewer struct {
 
 	sending sync.Mutex
 	over    bool
+
+	unreadable int // messages in a row; Message's
 }
 
 // Open greets a viewer.
@@ -38,11 +40,22 @@ func (h *Hub) Open(c Conn) (*Viewer, error) {
 	return v, nil
 }
 
+// unreadableMax is how many messages in a row may be no request at all: each
+// costs an answer, so who speaks something else is not answered for ever.
+const unreadableMax = 16
+
 // Message takes one message of the viewer; p is borrowed. An error means that
-// the viewer is gone; what is wrong with a message is told to it.
+// the viewer is gone, or to be closed where it is ErrUnreadable; what is wrong
+// with a message is told to it. For one goroutine at a time.
 func (v *Viewer) Message(p []byte) error {
 	var r request
-	if err := json.Unmarshal(p, &r); err != nil {
+	err := json.Unmarshal(p, &r)
+	if err == nil && r.Op != "" {
+		v.unreadable = 0
+	} else if v.unreadable++; v.unreadable >= unreadableMax {
+		return ErrUnreadable
+	}
+	if err != nil {
 		return v.send(errorMessage(r.ID, "syntax", err.Error()))
 	}
 	switch r.Op {
