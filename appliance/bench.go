@@ -283,7 +283,7 @@ func (c *benchOverloadCmd) Run(ctx context.Context) error {
 	}
 	common.Clients = c.Clients
 	m := bench.Overload{
-		Common: common, Times: c.Times, For: time.Duration(max(c.Seconds, 1)) * time.Second, Calibrate: 10 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile,
+		Common: common, Times: c.Times, For: time.Duration(max(c.Seconds, 1)) * time.Second, Calibrate: 30 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile,
 		Shape: workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
 	}
 	if c.Quick {

@@ -46,7 +46,13 @@ func TestCampaign(t *testing.T) {
 			}()
 			c.run(i, in)
 		}()
-		if d := time.Since(at); d > time.Second {
+		d := time.Since(at)
+		for again := 0; again < 3 && d > time.Second; again++ { // it, or the machine?
+			at = time.Now()
+			c.run(i, in)
+			d = min(d, time.Since(at))
+		}
+		if d > time.Second {
 			t.Fatalf("input %d of seed %d, %d bytes, took %v", i, seed, len(in), d)
 		}
 	}
