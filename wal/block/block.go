@@ -29,6 +29,19 @@ func (b *Block) Len() int { return len(b.rows) }
 // Record returns the record at index i, 0 ≤ i < Len. Its payload aliases the block.
 func (b *Block) Record(i int) Record { return record(b.base, b.rows, b.payload, i) }
 
+// Load is Record into r, for loops over many: field by field, for a record that
+// is made and then copied as a whole waits for its own stores.
+func (b *Block) Load(i int, r *Record) {
+	x, from := &b.rows[i], uint32(0)
+	if i > 0 {
+		from = b.rows[i-1].end
+	}
+	r.Offset, r.Recv = b.base+uint64(i), x.recv
+	r.Kind, r.Class, r.Flags = x.kind, x.class, x.flags
+	r.Producer, r.Seq, r.Agent, r.Key = x.producer, x.seq, x.agent, x.key
+	r.Payload = b.payload[from:x.end:x.end]
+}
+
 // Agent returns the agent's number of the record at index i, for those who look ahead.
 func (b *Block) Agent(i int) uint32 { return b.rows[i].agent }
 

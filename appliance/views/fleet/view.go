@@ -142,7 +142,7 @@ func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 		end := min(i+window, b.Len())
 		v.approach(b, i, end, vs)
 		for first := i; i < end; i++ {
-			v.rec = b.Record(i)
+			b.Load(i, &v.rec)
 			v.fold(&v.rec, v.hashes[i-first], &vs[i])
 		}
 	}

@@ -118,7 +118,10 @@ func (v *View) begin(r *block.Record, c *counts, h uint64, id []byte, ph wire.Ph
 	if s.rich {
 		s.cold = cold{}
 	}
-	s.hot = hot{key: key{began, r.Offset}, hash: h, began: began, agent: r.Agent, typ: r.Class, status: stOpen, space: c.space, id: v.own(id)}
+	s.hot = hot{}
+	s.start, s.off, s.hash, s.began = began, r.Offset, h, began
+	s.agent, s.typ, s.status = r.Agent, r.Class, stOpen
+	s.space, s.id = c.space, v.own(id)
 	if ph == wire.PhaseUpdate || ph == wire.PhaseEnd {
 		s.flags |= flNoStart
 	}
@@ -174,12 +177,22 @@ func (v *View) fill(s *span, r *block.Record, seed uint64, w *wire.View) {
 	if child && !(up != nil && s.start >= up.start-skewNs && (up.agent == s.agent || up.run == s.run && s.run != 0)) {
 		s.flags |= flApart
 	}
-	if u, ok := w.Usage(); ok {
-		if t == nil {
-			t = v.tally(s.agent, s.run)
-		}
-		v.used(s, t, &u)
+	if w.Has(wire.FUsage) {
+		v.spent(s, t, w)
 	}
+}
+
+// spent takes the usage that an event tells; t is the run's totals where they
+// are at hand.
+func (v *View) spent(s *span, t *tally, w *wire.View) {
+	u, ok := w.Usage()
+	if !ok {
+		return
+	}
+	if t == nil {
+		t = v.tally(s.agent, s.run)
+	}
+	v.used(s, t, &u)
 }
 
 // word takes a text that many spans share.

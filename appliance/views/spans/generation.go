@@ -2,6 +2,7 @@ package spans
 
 import (
 	"encoding/binary"
+	"slices"
 	"sync"
 )
 
@@ -102,8 +103,7 @@ func (g *generation) add(s *span) {
 	}
 	chunk := g.arena[len(g.arena)-1]
 	rec := s.appendRecord(chunk[g.used:g.used])
-	e := entry{key: s.key, hash: s.hash, run: s.run, up: s.up, agent: s.agent, typ: s.typ, status: s.status, flags: s.flags,
-		chunk: uint32(len(g.arena) - 1), at: uint32(g.used), len: uint32(len(rec))}
+	at := g.used
 	g.used += len(rec)
 	if s.flags&flAgain != 0 {
 		g.mu.Lock()
@@ -116,7 +116,15 @@ func (g *generation) add(s *span) {
 			g.dead[was-1] = struct{}{}
 		}
 	}
-	g.rows = append(g.rows, e)
+	n := len(g.rows)
+	if n == cap(g.rows) {
+		g.rows = slices.Grow(g.rows, max(n/2, 1<<10))
+	}
+	g.rows = g.rows[:n+1]
+	e := &g.rows[n] // in place: what is copied as a whole waits for its own stores
+	e.key, e.hash, e.run, e.up = s.key, s.hash, s.run, s.up
+	e.agent, e.typ, e.status, e.flags = s.agent, s.typ, s.status, s.flags
+	e.chunk, e.at, e.len = uint32(len(g.arena)-1), uint32(at), uint32(len(rec))
 }
 
 // replace notes that the row at off has an older version elsewhere.

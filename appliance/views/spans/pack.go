@@ -1,6 +1,9 @@
 package spans
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // marks is what an index entry says of its row, so that filters need not read it.
 type marks struct {
@@ -51,33 +54,41 @@ func hasUp(kind byte) bool    { return kind == kAgent || kind == kRun }
 func hasAgent(kind byte) bool { return kind != kAgent }
 
 func (p *packer) begin(kind byte, bucket, off, page uint64) {
-	*p = packer{kind: kind, b: binary.AppendUvarint(p.b[:0], off), start: bucket << shift(kind), off: off, page: page, bucket: bucket}
+	p.kind, p.n, p.bucket, p.run, p.up = kind, 0, bucket, 0, 0
+	p.b = binary.AppendUvarint(p.b[:0], off)
+	p.start, p.off, p.page = bucket<<shift(kind), off, page
 }
 
 func (p *packer) add(e *entry, page uint64) {
-	m := e.marks()
+	run, up := uint32(e.run), uint32(e.up)
 	head := (page - p.page) << 2
-	if !hasRun(p.kind) || m.run == p.run {
+	if !hasRun(p.kind) || run == p.run {
 		head |= 1
 	}
-	if !hasUp(p.kind) || m.up == p.up {
+	if !hasUp(p.kind) || up == p.up {
 		head |= 2
 	}
 	start := uint64(e.start) ^ 1<<63
-	p.b = binary.AppendUvarint(p.b, head)
-	p.b = binary.AppendVarint(p.b, int64(start-p.start))
-	p.b = binary.AppendVarint(p.b, int64(e.off-p.off))
-	p.b = append(p.b, m.typ<<4|m.status)
+	b := p.b
+	if head < 0x80 {
+		b = append(b, byte(head))
+	} else {
+		b = binary.AppendUvarint(b, head)
+	}
+	b = binary.AppendVarint(b, int64(start-p.start))
+	b = binary.AppendVarint(b, int64(e.off-p.off))
+	b = append(b, e.typ<<4|e.status)
 	if hasAgent(p.kind) {
-		p.b = binary.AppendUvarint(p.b, uint64(m.agent))
+		b = binary.AppendUvarint(b, uint64(e.agent))
 	}
 	if head&1 == 0 {
-		p.b = binary.LittleEndian.AppendUint32(p.b, m.run)
+		b = binary.LittleEndian.AppendUint32(b, run)
 	}
 	if head&2 == 0 {
-		p.b = binary.LittleEndian.AppendUint32(p.b, m.up)
+		b = binary.LittleEndian.AppendUint32(b, up)
 	}
-	p.start, p.off, p.page, p.run, p.up = start, e.off, page, m.run, m.up
+	p.b = b
+	p.start, p.off, p.page, p.run, p.up = start, e.off, page, run, up
 	p.n++
 }
 
@@ -195,3 +206,7 @@ func appendRecord(dst, rec []byte) []byte {
 	}
 	return append(binary.AppendUvarint(dst, uint64(len(rec))), rec...)
 }
+
+// recordSize returns the bytes that appendRecord appends for a record of n, but
+// for the first byte of all.
+func recordSize(n int) int { return n + (bits.Len32(uint32(n)|1)+6)/7 }

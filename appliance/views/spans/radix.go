@@ -13,17 +13,17 @@ const (
 	digits    = 1 << digitBits
 )
 
-// sortRanked sorts by key and keeps the order of equal ones: digit by digit from
-// the lowest, which for hundreds of thousands of keys costs a fifth of sorting
+// sortRanked sorts by key without its lowest low bits and keeps the order of
+// equal ones: digit by digit from the lowest, which for hundreds of thousands of keys costs a fifth of sorting
 // by comparison. It returns a or tmp, which are of one length.
-func sortRanked(a, tmp []ranked) []ranked {
+func sortRanked(a, tmp []ranked, low int) []ranked {
 	var any, all uint64 = 0, ^uint64(0)
 	for i := range a {
 		any |= a[i].key
 		all &= a[i].key
 	}
 	var count [digits]uint32
-	for shift := 0; shift < bits.Len64(any&^all); shift += digitBits {
+	for shift := low; shift < bits.Len64(any&^all); shift += digitBits {
 		if (any&^all)>>shift&(digits-1) == 0 {
 			continue // the same in all
 		}

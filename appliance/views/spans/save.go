@@ -37,15 +37,15 @@ func (v *View) Save(w *pebble.Batch) error {
 	}
 	rows := g.sorted(v.pages)
 	v.pages += rows.count()
-	b.packs(&rows, kTime, nil, rows.all())
+	b.packs(&rows, kTime, nil, rows.all)
 	b.ids(&rows)
-	b.groups(&rows, kAgent, rows.by(func(e *entry) (uint64, bool) { return uint64(e.agent), true }), 4)
+	b.groups(&rows, kAgent, rows.by(rows.all, func(e *entry) uint64 { return uint64(e.agent) }, 0), 4)
 	for _, t := range [...]wire.Type{wire.TypeRun, wire.TypeTask, wire.TypeAsk} {
-		b.packs(&rows, kType, []byte{byte(t)}, rows.where(func(e *entry) bool { return e.typ == uint8(t) }))
+		b.packs(&rows, kType, []byte{byte(t)}, rows.types[t])
 	}
 	b.open(v)
-	b.groups(&rows, kParent, rows.grouped(func(e *entry) (uint64, bool) { return e.up, e.flags&flApart != 0 }), 8)
-	b.groups(&rows, kRun, rows.grouped(func(e *entry) (uint64, bool) { return e.run, e.flags&flGuest != 0 }), 8)
+	b.groups(&rows, kParent, rows.grouped(rows.apart, func(e *entry) uint64 { return e.up }), 8)
+	b.groups(&rows, kRun, rows.grouped(rows.guests, func(e *entry) uint64 { return e.run }), 8)
 	b.tallies(v)
 	b.counts(v)
 	b.begin(prefixed(b.k[:0], kHead))
@@ -64,11 +64,16 @@ type ordered struct {
 	page []uint32 // since base
 	a, b []ranked // scratch
 	sink uint64
+
+	// Places in at: of all rows, and of those that have more indexes.
+	all, apart, guests []uint32
+	types              [typeMax][]uint32
 }
 
 func (g *generation) sorted(base uint64) ordered {
 	n := len(g.rows) - len(g.dead)
-	o := ordered{g: g, base: base, at: make([]uint32, n), page: make([]uint32, n), a: make([]ranked, 0, n), b: make([]ranked, n)}
+	o := ordered{g: g, base: base, at: make([]uint32, n), page: make([]uint32, n), a: make([]ranked, 0, n), b: make([]ranked, n),
+		all: make([]uint32, n), guests: make([]uint32, 0, n)}
 	low, high := key{start: 1<<63 - 1, off: allPages}, key{start: -1 << 63}
 	unit := int64(1e6)
 	for i := range g.rows {
@@ -92,9 +97,9 @@ func (g *generation) sorted(base uint64) ordered {
 		for i := range o.a {
 			o.a[i].key |= uint64(g.rows[o.a[i].at].start-low.start) / uint64(unit) << width
 		}
-		all = sortRanked(o.a, o.b)
+		all = sortRanked(o.a, o.b, 0)
 	} else {
-		all = sortRanked(o.a, o.b)
+		all = sortRanked(o.a, o.b, 0)
 		for i := range all {
 			all[i].key = uint64(g.rows[all[i].at].start - low.start)
 		}
@@ -102,47 +107,50 @@ func (g *generation) sorted(base uint64) ordered {
 		if n > 0 && &all[0] == &o.b[0] {
 			other = o.a
 		}
-		all = sortRanked(all, other)
+		all = sortRanked(all, other, 0)
 	}
 	page, rows, bytes := uint32(0), 0, 0
 	for i := range all {
-		size := int(g.rows[all[i].at].len)
+		e := &g.rows[all[i].at]
+		size := int(e.len)
 		if rows == pageRows || rows > 0 && bytes+size > pageBytes {
 			page, rows, bytes = page+1, 0, 0
 		}
 		rows, bytes = rows+1, bytes+size
-		o.at[i], o.page[i] = all[i].at, page
+		o.at[i], o.page[i], o.all[i] = all[i].at, page, uint32(i)
+		if e.flags&flApart != 0 {
+			o.apart = append(o.apart, uint32(i))
+		}
+		if e.flags&flGuest != 0 {
+			o.guests = append(o.guests, uint32(i))
+		}
+		switch wire.Type(e.typ) {
+		case wire.TypeRun, wire.TypeTask, wire.TypeAsk:
+			o.types[e.typ] = append(o.types[e.typ], uint32(i))
+		}
 	}
 	return o
 }
 
-// by returns the rows that fn wants, in order of what it returns for them.
-func (o *ordered) by(fn func(e *entry) (by uint64, want bool)) []ranked {
-	a := o.a[:0]
-	for i := range o.at {
-		if k, want := fn(o.entry(uint32(i))); want {
-			a = append(a, ranked{k, uint32(i)})
-		}
+// by returns those rows in order of what fn returns for them, without regard to
+// its lowest bits.
+func (o *ordered) by(rows []uint32, fn func(e *entry) uint64, low int) []ranked {
+	a := o.a[:len(rows)]
+	for i, at := range rows {
+		a[i] = ranked{fn(o.entry(at)), at}
 	}
-	return sortRanked(a, o.b[:len(a)])
+	return sortRanked(a, o.b[:len(a)], low)
 }
 
 // grouped is by for hashes, of which it sorts no more than it takes to bring
 // equal ones together.
-func (o *ordered) grouped(fn func(e *entry) (hash uint64, want bool)) []ranked {
+func (o *ordered) grouped(rows []uint32, fn func(e *entry) (hash uint64)) []ranked {
 	const skipped = 40
-	all := o.by(func(e *entry) (uint64, bool) {
-		h, want := fn(e)
-		return h >> skipped, want
-	})
+	all := o.by(rows, fn, skipped)
 	for i, k := 0, 0; i < len(all); i = k {
-		top, same := all[i].key, true
-		for k = i; k < len(all) && all[k].key == top; k++ {
-			all[k].key, _ = fn(o.entry(all[k].at))
+		top, same := all[i].key>>skipped, true
+		for k = i; k < len(all) && all[k].key>>skipped == top; k++ {
 			same = same && all[k].key == all[i].key
-			if k+ahead < len(all) {
-				o.sink += o.entry(all[k+ahead].at).off
-			}
 		}
 		if !same {
 			slices.SortStableFunc(all[i:k], func(x, y ranked) int { return cmp.Compare(x.key, y.key) })
@@ -159,23 +167,6 @@ func (o *ordered) count() uint64 {
 		return 0
 	}
 	return uint64(o.page[len(o.page)-1]) + 1
-}
-
-func (o *ordered) all() []uint32 {
-	out := make([]uint32, len(o.at))
-	for i := range out {
-		out[i] = uint32(i)
-	}
-	return out
-}
-
-func (o *ordered) where(fn func(e *entry) bool) (out []uint32) {
-	for i := range o.at {
-		if fn(&o.g.rows[o.at[i]]) {
-			out = append(out, uint32(i))
-		}
-	}
-	return out
 }
 
 // ahead is how many entries before its turn one is read, so that it is in the
@@ -245,18 +236,21 @@ func (b *writer) groups(o *ordered, kind byte, all []ranked, width int) {
 
 // ids writes the look-up by hash.
 func (b *writer) ids(o *ordered) {
-	all := o.by(func(e *entry) (uint64, bool) { return e.hash >> 48, true })
+	const low = 48
+	all := o.by(o.all, func(e *entry) uint64 { return e.hash }, low)
 	for i := 0; i < len(all); {
-		top, last := all[i].key, uint64(0)
+		top, last := all[i].key>>low, uint64(0)
 		b.begin(binary.BigEndian.AppendUint64(short(b.k[:0], kID, uint16(top)), o.base))
-		for ; i < len(all) && all[i].key == top; i++ {
-			e := o.entry(all[i].at)
+		val := b.c.b
+		for ; i < len(all) && all[i].key>>low == top; i++ {
+			off := o.entry(all[i].at).off
 			if i+ahead < len(all) {
 				b.sink += o.entry(all[i+ahead].at).off
 			}
-			b.c.b = appendID(b.c.b, e, last, uint64(o.page[all[i].at]))
-			last = e.off
+			val = appendID(val, all[i].key, last, off, uint64(o.page[all[i].at]))
+			last = off
 		}
+		b.c.b = val
 		b.set()
 	}
 }
@@ -271,7 +265,7 @@ func (b *writer) open(v *View) {
 			open = append(open, s)
 		}
 	}
-	by = sortRanked(by, make([]ranked, len(by)))
+	by = sortRanked(by, make([]ranked, len(by)), 0)
 	var rec []byte
 	for slot := range v.slots {
 		if !v.slots[slot] {
@@ -341,14 +335,20 @@ func (b *writer) spilled(o *ordered) {
 	}
 }
 
-// pages writes the rows.
+// pages writes the rows, straight into the batch.
 func (b *writer) pages(o *ordered) {
-	for i := 0; i < len(o.at); {
-		page := o.page[i]
-		b.begin(binary.BigEndian.AppendUint64(prefixed(b.k[:0], kPage), o.base+uint64(page)))
-		for ; i < len(o.at) && o.page[i] == page; i++ {
-			b.c.b = appendRecord(b.c.b, o.g.bytes(o.entry(uint32(i))))
+	for i := 0; i < len(o.at) && b.err == nil; {
+		page, end, size := o.page[i], i, 0
+		for ; end < len(o.at) && o.page[end] == page; end++ {
+			size += recordSize(int(o.entry(uint32(end)).len))
 		}
-		b.set()
+		const keyLen = 2 + 8
+		op := b.w.SetDeferred(keyLen, 1+size)
+		binary.BigEndian.AppendUint64(prefixed(op.Key[:0], kPage), o.base+uint64(page))
+		val := op.Value[:0]
+		for ; i < end; i++ {
+			val = appendRecord(val, o.g.bytes(o.entry(uint32(i))))
+		}
+		b.err = op.Finish()
 	}
 }

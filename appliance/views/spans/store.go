@@ -67,10 +67,10 @@ func (v *View) stored(h, from, to uint64, intern *View) (*span, error) {
 
 // Ids are entries of hash (8 bytes), pages since the save's first (uvarint) and
 // offset since the last entry's (varint).
-func appendID(dst []byte, e *entry, last, page uint64) []byte {
-	dst = binary.LittleEndian.AppendUint64(dst, e.hash)
+func appendID(dst []byte, hash, last, off, page uint64) []byte {
+	dst = binary.LittleEndian.AppendUint64(dst, hash)
 	dst = binary.AppendUvarint(dst, page)
-	return binary.AppendVarint(dst, int64(e.off-last))
+	return binary.AppendVarint(dst, int64(off-last))
 }
 
 // findID returns the last entry of a hash.

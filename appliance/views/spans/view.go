@@ -116,7 +116,7 @@ func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
 		n := v.approach(b, i, min(i+window, b.Len()), vs, &next)
 		for k := range next[:n] {
 			x := &next[k]
-			v.rec = b.Record(x.at)
+			b.Load(x.at, &v.rec)
 			v.offset = v.rec.Offset
 			v.fold(&v.rec, x, &vs[x.at])
 		}
