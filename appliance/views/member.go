@@ -22,6 +22,7 @@ type member struct {
 	next      uint64            // first offset not applied
 	saved     uint64            // next of the last batch handed to the committer
 	savedAt   time.Time         // when
+	passed    int               // flushes since the last save
 	writing   bool              // a batch is with the committer
 	perRecord float64           // bytes of the last one, by record
 	failed    *block.Block      // of the turn at hand, in which it panicked

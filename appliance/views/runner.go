@@ -23,9 +23,10 @@ type Options struct {
 	Metrics *metrics.Set     // nil: a set of its own
 	Now     func() time.Time // nil: time.Now
 
-	// Every fold is saved before each flush and seldom between: the store has no
-	// log of its own, so what is saved and not flushed is lost in a crash all
-	// the same.
+	// Folds are saved before a flush and seldom between: the store has no log of
+	// its own, so what is saved and not flushed is lost in a crash all the same.
+	// A flush for its bytes may pass over those whose memory does not grow, until
+	// SaveEvery or the fourth such flush.
 	SaveEvery  time.Duration // between saves of a fold at most; 0: FlushEvery
 	FlushEvery time.Duration // between flushes of the store; 0: 20 s
 	FlushBytes int64         // payload bytes of the log between flushes; 0: 256 MiB

@@ -108,7 +108,7 @@ func (r *Runner) save(f *member) error {
 		b.Close()
 		return err
 	}
-	f.writing, f.saved, f.savedAt = true, f.next, r.o.Now()
+	f.writing, f.saved, f.savedAt, f.passed = true, f.next, r.o.Now(), 0
 	r.commits <- write{f: f, b: b, next: f.next}
 	return nil
 }
@@ -151,19 +151,32 @@ func (r *Runner) untilDue() (time.Duration, bool) {
 	return wait, any
 }
 
-// saveDue saves the folds whose time has come, all of them before a flush, and
-// flushes the store.
+// passedMax is how many flushes in a row, made because of their bytes, pass over
+// a fold whose memory does not grow with what it has not saved. Such a fold saves
+// what it knows of each agent again and again: the more records between two
+// saves, the less each of them costs. More are folded again after a crash.
+const passedMax = 3
+
+// saveDue saves the folds whose time has come, before a flush nearly all of them,
+// and flushes the store.
 func (r *Runner) saveDue() error {
 	if err := r.drain(); err != nil {
 		return err
 	}
 	now := r.o.Now()
-	flush := !r.flushing && r.unflushed > 0 && (now.Sub(r.flushedAt) >= r.o.FlushEvery || r.unflushed >= r.o.FlushBytes)
+	timely := now.Sub(r.flushedAt) >= r.o.FlushEvery
+	flush := !r.flushing && r.unflushed > 0 && (timely || r.unflushed >= r.o.FlushBytes)
 	err := r.saveAll(func(f *member) bool {
-		return !f.writing && (flush || now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records)
+		return !f.writing && (flush && (timely || f.records > 0 || f.passed >= passedMax) ||
+			now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records)
 	})
 	if err != nil {
 		return err
+	}
+	if flush {
+		for _, f := range r.folds {
+			f.passed++
+		}
 	}
 	if flush {
 		r.flushing, r.flushedAt, r.unflushed = true, now, 0
