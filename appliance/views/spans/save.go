@@ -63,7 +63,6 @@ type ordered struct {
 	at   []uint32 // indexes of rows
 	page []uint32 // since base
 	a, b []ranked // scratch
-	sink uint64
 
 	// Places in at: of all rows, and of those that have more indexes.
 	all, apart, guests []uint32
