@@ -99,12 +99,20 @@ func (l *loop) unhold(lk *link) bool {
 	fl.until = 0
 	lk.seen = l.tenths() // its silence was ours
 	l.io.SetTimer(lk.h, l.srv.cfg.Ping)
+	if l.srv.rates.Load() == nil { // the limits have ended, and the sweep that told so passed by who waited
+		l.tellRate(lk, fl, 0)
+		delete(l.flows, lk.h)
+		if !l.flush(lk) {
+			return true
+		}
+	}
 	l.resume(lk, linkFull)
 	return true
 }
 
-// sweepFlows forgets links that owe nothing, and tells those that were slowed
-// that they need not be any more.
+// sweepFlows forgets links that owe nothing, or all once the limits have ended,
+// and tells those that were slowed that they need not be any more; who is not
+// read is told by unhold.
 func (l *loop) sweepFlows() {
 	now, limited := l.io.Now(), l.srv.rates.Load() != nil
 	for h, fl := range l.flows {
@@ -112,7 +120,7 @@ func (l *loop) sweepFlows() {
 		switch {
 		case lk == nil || lk.state != linkAgent:
 			delete(l.flows, h)
-		case fl.until != 0 || !fl.all.Full(now) || !fl.critical.Full(now):
+		case fl.until != 0 || limited && (!fl.all.Full(now) || !fl.critical.Full(now)):
 		case fl.told == 0:
 			delete(l.flows, h)
 		case !limited || now-fl.toldAt >= quietFor:
@@ -145,7 +153,8 @@ func (s *Server) Pressure(r admit.Reading) {
 		s.rates.Store(nil)
 	}
 	s.pressure.set(r, &s.control, rates)
-	if now-s.swept >= int64(time.Second) && (rates.Limited() || s.limited) {
+	s.limited = s.limited || rates.Limited()
+	if now-s.swept >= int64(time.Second) && s.limited {
 		s.swept, s.limited = now, rates.Limited()
 		for _, l := range s.loops {
 			l.post(l.sweepFlows)

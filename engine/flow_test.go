@@ -71,6 +71,36 @@ func TestSlowIsToldBeforeThePause(t *testing.T) {
 	}
 }
 
+// TestTheEndOfLimitsIsToldToAll: also to who owes something, and to who is not
+// read, when the limits end.
+func TestTheEndOfLimitsIsToldToAll(t *testing.T) {
+	r := newRig(t, nil)
+	owes, waits := r.agent(wire.MsgPack, "a"), r.agent(wire.MsgPack, "b")
+	r.limit(1e6, 1000, 100)
+	r.feed(owes, frameOfEvents(1, 200))
+	r.feed(waits, frameOfEvents(1, 400))
+	if owes.paused || !waits.paused {
+		t.Fatalf("paused: %v, %v", owes.paused, waits.paused)
+	}
+	r.srv.rates.Store(nil)
+	r.l.sweepFlows()
+	r.flushBatch()
+	if got := r.told(owes, wire.MsgPack); len(got) != 2 || got[0] != "slow 1000" || got[1] != "slow 0" {
+		t.Errorf("who owes is told %v", got)
+	}
+	r.pass(time.Second)
+	if got := r.told(waits, wire.MsgPack); len(got) != 2 || got[0] != "slow 1000" || got[1] != "slow 0" || waits.paused {
+		t.Errorf("who waited is told %v, paused %v", got, waits.paused)
+	}
+	if len(r.l.flows) != 0 {
+		t.Errorf("%d flows are kept", len(r.l.flows))
+	}
+	r.feed(waits, frameOfEvents(401, 400))
+	if got := r.told(waits, wire.MsgPack); len(got) != 0 || waits.paused {
+		t.Errorf("without limits it is told %v, paused %v", got, waits.paused)
+	}
+}
+
 // TestManyAgentsAreNotPunished: a link's rate is that of an agent times those it
 // speaks for.
 func TestManyAgentsAreNotPunished(t *testing.T) {
