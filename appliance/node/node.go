@@ -43,6 +43,7 @@ type Options struct {
 	Now      func() time.Time // default time.Now
 	Rand     io.Reader        // default crypto/rand
 	FS       vfs.FS           // of log and views; default the machine's
+	Clock    func() int64     // of the loops: ns, never back; default the monotonic one
 }
 
 // Node is one running appliance.
@@ -162,7 +163,7 @@ func Open(o Options) (_ *Node, err error) {
 func (n *Node) openFront() (err error) {
 	n.viewers = n.newLiveSocket()
 	n.engine, err = engine.New(engine.Config{
-		Poll:      netpoll.Config{Loops: n.tuning.loops, Tables: n.tables, Metrics: n.set},
+		Poll:      netpoll.Config{Loops: n.tuning.loops, Tables: n.tables, Metrics: n.set, Now: n.o.Clock},
 		RingBytes: n.cfg.RingMiB << 20,
 		Gate:      n.keys,
 		HTTP:      func(c net.Conn, listener int) { n.api.Handle(c, listener) },

@@ -31,6 +31,13 @@ type rig struct {
 
 func newRig(t *testing.T, dir string, change ...func(*config.Config)) *rig {
 	t.Helper()
+	return newRigWith(t, node.Options{
+		Config:   rigConfig(dir, change...),
+		Settings: func([]config.Tuned) []config.Value { return nil }, Logger: slog.New(slog.DiscardHandler),
+	})
+}
+
+func rigConfig(dir string, change ...func(*config.Config)) *config.Config {
 	seconds := func(n int) config.Duration { return config.Duration(time.Duration(n) * time.Second) }
 	c := &config.Config{
 		Data: dir, Ingest: "127.0.0.1:0", Web: "127.0.0.1:0", Loops: 2, RingMiB: 4, CacheMiB: 16, DiskMin: 1,
@@ -39,9 +46,12 @@ func newRig(t *testing.T, dir string, change ...func(*config.Config)) *rig {
 	for _, f := range change {
 		f(c)
 	}
-	n, err := node.Open(node.Options{
-		Config: c, Settings: func([]config.Tuned) []config.Value { return nil }, Logger: slog.New(slog.DiscardHandler),
-	})
+	return c
+}
+
+func newRigWith(t *testing.T, o node.Options) *rig {
+	t.Helper()
+	n, err := node.Open(o)
 	if err != nil {
 		t.Fatal(err)
 	}
