@@ -163,7 +163,9 @@ func (db *DB) saveHeads(b *pebble.Batch) error {
 		s.stale--
 		row = append(row[:0], magicHead, headVersion)
 		last := int64(0)
-		for slot := first; slot < first+headRuns && int(n*headRuns+slot-first) < db.ix.len(); slot++ {
+		end := first + uint32(min(headRuns, db.ix.len()-int(n)*headRuns))
+		s.approach(first, end)
+		for slot := first; slot < end; slot++ {
 			row, last = s.appendRun(row, s.run(slot), last)
 		}
 		s.mu.Unlock()
@@ -173,6 +175,28 @@ func (db *DB) saveHeads(b *pebble.Batch) error {
 		}
 	}
 	return nil
+}
+
+// approach reads the bytes of the runs first..end-1, at most headRuns, side by
+// side: their cells lie anywhere, and one chain after the other would be waited
+// for cell by cell.
+func (s *shard) approach(first, end uint32) {
+	var at [headRuns]uint32
+	n := 0
+	for slot := first; slot < end; slot++ {
+		if c := &s.run(slot).chain; c.len > 0 {
+			at[n] = c.head
+			n++
+		}
+	}
+	for n > 0 {
+		for k := n - 1; k >= 0; k-- {
+			if at[k] = binary.LittleEndian.Uint32(s.arena.cell(at[k])); at[k] == 0 {
+				n--
+				at[k] = at[n]
+			}
+		}
+	}
 }
 
 func (s *shard) appendRun(row []byte, r *run, last int64) ([]byte, int64) {
