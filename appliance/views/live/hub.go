@@ -112,7 +112,7 @@ func New(o Options) *Hub {
 		go h.read()
 	}
 	go h.pulse()
-	go h.tail()
+	go h.tail(o.Log.Follow(o.Log.Next())) // from here on, however late it begins
 	return h
 }
 
@@ -184,10 +184,10 @@ func (h *Hub) pulse() {
 	}
 }
 
-// tail wakes the subscriptions that follow events when the log has grown.
-func (h *Hub) tail() {
+// tail wakes the subscriptions that follow events when the log has grown, as f
+// tells.
+func (h *Hub) tail(f *wal.Follower) {
 	defer h.done.Done()
-	f := h.o.Log.Follow(h.o.Log.Next())
 	var p pace
 	for {
 		if !h.hold(p.wait(h.spent.Load(), h.o.Now())) {
