@@ -16,7 +16,8 @@ import (
 const pressureEvery = 100 * time.Millisecond
 
 // pressure tells the engine how busy the host's cores are, how much of its soft
-// limit the heap takes, and what the log has committed, until ctx ends.
+// limit the heap takes, what the log has committed and of how many agents, until
+// ctx ends.
 func (n *Node) pressure(ctx context.Context) {
 	proc, _ := procfs.NewFS("/proc")
 	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
@@ -29,7 +30,7 @@ func (n *Node) pressure(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		r := admit.Reading{Stored: n.log.Next()}
+		r := admit.Reading{Stored: n.log.Next(), Agents: n.log.Agents()}
 		if st, err := proc.Stat(); err == nil {
 			c := st.CPUTotal
 			b := c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal

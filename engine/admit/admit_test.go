@@ -182,6 +182,23 @@ func TestControlLimitsNothingWithoutPressure(t *testing.T) {
 	}
 }
 
+// TestControlLeavesAnEqualPart: a burst of what many took together does not push
+// the rate of one below its part of the total.
+func TestControlLeavesAnEqualPart(t *testing.T) {
+	var c Control
+	stored, taken := uint64(0), uint64(0)
+	for i := range int64(100) {
+		stored, taken = stored+1000, taken+1000
+		if i > 50 {
+			taken += 100_000
+		}
+		r := c.Update((i+1)*1e8, Reading{Queue: 1, Stored: stored, Taken: taken, Agents: 50})
+		if r.Limited() && r.Agent < r.Total/50*0.999 {
+			t.Fatalf("one of 50 may send %.1f of %.1f", r.Agent, r.Total)
+		}
+	}
+}
+
 // TestControlStaysFinite: no reading makes a rate that is no number, or none.
 func TestControlStaysFinite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -192,7 +209,7 @@ func TestControlStaysFinite(t *testing.T) {
 			now += rapid.Int64Range(-1e8, 1e10).Draw(t, "dt")
 			r := c.Update(now, Reading{
 				CPU: f.Draw(t, "cpu"), Memory: f.Draw(t, "memory"), Queue: rapid.Float64Range(0, 3).Draw(t, "queue"),
-				Stored: rapid.Uint64().Draw(t, "stored"), Taken: rapid.Uint64().Draw(t, "taken"), Critical: rapid.Uint64().Draw(t, "critical"), Held: rapid.Bool().Draw(t, "held"),
+				Stored: rapid.Uint64().Draw(t, "stored"), Taken: rapid.Uint64().Draw(t, "taken"), Critical: rapid.Uint64().Draw(t, "critical"), Held: rapid.Bool().Draw(t, "held"), Agents: rapid.IntRange(0, 1000).Draw(t, "agents"),
 			})
 			for _, x := range []float64{r.Total, r.Agent, r.Critical, c.Base(), c.Factor()} {
 				if x != x || x < 0 || math.IsInf(x, 0) {

@@ -13,6 +13,7 @@ type Reading struct {
 	Taken       uint64  // events that were admitted by now, from any origin
 	Critical    uint64  // CRITICAL events of these
 	Held        bool    // since the last reading somebody waited for a rate
+	Agents      int     // that have ever been seen; 0 = not known
 }
 
 // Rates are how many events a second may come in. The zero value limits nothing.
@@ -124,16 +125,21 @@ func (c *Control) Update(now int64, r Reading) Rates {
 	}
 	c.rates = Rates{
 		Total:    t,
-		Agent:    level(c.rates.Agent, t, c.taken, s),
-		Critical: level(c.rates.Critical, t*criticalShare, c.crit, s),
+		Agent:    level(c.rates.Agent, t, c.taken, s, r.Agents),
+		Critical: level(c.rates.Critical, t*criticalShare, c.crit, s, r.Agents),
 	}
 	return c.rates
 }
 
-// level moves the rate of one so that all together take as much as there is.
-func level(rate, all, taken, s float64) float64 {
+// level moves the rate of one so that all together take as much as there is. Of
+// so many nobody needs to get less than an equal part.
+func level(rate, all, taken, s float64, of int) float64 {
 	rate *= math.Exp(speed(max((all-taken)/all, -2)) * s)
-	return min(max(rate, all*1e-6), all)
+	least := 1e-6
+	if of > 0 {
+		least = 1 / float64(of)
+	}
+	return min(max(rate, all*least), all)
 }
 
 func speed(distance float64) float64 {

@@ -12,4 +12,3 @@ func (v *View) Events(space, id string) (n uint64) {
 	}
 	return n
 }
-
