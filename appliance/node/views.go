@@ -34,6 +34,7 @@ func (n *Node) openViews() (err error) {
 	}()
 	n.fleet = fleet.New(n.log)
 	n.spans = spans.New(n.log, n.store)
+	n.spans.BoundFilter(n.tuning.filterBytes)
 	db, err := tsdb.Open(n.store, series.DBPrefix, tsdb.Options{Metrics: n.set})
 	if err != nil {
 		return fmt.Errorf("views: %w", err)

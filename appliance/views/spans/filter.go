@@ -6,6 +6,7 @@ package spans
 // answer. A layer also says in which saves its rows are.
 type filter struct {
 	layers []layer
+	most   int // lines of the largest layer; 0: filterMost
 }
 
 type layer struct {
@@ -14,30 +15,39 @@ type layer struct {
 	first uint64 // first page of the save under way when it began
 }
 
-type line [8]uint64
+type line [lineBytes / 8]uint64
+
+const lineBytes = 64
 
 const (
 	filterFirst = 1 << 14 // lines of the first layer: 1 MiB
-	filterMost  = 1 << 20 // lines of the largest: 64 MiB
+	filterMost  = 1 << 20 // lines of the largest where nothing else is said: 64 MiB, all together 127
 	perLine     = 24      // hashes a line takes for less than 0.1 % wrong answers
 )
 
-func newLayer(i int, first uint64) layer {
-	n := filterMost
-	if i < 6 {
-		n = filterFirst << i
+// largest returns the lines of the largest layer.
+func (f *filter) largest() int {
+	if f.most == 0 {
+		return filterMost
 	}
-	return layer{make([]line, n), n * perLine, first}
+	return f.most
+}
+
+// grow adds a layer; first is the first page of the save under way.
+func (f *filter) grow(first uint64) {
+	n := min(filterFirst<<min(len(f.layers), 32), f.largest())
+	f.layers = append(f.layers, layer{make([]line, n), n * perLine, first})
 }
 
 // add notes a row that goes into the save whose first page that is.
 func (f *filter) add(h, page uint64) {
 	n := len(f.layers)
-	if n == 0 || f.layers[n-1].room <= 0 && len(f.layers[n-1].lines) < filterMost {
-		f.layers = append(f.layers, newLayer(n, page))
+	if n == 0 || f.layers[n-1].room <= 0 && len(f.layers[n-1].lines) < f.largest() {
+		f.grow(page)
 		n++
 	}
-	// The largest goes on when it is full, with more wrong answers.
+	// The largest goes on when it is full, with more wrong answers: 4 of 100 at
+	// twice the rows it has room for, 40 at four times.
 	f.layers[n-1].mark(h)
 }
 

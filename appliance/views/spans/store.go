@@ -325,7 +325,7 @@ func (c *coder) head(v *View) {
 	}
 	for i := 0; i < int(n) && !c.bad; i++ {
 		if c.read {
-			v.filter.layers = append(v.filter.layers, newLayer(i, 0))
+			v.filter.grow(0)
 		}
 		c.uint(&v.filter.layers[i].first)
 	}
