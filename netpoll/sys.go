@@ -25,6 +25,21 @@ func recv(fd int32, b []byte) int {
 	}
 }
 
+// discard takes at most most bytes that have come in and throws them away: the
+// kernel copies none of them (tcp(7), MSG_TRUNC). It returns their number, or a
+// negated errno.
+func discard(fd int32, most int) int {
+	for {
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(fd), 0, uintptr(most), unix.MSG_TRUNC, 0, 0)
+		if e == 0 {
+			return int(n)
+		}
+		if e != unix.EINTR {
+			return -int(e)
+		}
+	}
+}
+
 // send returns the bytes written, or a negated errno.
 func send(fd int32, b []byte) int {
 	for {
