@@ -49,6 +49,7 @@ func (c *serveCmd) Run(ctx context.Context, k *kong.Context) error {
 		stop(n, c)
 		return err
 	}
+	n.YieldToIngest()
 	if err := c.greet(n); err != nil {
 		stop(n, c)
 		return err

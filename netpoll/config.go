@@ -16,6 +16,10 @@ type Config struct {
 	// Loops is the number of loops and threads, up to LoopsMax; GOMAXPROCS,
 	// or one for each of Tables.
 	Loops int
+	// Thread, if set, is called on each loop's thread before the loop works. The
+	// thread is the loop's alone until it ends.
+	Thread func()
+
 	// ReadBuffer is the size in bytes of a loop's one read buffer, and the
 	// most one connection may hand in before others have their turn; 256 KiB.
 	ReadBuffer int

@@ -144,6 +144,9 @@ func (l *Loop) run() {
 	l.running = true
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
+	if l.poll.cfg.Thread != nil {
+		l.poll.cfg.Thread()
+	}
 	for {
 		n := l.wait()
 		l.now = l.poll.cfg.Now()

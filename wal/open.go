@@ -304,9 +304,14 @@ func (l *Log) start(r *recovery, c checkpoint) {
 	for range batches {
 		l.free <- l.db.NewBatch(pebble.WithMaxRetainedSizeBytes(batchKept))
 	}
-	go l.encodeLoop(r.digest)
-	go l.commitLoop()
-	go l.markLoop()
+	for _, stage := range []func(){func() { l.encodeLoop(r.digest) }, l.commitLoop, l.markLoop} {
+		go func() {
+			if l.o.Thread != nil {
+				l.o.Thread()
+			}
+			stage()
+		}()
+	}
 }
 
 // recover finds the log's state again and checks it against the mark.

@@ -49,6 +49,10 @@ type Options struct {
 	// a group again and when Writer.Full may have ended. It must not block.
 	Ready func()
 
+	// Thread, if set, is called first thing by each of the log's goroutines that a
+	// commit goes through, so that it may keep to a thread of its own.
+	Thread func()
+
 	Events Events
 
 	faults *faults // tests only

@@ -1,7 +1,9 @@
 package node
 
 import (
+	"os"
 	"runtime"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -32,11 +34,42 @@ const (
 // but the preference.
 func background() {
 	runtime.LockOSThread()
-	tid := unix.Gettid()
-	// The system call returns 20 − nice; a process that was started behind others stays there.
-	if p, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-p < backgroundNice {
-		_ = unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice)
+	putBehind(unix.Gettid())
+}
+
+// foreground keeps the calling goroutine, one of those that an event passes on its
+// way to its acknowledgement, to its thread, for good. YieldToIngest leaves that
+// thread where it is.
+func (n *Node) foreground() {
+	runtime.LockOSThread()
+	n.ingest.Store(unix.Gettid(), true)
+	n.arriving.Done()
+}
+
+// YieldToIngest puts all other threads of the process behind those that receive,
+// store and acknowledge, and with them the threads that they will start: the
+// garbage collector and the stores' own work take what ingest leaves. It is for
+// a process that is this node and nothing else, after Start.
+func (n *Node) YieldToIngest() {
+	n.arriving.Wait()
+	for again := true; again; { // a thread may have started another meanwhile
+		again = false
+		tasks, _ := os.ReadDir("/proc/self/task")
+		for _, task := range tasks {
+			tid, err := strconv.Atoi(task.Name())
+			if _, ingest := n.ingest.Load(tid); ingest || err != nil {
+				continue
+			}
+			again = putBehind(tid) || again
+		}
 	}
+}
+
+// putBehind reports whether the thread was before others until now.
+func putBehind(tid int) bool {
+	// The system call returns 20 − nice; a process that was started behind others stays there.
+	p, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+	return err == nil && 20-p < backgroundNice && unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice) == nil
 }
 
 // behind puts the work of a store in the background: it runs on a goroutine of

@@ -1,7 +1,13 @@
 package node
 
 import (
+	"bytes"
+	"eyrie/appliance/config"
+	"log/slog"
+	"os"
+	"os/exec"
 	"runtime"
+	"strconv"
 	"testing"
 	"time"
 
@@ -43,5 +49,63 @@ func TestBackgroundYields(t *testing.T) {
 		if time.Now().After(until) {
 			t.Fatal("the thread outlives its goroutine")
 		}
+	}
+}
+
+// TestYieldToIngest runs in a process of its own, since what it does to threads
+// cannot be taken back: afterwards those of ingest are where they were, and all
+// others behind.
+func TestYieldToIngest(t *testing.T) {
+	if os.Getenv("EYRIE_TEST_YIELD") == "" {
+		cmd := exec.Command(os.Args[0], "-test.run", "^TestYieldToIngest$", "-test.v")
+		cmd.Env = append(os.Environ(), "EYRIE_TEST_YIELD=1")
+		if out, err := cmd.CombinedOutput(); err != nil || !bytes.Contains(out, []byte("--- PASS")) {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return
+	}
+	p, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	was := 20 - p
+	some := config.Duration(10 * time.Second)
+	n, err := Open(Options{
+		Config: &config.Config{Data: t.TempDir(), Ingest: "127.0.0.1:0", Web: "127.0.0.1:0", Loops: 2, RingMiB: 4, CacheMiB: 16, DiskMin: 1,
+			Save: some, IdleTimeout: some, Ping: some, Drain: some, SelfEvery: some},
+		Settings: func([]config.Tuned) []config.Value { return nil }, Logger: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer n.Stop(t.Context())
+	n.YieldToIngest()
+	ahead, behind := 0, 0
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		p, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
+		if err != nil {
+			continue // it has ended
+		}
+		want := max(was, backgroundNice)
+		if _, ok := n.ingest.Load(tid); ok {
+			want = was
+			ahead++
+		} else {
+			behind++
+		}
+		if 20-p != want {
+			t.Errorf("thread %d has nice %d, want %d", tid, 20-p, want)
+		}
+	}
+	if ahead != 1+3+2 || behind < 2 { // intake, the log's stages, the loops
+		t.Errorf("%d threads of ingest, want 6; %d others", ahead, behind)
 	}
 }

@@ -57,7 +57,9 @@ type Node struct {
 	started  time.Time
 	set      *metrics.Set
 	tuner    *tuner
-	tuning   tuning // as it was at the start
+	tuning   tuning         // as it was at the start
+	ingest   sync.Map       // thread id → true: those that an event passes on its way to its ack
+	arriving sync.WaitGroup // of these, the ones that are not there yet
 
 	keys     *access.Keys
 	madeKeys bool
@@ -131,11 +133,13 @@ func Open(o Options) (_ *Node, err error) {
 	n.intake = intake.New(nil, nil, intake.Options{
 		Now: n.now, Metrics: n.set, Tick: time.Second, Failed: n.fail, Refused: n.refusedEvent,
 	})
+	n.arriving.Add(3 + 1 + n.tuning.loops) // of the log, intake, and the loops
 	n.log, err = wal.Open(wal.Options{
 		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
 		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
+		Thread: n.foreground,
 	})
 	if err != nil {
 		return nil, err
@@ -163,7 +167,7 @@ func Open(o Options) (_ *Node, err error) {
 func (n *Node) openFront() (err error) {
 	n.viewers = n.newLiveSocket()
 	n.engine, err = engine.New(engine.Config{
-		Poll:      netpoll.Config{Loops: n.tuning.loops, Tables: n.tables, Metrics: n.set, Now: n.o.Clock},
+		Poll:      netpoll.Config{Loops: n.tuning.loops, Tables: n.tables, Metrics: n.set, Now: n.o.Clock, Thread: n.foreground},
 		RingBytes: n.cfg.RingMiB << 20,
 		Gate:      n.keys,
 		HTTP:      func(c net.Conn, listener int) { n.api.Handle(c, listener) },
@@ -192,6 +196,7 @@ func (n *Node) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
 	n.running.Go(func() {
+		n.foreground()
 		if err := n.intake.Run(context.Background()); err != nil {
 			n.fail(err)
 		}

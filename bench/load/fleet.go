@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync/atomic"
 	"time"
 )
 
@@ -30,7 +31,7 @@ type child struct {
 	answers chan answer
 	from    int
 	to      int
-	events  uint64 // of the latest progress
+	events  atomic.Uint64 // of the latest progress
 }
 
 // Start starts n children that share the job's connections evenly.
@@ -86,6 +87,10 @@ func (c *child) read(out io.Reader) {
 		if err := json.Unmarshal(sc.Bytes(), &a); err != nil {
 			a = answer{Says: saysFailed, Error: "it said what is no answer: " + err.Error()}
 		}
+		if a.Says == saysProgress { // nobody may be waiting for it, and the child must not wait for us
+			c.events.Store(a.Result.Events)
+			continue
+		}
 		c.answers <- a
 	}
 }
@@ -115,8 +120,6 @@ func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error
 					return errGone
 				case a.Says == saysFailed:
 					return fmt.Errorf("load client: %s", a.Error)
-				case a.Says == saysProgress:
-					c.events = a.Result.Events
 				case a.Says == says:
 					if each != nil {
 						each(a)
@@ -170,14 +173,12 @@ func (f *Fleet) Events() (n uint64, err error) {
 					return 0, errGone
 				case a.Says == saysFailed:
 					return 0, fmt.Errorf("load client: %s", a.Error)
-				case a.Says == saysProgress:
-					c.events = a.Result.Events
 				}
 			default:
 				told = false
 			}
 		}
-		n += c.events
+		n += c.events.Load()
 	}
 	return n, nil
 }
