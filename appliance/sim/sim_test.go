@@ -25,7 +25,7 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// TestSimulation runs seeds for EYRIE_SIM_SECONDS, 5 unless told. A failure
+// TestSimulation runs seeds for EYRIE_SIM_SECONDS, 5 unless told, 10 at most with -short. A failure
 // names its seed.
 func TestSimulation(t *testing.T) {
 	seconds := 5
@@ -36,6 +36,9 @@ func TestSimulation(t *testing.T) {
 		}
 	}
 	first := uint64(0)
+	if testing.Short() {
+		seconds = min(seconds, 10)
+	}
 	if s := os.Getenv("EYRIE_SIM_SEED"); s != "" {
 		first, _ = strconv.ParseUint(s, 10, 64)
 	}
@@ -66,7 +69,7 @@ func TestSimulation(t *testing.T) {
 // Two runs of one seed take the same course, step by step.
 func TestOneSeedOneCourse(t *testing.T) {
 	seeds, chaos := uint64(4), 6*time.Second
-	if os.Getenv("EYRIE_SIM_SECONDS") != "" {
+	if os.Getenv("EYRIE_SIM_SECONDS") != "" && !testing.Short() {
 		seeds, chaos = 20, 20*time.Second
 	}
 	for seed := range seeds {
