@@ -18,8 +18,8 @@ type turn struct {
 	err    error         // met behind them
 }
 
-// Bounds of a turn. What is parsed of more records leaves the
-// cache before the folds have seen it.
+// Bounds of a turn. What is parsed of more records leaves the cache before the
+// folds have seen it.
 const (
 	turnBlocks  = 16
 	turnRecords = 1024

@@ -14,8 +14,9 @@ const (
 )
 
 // sortRanked sorts by key without its lowest low bits and keeps the order of
-// equal ones: digit by digit from the lowest, which for hundreds of thousands of keys costs a fifth of sorting
-// by comparison. It returns a or tmp, which are of one length.
+// equal ones: digit by digit from the lowest, which for hundreds of thousands of
+// keys costs a fifth of sorting by comparison. It returns a or tmp, which are of
+// one length.
 func sortRanked(a, tmp []ranked, low int) []ranked {
 	var any, all uint64 = 0, ^uint64(0)
 	for i := range a {
