@@ -17,16 +17,16 @@ import (
 // tornBlock is what a disk writes whole.
 const tornBlock = 4096
 
-// luck decides what of the rest survives: by name and place, not by turn, so
+// luck decides what of the rest survives: by role and place, not by turn, so
 // that a file which the store removes a moment earlier or later changes nothing
 // for the others.
 type luck struct {
 	seed, percent uint64
 }
 
-func (l luck) with(name string, block int) bool {
+func (l luck) with(role string, block int) bool {
 	h := fnv.New64a()
-	_, _ = fmt.Fprintf(h, "%d %s %d", l.seed, name, block)
+	_, _ = fmt.Fprintf(h, "%d %s %d", l.seed, role, block)
 	return h.Sum64()>>8%100 < l.percent
 }
 
@@ -53,8 +53,17 @@ func (t *tear) dir(dir string) error {
 		return err
 	}
 	slices.Sort(names)
+	slices.Reverse(names) // newest first
+	logs := 0
 	for _, n := range names {
 		name := path.Join(dir, n)
+		// The store numbers its WALs and its tables from one counter, and writes
+		// tables at a pace of its own: a WAL is known by its age, not its number.
+		role := name
+		if path.Ext(n) == ".log" {
+			role = path.Join(dir, fmt.Sprint(logs, ".log"))
+			logs++
+		}
 		st, err := t.all.Stat(name)
 		if err != nil {
 			return err
@@ -63,11 +72,11 @@ func (t *tear) dir(dir string) error {
 		if err != nil && !oserror.IsNotExist(err) {
 			return err
 		}
-		if err != nil && !t.with(name, -1) {
+		if err != nil && !t.with(role, -1) {
 			continue // the name is lost
 		}
 		if !st.IsDir() {
-			err = t.file(name)
+			err = t.file(name, role)
 		} else if err = t.left.MkdirAll(name, 0o755); err == nil {
 			err = t.dir(name)
 		}
@@ -79,7 +88,7 @@ func (t *tear) dir(dir string) error {
 }
 
 // file writes the file anew with the blocks that were lucky.
-func (t *tear) file(name string) error {
+func (t *tear) file(name, role string) error {
 	whole, err := contents(t.all, name)
 	if err != nil {
 		return err
@@ -91,7 +100,7 @@ func (t *tear) file(name string) error {
 	changed := oserror.IsNotExist(err)
 	for i := 0; i < len(whole); i += tornBlock {
 		b := whole[i:min(i+tornBlock, len(whole))]
-		if end := i + len(b); end <= len(data) && string(data[i:end]) == string(b) || !t.with(name, i/tornBlock) {
+		if end := i + len(b); end <= len(data) && string(data[i:end]) == string(b) || !t.with(role, i/tornBlock) {
 			continue
 		}
 		if grow := i + len(b) - len(data); grow > 0 {
