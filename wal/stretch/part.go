@@ -1,0 +1,404 @@
+package stretch
+
+import (
+	"encoding/binary"
+	"slices"
+	"sort"
+	"sync"
+	"unsafe"
+
+	"eyrie/wal/block"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// row is the envelope of one record in memory.
+type row struct {
+	offset   uint64
+	recv     int64
+	seq      uint64
+	producer uint32
+	agent    uint32
+	key      uint32
+	end      uint32 // of the payload
+	kind     block.Kind
+	class    uint8
+	flags    uint8
+}
+
+// Part is a decoded chunk: immutable, read by any number of goroutines, never
+// recycled. Records are in order of agent, then offset; payloads alias the part.
+type Part struct {
+	rows    []row
+	payload []byte
+}
+
+// Len returns the number of records.
+func (p *Part) Len() int { return len(p.rows) }
+
+// Bytes returns the memory that the part holds.
+func (p *Part) Bytes() int {
+	return cap(p.payload) + cap(p.rows)*int(unsafe.Sizeof(row{})) + int(unsafe.Sizeof(*p))
+}
+
+// Record returns the record at index i, 0 ≤ i < Len. Its payload aliases the part.
+func (p *Part) Record(i int) (r block.Record) {
+	p.Load(i, &r)
+	return r
+}
+
+// Load is Record into r, for loops over many.
+func (p *Part) Load(i int, r *block.Record) {
+	x, from := &p.rows[i], uint32(0)
+	if i > 0 {
+		from = p.rows[i-1].end
+	}
+	r.Offset, r.Recv = x.offset, x.recv
+	r.Kind, r.Class, r.Flags = x.kind, x.class, x.flags
+	r.Producer, r.Seq, r.Agent, r.Key = x.producer, x.seq, x.agent, x.key
+	r.Payload = p.payload[from:x.end:x.end]
+}
+
+// Agent returns the indexes from ≤ i < to of the agent's records, ascending by
+// offset; from = to if there is none.
+func (p *Part) Agent(a uint32) (from, to int) {
+	from = sort.Search(len(p.rows), func(i int) bool { return p.rows[i].agent >= a })
+	to = from + sort.Search(len(p.rows)-from, func(i int) bool { return p.rows[from+i].agent > a })
+	return from, to
+}
+
+// DecodeChunk checks the value of the chunk that info describes and opens it;
+// nothing of value is kept. What it allocates is bounded by the limits of the
+// format and by what so many bytes can give. Errors are *CorruptError, with the
+// chunk's tier and number, or *VersionError.
+func DecodeChunk(info *ChunkInfo, value []byte) (*Part, error) {
+	body, err := check(partChunk, chunkMagic, value, chunkFixed, chunkVersion)
+	if err == nil && (len(value) != int(info.Len) || binary.LittleEndian.Uint32(value[len(body):]) != info.CRC) {
+		err = corrupt(partChunk, "%d bytes with CRC32C %x, the index says %d with %08x", len(value), value[len(body):], info.Len, info.CRC)
+	}
+	var p *Part
+	if err == nil {
+		p, err = openChunk(body)
+	}
+	if err == nil {
+		err = p.compare(info, body[5])
+	}
+	if c, ok := err.(*CorruptError); ok {
+		c.Tier, c.No = info.Tier, info.No
+	}
+	if err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+// compare tells whether the chunk is the one that info describes.
+func (p *Part) compare(info *ChunkInfo, tier uint8) error {
+	c := ChunkInfo{Tier: tier, No: info.No, FirstAgent: p.rows[0].agent, LastAgent: p.rows[len(p.rows)-1].agent, Count: len(p.rows),
+		FirstOffset: p.rows[0].offset, RecvMin: p.rows[0].recv, RecvMax: p.rows[0].recv, Len: info.Len, CRC: info.CRC, Digest: info.Digest}
+	for i := range p.rows {
+		r := &p.rows[i]
+		c.FirstOffset, c.LastOffset = min(c.FirstOffset, r.offset), max(c.LastOffset, r.offset)
+		c.RecvMin, c.RecvMax = min(c.RecvMin, r.recv), max(c.RecvMax, r.recv)
+		c.Kinds |= r.kind.Mask()
+		c.Classes |= 1 << (r.class & 63)
+	}
+	if c != *info {
+		return corrupt(partChunk, "is %+v, the index says %+v", c, *info)
+	}
+	return nil
+}
+
+// opener decodes chunks. It owns scratch space and is pooled.
+type opener struct {
+	zip     *zstd.Decoder
+	cols    [colEnd][]byte // of the chunk; an alias of bufs or of the value
+	bufs    [colPayloads][]byte
+	agents  []uint32
+	strides []stride
+	next    []uint64 // of each producer, the number expected
+	place   []int32  // of each agent, where its next record goes
+	lastLen []int    // of each shape
+}
+
+// openers starts no goroutine: decompressing is done by the caller's.
+var openers = sync.Pool{New: func() any { return &opener{zip: newDecoder()} }}
+
+// openChunk is DecodeChunk behind the checksum, without the index.
+func openChunk(body []byte) (*Part, error) {
+	o := openers.Get().(*opener)
+	defer openers.Put(o)
+	return o.open(body)
+}
+
+func (o *opener) open(body []byte) (*Part, error) {
+	n := int(binary.LittleEndian.Uint32(body[8:]))
+	if n < 1 || n > RecordsMax || body[6] != 0 || body[7] != 0 {
+		return nil, corrupt(partChunk, "%d records, 1 to %d expected", n, RecordsMax)
+	}
+	if err := o.unpack(n, body[chunkFixed:]); err != nil {
+		return nil, err
+	}
+	t := reader{p: o.cols[colTables]}
+	offset, recv := t.uvarint(), t.uint64()
+	o.ascending(&t)
+	producers, shapes, keys := fixed(&t), fixed(&t), fixed(&t)
+	if t.bad || len(t.p) != 0 || len(o.agents) == 0 {
+		return nil, badColumn(colTables)
+	}
+	// What the rows take is no more than these columns are long, give or take a constant.
+	wide := func(values int) int {
+		if values > 256 {
+			return 2 * n
+		}
+		return n
+	}
+	if len(o.cols[colAgents]) != wide(len(o.agents)) {
+		return nil, badColumn(colAgents)
+	}
+	if len(o.cols[colShapes]) != wide(len(shapes)/4) {
+		return nil, badColumn(colShapes)
+	}
+	p := &Part{rows: make([]row, n), payload: o.cols[colPayloads]}
+	o.cols[colPayloads] = nil
+	if err := o.byOffset(p.rows, offset, recv, producers); err != nil {
+		return nil, err
+	}
+	return p, o.byAgent(p, shapes, keys)
+}
+
+// unpack decompresses the sections. Payloads get memory of their own.
+func (o *opener) unpack(n int, body []byte) error {
+	r := reader{p: body}
+	for i := range o.cols {
+		most, buf := columnBytesMax, []byte(nil)
+		switch {
+		case i < colPayloads:
+			buf = o.bufs[i]
+		case n == 1:
+			most = block.RecordBytesMax
+		default:
+			most = PayloadBytesMax
+		}
+		raw, stored, msg := unpack(&r, o.zip, buf, most)
+		switch {
+		case msg != "":
+			return corrupt(partChunk, "section %d %s", i+1, msg)
+		case i == colPayloads && stored:
+			raw = append([]byte(nil), raw...)
+		case i < colPayloads && !stored:
+			o.bufs[i] = raw
+		}
+		o.cols[i] = raw
+	}
+	if len(r.p) != 0 {
+		return corrupt(partChunk, "%d bytes behind the sections", len(r.p))
+	}
+	return nil
+}
+
+func badColumn(i int) error { return corrupt(partChunk, "section %d is damaged", i+1) }
+
+// ascending reads a sorted set into o.agents.
+func (o *opener) ascending(r *reader) {
+	o.agents = o.agents[:0]
+	n, cur := r.uvarint(), uint64(0)
+	r.bad = r.bad || n > RecordsMax
+	for i := uint64(0); i < n && !r.bad; i++ {
+		d := r.uvarint()
+		if i > 0 {
+			d++
+		}
+		cur += d
+		r.bad = r.bad || d > 1<<32 || cur >= 1<<32
+		o.agents = append(o.agents, uint32(cur))
+	}
+}
+
+// fixed reads a table of four bytes each.
+func fixed(r *reader) []byte {
+	n := r.uvarint()
+	if n > RecordsMax {
+		r.bad = true
+		return nil
+	}
+	return r.bytes(4 * n)
+}
+
+func entryOf(table []byte, i uint64) uint32 { return binary.LittleEndian.Uint32(table[4*i:]) }
+
+// readStrides fills o.strides for n records.
+func (o *opener) readStrides(n int, recv uint64, producers int) error {
+	r := reader{p: o.cols[colStrides]}
+	k := r.uvarint()
+	if k == 0 || k > uint64(n) || k*5 > uint64(len(r.p)) {
+		return badColumn(colStrides)
+	}
+	o.strides = slices.Grow(o.strides[:0], int(k))[:k]
+	ss, left := o.strides, uint64(n)
+	for i := range ss {
+		c := r.uvarint()
+		if c >= left {
+			return badColumn(colStrides)
+		}
+		left -= c + 1
+		ss[i].count = int(c) + 1
+	}
+	for i := range ss {
+		ss[i].gap = r.uvarint()
+	}
+	for i := range ss {
+		v := r.uvarint()
+		if v >= uint64(producers) {
+			return badColumn(colStrides)
+		}
+		ss[i].producer = int(v)
+	}
+	for i := range ss {
+		recv += unzigzag(r.uvarint())
+		ss[i].recv = int64(recv)
+	}
+	for i := range ss {
+		ss[i].seq = unzigzag(r.uvarint())
+	}
+	if r.bad || len(r.p) != 0 || left != 0 {
+		return badColumn(colStrides)
+	}
+	return nil
+}
+
+// offsetMax bounds what offsets can add up to, far from where they would wrap.
+const offsetMax = 1 << 54
+
+// byOffset puts each record at its place among those of its agent, with what
+// the columns in order of offset say.
+func (o *opener) byOffset(rows []row, offset, recv uint64, producers []byte) error {
+	n := len(rows)
+	if err := o.readStrides(n, recv, len(producers)/4); err != nil {
+		return err
+	}
+	low, high := o.cols[colAgents][:n], o.cols[colAgents][n:]
+	if !o.places(low, high) {
+		return badColumn(colAgents)
+	}
+	o.next = slices.Grow(o.next[:0], len(producers)/4)[:len(producers)/4]
+	clear(o.next)
+	gaps := reader{p: o.cols[colGaps]}
+	i := 0
+	for si := range o.strides {
+		s := &o.strides[si]
+		if s.gap > offsetMax {
+			return badColumn(colStrides)
+		}
+		offset += s.gap
+		lead := o.next[s.producer] + s.seq - offset // of the numbers over the offsets
+		producer := entryOf(producers, uint64(s.producer))
+		for j := range s.count {
+			if j > 0 {
+				g := gaps.uvarint()
+				if g > offsetMax {
+					return badColumn(colGaps)
+				}
+				offset += g
+			}
+			if offset > offsetMax {
+				return badColumn(colGaps)
+			}
+			a := int(low[i])
+			if len(high) > 0 {
+				a |= int(high[i]) << 8
+			}
+			r := &rows[o.place[a]]
+			o.place[a]++
+			r.offset, r.recv, r.seq, r.producer, r.agent = offset, s.recv, offset+lead, producer, o.agents[a]
+			offset++
+			i++
+		}
+		o.next[s.producer] = offset + lead
+	}
+	if gaps.bad || len(gaps.p) != 0 {
+		return badColumn(colGaps)
+	}
+	return nil
+}
+
+// places counts the records of each agent and sets o.place to where they begin.
+func (o *opener) places(low, high []byte) bool {
+	o.place = slices.Grow(o.place[:0], len(o.agents))[:len(o.agents)]
+	clear(o.place)
+	for i, a := range low {
+		k := int(a)
+		if len(high) > 0 {
+			k |= int(high[i]) << 8
+		}
+		if k >= len(o.place) {
+			return false
+		}
+		o.place[k]++
+	}
+	sum := int32(0)
+	for i, n := range o.place {
+		if n == 0 {
+			return false
+		}
+		o.place[i] = sum
+		sum += n
+	}
+	return true
+}
+
+// byAgent fills in what the columns in order of agent say.
+func (o *opener) byAgent(p *Part, shapes, keys []byte) error {
+	n, values := len(p.rows), len(shapes)/4
+	low, high := o.cols[colShapes][:n], o.cols[colShapes][n:]
+	o.lastLen = slices.Grow(o.lastLen[:0], values)[:values]
+	clear(o.lastLen)
+	lengths, ks := reader{p: o.cols[colLengths]}, reader{p: o.cols[colKeys]}
+	end, fresh, last := 0, uint64(0), uint32(0)
+	for i := range p.rows {
+		s := int(low[i])
+		if len(high) > 0 {
+			s |= int(high[i]) << 8
+		}
+		if s >= values {
+			return badColumn(colShapes)
+		}
+		r, v := &p.rows[i], entryOf(shapes, uint64(s))
+		r.kind, r.class, r.flags = block.Kind(v), uint8(v>>8), uint8(v>>16)
+		size := o.lastLen[s] + int(unzigzag(lengths.uvarint()))
+		if size < 0 || size > len(p.payload)-end {
+			return badColumn(colLengths)
+		}
+		o.lastLen[s] = size
+		end += size
+		r.end = uint32(end)
+		switch v >> 24 {
+		case 0:
+			continue
+		case 1:
+		default:
+			return badColumn(colTables)
+		}
+		switch k := ks.uvarint(); {
+		case k == 0:
+		case k == 1 && fresh < uint64(len(keys)/4):
+			last = entryOf(keys, fresh)
+			fresh++
+		case k >= 2 && k-2 < fresh:
+			last = entryOf(keys, k-2)
+		default:
+			return badColumn(colKeys)
+		}
+		if last == 0 {
+			return badColumn(colKeys)
+		}
+		r.key = last
+	}
+	switch {
+	case lengths.bad || len(lengths.p) != 0 || end != len(p.payload):
+		return badColumn(colLengths)
+	case ks.bad || len(ks.p) != 0:
+		return badColumn(colKeys)
+	}
+	return nil
+}
