@@ -212,6 +212,7 @@ func (l *Log) settle(gs []*group) {
 			}
 			l.cache.add(g.blocks)
 			l.durable.Store(g.end)
+			l.sealer.grown(g.stored)
 		}
 	}
 	l.cache.wakeAll()

@@ -119,15 +119,19 @@ func (g *ledger) restart() {
 
 // trial is one life of the log, from a file system to what a cut leaves of it.
 type trial struct {
-	rng *rand.Rand
-	led *ledger
-	fl  *faults
-	buf [700]byte
+	rng    *rand.Rand
+	led    *ledger
+	fl     *faults
+	buf    [700]byte
+	rounds int // of appending, in this life
+	sealed int // lives that began with sealed stretches
 }
 
 func (t *trial) options(fs vfs.FS) Options {
 	o := small(fs)
-	o.MemtableBytes, o.CheckpointBytes, o.CacheBytes, o.faults = 64<<10, 8<<10, 32<<10, t.fl
+	o.MemtableBytes, o.CheckpointBytes, o.CacheBytes, o.faults = 16<<10, 8<<10, 8<<10, t.fl
+	o.GroupBytes, o.Seal.Bytes = 8<<10, 16<<10
+	o.Seal.Tier = func(r *Record) uint8 { return uint8(r.Agent % 2) }
 	o.Dir = "var/log"
 	return o
 }
@@ -137,6 +141,9 @@ func (t *trial) options(fs vfs.FS) Options {
 func (t *trial) run(fs *vfs.MemFS, acked uint64) (*vfs.MemFS, uint64, error) {
 	c := &cut{fs: fs, at: 1 + t.rng.Int64N(1<<(2+t.rng.IntN(8))), rng: rand.New(rand.NewPCG(t.rng.Uint64(), 1)), led: t.led}
 	t.led.acked.Store(acked) // of the life before, until this one is checked
+	if t.rounds > 40 {
+		c.at = 1 << 40
+	}
 	o := t.options(errorfs.Wrap(fs, c))
 	o.Now = time.Now
 	var announced atomic.Int64
@@ -151,6 +158,9 @@ func (t *trial) run(fs *vfs.MemFS, acked uint64) (*vfs.MemFS, uint64, error) {
 		return nil, 0, err
 	}
 	r := &rig{Log: l, w: l.Writer()}
+	if l.Sealed() > 1 {
+		t.sealed++
+	}
 	if err := t.led.check(r, acked); err != nil {
 		return nil, 0, errors.Join(err, l.Close())
 	}
@@ -176,7 +186,9 @@ func (t *trial) work(r *rig, c *cut) error {
 		}
 		ps[i] = p
 	}
-	for n := 0; n < 40 && !c.pulled(); n++ {
+	rounds := t.rounds
+	t.rounds = 40
+	for n := 0; n < rounds && !c.pulled(); n++ {
 		p := ps[t.rng.IntN(len(ps))]
 		for range 1 + t.rng.IntN(30) {
 			a := w.Agent([]byte("main"), []byte{'a', byte(t.rng.IntN(40))})
@@ -262,15 +274,25 @@ func damage(fs vfs.FS, dir string, rng *rand.Rand) (bool, error) {
 // cutPower runs n trials; the first broken promise ends it. noticed counts the
 // damages that the log saw, harmless those that touched nothing acknowledged.
 func cutPower(seed uint64, n int, fl *faults) (noticed, harmless int, err error) {
+	noticed, harmless, _, err = cutSealed(seed, n, fl)
+	return noticed, harmless, err
+}
+
+// cutSealed is cutPower; sealed counts the lives that began with sealed stretches.
+func cutSealed(seed uint64, n int, fl *faults) (noticed, harmless, sealed int, err error) {
 	t := &trial{rng: rand.New(rand.NewPCG(seed, 0)), led: &ledger{}, fl: fl}
 	fs, acked := vfs.NewCrashableMem(), uint64(0)
 	for i := range n {
 		if i%12 == 0 {
 			fs, acked = vfs.NewCrashableMem(), 0
 			t.led.restart()
+			t.rounds = 40
+			if t.rng.IntN(3) == 0 { // enough for the log to seal, and no cut before its end
+				t.rounds = 150
+			}
 		}
 		if fs, acked, err = t.run(fs, acked); err != nil {
-			return noticed, harmless, fmt.Errorf("seed %d, trial %d: %w", seed, i, err)
+			return noticed, harmless, t.sealed, fmt.Errorf("seed %d, trial %d: %w", seed, i, err)
 		}
 		if t.rng.IntN(3) != 0 {
 			continue
@@ -279,14 +301,14 @@ func cutPower(seed uint64, n int, fl *faults) (noticed, harmless int, err error)
 		hurt := fs.CrashClone(vfs.CrashCloneCfg{})
 		changed, err := damage(hurt, "var/log/store", t.rng)
 		if err != nil {
-			return noticed, harmless, err
+			return noticed, harmless, t.sealed, err
 		}
 		if !changed {
 			continue
 		}
 		saw, err := t.notice(hurt, acked)
 		if err != nil {
-			return noticed, harmless, fmt.Errorf("seed %d, trial %d, damaged: %w", seed, i, err)
+			return noticed, harmless, t.sealed, fmt.Errorf("seed %d, trial %d, damaged: %w", seed, i, err)
 		}
 		if saw {
 			noticed++
@@ -294,7 +316,7 @@ func cutPower(seed uint64, n int, fl *faults) (noticed, harmless int, err error)
 			harmless++
 		}
 	}
-	return noticed, harmless, nil
+	return noticed, harmless, t.sealed, nil
 }
 
 // notice opens a damaged log: it must refuse or hold everything acknowledged.
@@ -347,11 +369,14 @@ func TestPowerCuts(t *testing.T) {
 	for lane := range lanes {
 		t.Run(fmt.Sprintf("lane=%d", lane), func(t *testing.T) {
 			t.Parallel()
-			noticed, harmless, err := cutPower(uint64(100+lane), n/lanes, &faults{})
+			noticed, harmless, sealed, err := cutSealed(uint64(100+lane), n/lanes, &faults{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Logf("%d cuts; of the damages %d were noticed, %d touched nothing acknowledged", n/lanes, noticed, harmless)
+			t.Logf("%d cuts; %d lives began with sealed stretches; of the damages %d were noticed, %d touched nothing acknowledged", n/lanes, sealed, noticed, harmless)
+			if sealed == 0 {
+				t.Error("nothing was sealed: the lives are too short")
+			}
 			if noticed == 0 {
 				t.Error("no damage was noticed: the damages are too small")
 			}
@@ -362,10 +387,11 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsSeeEachSync takes out each sync in turn: the trials must go red.
 func TestPowerCutsSeeEachSync(t *testing.T) {
 	for name, fl := range map[string]faults{
-		"store sync":         {skipStoreSync: true},
-		"mark sync":          {skipMarkSync: true},
-		"mark's folder sync": {skipMarkDirSync: true},
-		"parents' sync":      {skipParentDirSync: true},
+		"store sync":          {skipStoreSync: true},
+		"mark sync":           {skipMarkSync: true},
+		"mark's folder sync":  {skipMarkDirSync: true},
+		"parents' sync":       {skipParentDirSync: true},
+		"sealed tables' sync": {skipSealSync: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -41,9 +41,11 @@ func (e *NewerFormatError) Error() string {
 // LostError is returned by Open when records that the mark vouches for are not
 // in the log, and by readers that come upon such a hole. Offsets From..To were
 // acknowledged and are gone or not what was acknowledged; From is 0 where the
-// range cannot be known.
+// range cannot be known. With Records, only so many of them are: those of some
+// agents, which Reason names; a reader goes on to the others by itself.
 type LostError struct {
 	From, To uint64
+	Records  int
 	Epoch    uint32
 	Reason   string
 }
@@ -52,6 +54,9 @@ type LostError struct {
 func (e *LostError) Error() string {
 	if e.From == 0 {
 		return "the log may have lost acknowledged records: " + e.Reason
+	}
+	if e.Records > 0 {
+		return fmt.Sprintf("the log lost %d acknowledged records among offsets %d to %d: %s", e.Records, e.From, e.To, e.Reason)
 	}
 	return fmt.Sprintf("the log lost acknowledged records: offsets %d to %d of epoch %d: %s", e.From, e.To, e.Epoch, e.Reason)
 }

@@ -56,56 +56,120 @@ func (l *Log) find(ctx context.Context, q Query) (recs []Record, next uint64, er
 	q.FromOffset = max(q.FromOffset, 1)
 	q.Agents = slices.Clone(q.Agents)
 	slices.Sort(q.Agents)
-	if q.FromOffset >= q.ToOffset {
-		return nil, 0, nil
+	q.Agents = slices.Compact(q.Agents)
+	s := search{l: l, ctx: ctx, q: q, begin: l.o.Now()}
+	for q := &s.q; q.FromOffset < q.ToOffset && !s.done; {
+		sealed := l.Sealed()
+		switch {
+		case q.Reverse && q.ToOffset > sealed:
+			err = s.blocks(max(q.FromOffset, sealed), q.ToOffset)
+		case q.Reverse:
+			err = s.stretch(q.ToOffset - 1)
+		case q.FromOffset < sealed:
+			err = s.stretch(q.FromOffset)
+		default:
+			err = s.blocks(q.FromOffset, q.ToOffset)
+		}
+		if err != nil {
+			return s.recs, 0, err
+		}
 	}
-	// The first block may begin before FromOffset.
-	from := q.FromOffset - min(q.FromOffset, block.RecordsMax)
-	it, err := l.headers(from, q.ToOffset)
+	return s.recs, s.next, nil
+}
+
+// search is one Find under way. What of q's offsets it has dealt with, it takes
+// off the query.
+type search struct {
+	l     *Log
+	ctx   context.Context
+	q     Query
+	recs  []Record
+	next  uint64 // where to go on
+	done  bool   // at the limit, the budget, or where nothing can match any more
+	begin time.Time
+	read  int64 // bytes
+	steps int
+}
+
+// stop ends the search; it goes on at next, 0 for never.
+func (s *search) stop(next uint64) { s.done, s.next = true, next }
+
+// spent tells whether the budget is used up. The first step is always taken.
+func (s *search) spent() bool {
+	b := &s.q.Budget
+	s.steps++
+	return s.steps > 1 && (b.Bytes > 0 && s.read >= b.Bytes || s.steps&15 == 1 && s.late())
+}
+
+// late tells whether the budget's time is over.
+func (s *search) late() bool {
+	t := s.q.Budget.Time
+	return t > 0 && s.l.o.Now().Sub(s.begin) >= t
+}
+
+// passed takes the offsets up to from or down to to off the query.
+func (s *search) passed(from, to uint64) {
+	if s.q.Reverse {
+		s.q.ToOffset = min(s.q.ToOffset, from)
+	} else {
+		s.q.FromOffset = max(s.q.FromOffset, to)
+	}
+}
+
+// blocks searches the blocks that hold offsets from ≤ offset < to. It returns
+// early if one of them was sealed meanwhile.
+func (s *search) blocks(from, to uint64) (err error) {
+	l, q := s.l, &s.q
+	// The first block may begin before from.
+	it, err := l.headers(from-min(from, block.RecordsMax), to)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
-	begin, read := l.o.Now(), int64(0)
 	step, ok := it.Next, it.First()
 	if q.Reverse {
 		step, ok = it.Prev, it.Last()
 	}
-	for n := 0; ok; ok, n = step(), n+1 {
-		if err := ctx.Err(); err != nil {
-			return recs, 0, err
+	for ; ok; ok = step() {
+		if err := s.ctx.Err(); err != nil {
+			return err
 		}
 		var h block.Header
 		if err := headerAt(it, &h); err != nil {
-			return recs, 0, err
+			return err
 		}
-		if h.Next() <= q.FromOffset || !q.may(&h) {
-			if q.past(&h) {
-				return recs, 0, nil
+		if h.Next() <= from || !q.may(&h) {
+			if h.Next() > from && q.past(&h) {
+				s.stop(0)
+				return nil
 			}
 			continue
 		}
-		spent := q.Budget.Bytes > 0 && read >= q.Budget.Bytes ||
-			q.Budget.Time > 0 && n&15 == 0 && l.o.Now().Sub(begin) >= q.Budget.Time
-		if spent && n > 0 {
+		if s.spent() {
 			if q.Reverse {
-				return recs, min(h.Next(), q.ToOffset), nil
+				s.stop(min(h.Next(), to))
+			} else {
+				s.stop(max(h.Base, from))
 			}
-			return recs, max(h.Base, q.FromOffset), nil
+			return nil
 		}
 		b := l.cache.at(h.Base)
 		if b == nil {
 			if b, err = l.loadBody(&h); err != nil {
-				return recs, 0, err
+				if h.Next() <= l.Sealed() {
+					return nil // what is left of the query finds it there
+				}
+				return err
 			}
-			read += int64(h.BodyLen)
+			s.read += int64(h.BodyLen)
 		}
-		var full bool
-		if recs, next, full = q.scan(b, recs); full {
-			return recs, next, nil
+		if s.scan(b); s.done {
+			return nil
 		}
+		s.passed(h.Base, h.Next())
 	}
-	return recs, 0, it.Error()
+	s.passed(from, to)
+	return it.Error()
 }
 
 // loadBody reads and decodes the block of h.
@@ -141,33 +205,41 @@ func (q *Query) may(h *block.Header) bool {
 
 // past tells that no later block, in the direction of the query, can match: recv
 // never decreases.
-func (q *Query) past(h *block.Header) bool {
+func (q *Query) past(h *block.Header) bool { return q.beyond(h.RecvMin, h.RecvMax) }
+
+// beyond is past for what was received from least to most.
+func (q *Query) beyond(least, most int64) bool {
 	if q.Reverse {
-		return q.FromRecv != 0 && h.RecvMax < q.FromRecv || h.Next() <= q.FromOffset
+		return q.FromRecv != 0 && most < q.FromRecv
 	}
-	return q.ToRecv != 0 && h.RecvMin >= q.ToRecv
+	return q.ToRecv != 0 && least >= q.ToRecv
 }
 
-// scan adds the records of b that are sought; full tells that the limit was
-// reached, and next where to go on.
-func (q *Query) scan(b *Block, recs []Record) (_ []Record, next uint64, full bool) {
+// scan adds the records of b that are sought.
+func (s *search) scan(b *Block) {
 	for i := range b.Len() {
-		if q.Reverse {
+		if s.q.Reverse {
 			i = b.Len() - 1 - i
 		}
 		r := b.Record(i)
-		if !q.is(&r) {
-			continue
+		if s.q.is(&r) && !s.add(&r) {
+			return
 		}
-		if len(recs) == q.Limit {
-			if q.Reverse {
-				return recs, r.Offset + 1, true
-			}
-			return recs, r.Offset, true
-		}
-		recs = append(recs, r)
 	}
-	return recs, 0, false
+}
+
+// add adds a record that is sought; at the limit it stops there.
+func (s *search) add(r *Record) bool {
+	if len(s.recs) < s.q.Limit {
+		s.recs = append(s.recs, *r)
+		return true
+	}
+	if s.q.Reverse {
+		s.stop(r.Offset + 1)
+	} else {
+		s.stop(r.Offset)
+	}
+	return false
 }
 
 func (q *Query) is(r *Record) bool {

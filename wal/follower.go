@@ -7,6 +7,9 @@ import "context"
 type Follower struct {
 	l    *Log
 	next uint64
+	in   reading
+	told *whole // whose damage has been told
+	lost []*LostError
 }
 
 // Follow returns a follower that begins at offset from (0 is 1): its first
@@ -19,7 +22,9 @@ func (f *Follower) Offset() uint64 { return f.next }
 // Next returns the next durable block; it waits until there is one. Errors: the
 // context's; ErrClosed; a wrapped ErrFailed once all that was durable has been
 // read; *LostError for offsets that are not there and are not a known hole: Skip
-// goes on behind it. Known holes (Log.Holes) are stepped over.
+// goes on behind it. One with Records set tells, once, of some records that cannot
+// be read among others that will be, and Skip must not be called for it. Known
+// holes (Log.Holes) and what retention has dropped are stepped over.
 func (f *Follower) Next(ctx context.Context) (*Block, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -27,8 +32,18 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 		}
 		wake := f.l.cache.waiter()
 		if f.next < f.l.Next() {
-			b, err := f.l.blockFrom(f.next)
+			b, err := f.l.blockFrom(f.next, &f.in)
 			if err != nil {
+				return nil, err
+			}
+			if b == nil || b.Base() >= f.l.Sealed() {
+				f.in.w = nil // nothing decoded is held at the end
+			}
+			if f.in.w != f.told {
+				f.told, f.lost = f.in.w, f.in.lost()
+			}
+			if len(f.lost) > 0 {
+				err, f.lost = f.lost[0], f.lost[1:]
 				return nil, err
 			}
 			if b != nil {

@@ -13,9 +13,9 @@ import "encoding/binary"
 //	'h' base 8         header value of a block
 //	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
 //	'p' producer 4     producer, see producer.go
+//	's' 't'            sealed stretches, see stretches.go
 //
-// Reserved: 'i' indexes of sealed stretches, 's' sealed stretches, 'x' blobs,
-// 'r' idempotency keys, 'n' snapshots.
+// Reserved: 'x' blobs, 'r' idempotency keys, 'n' snapshots.
 //
 // Headers and bodies only grow at their ends, and tables of the store never
 // cross a prefix (see store.go): a flush overlaps nothing, so a block is

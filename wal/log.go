@@ -31,6 +31,8 @@ type Log struct {
 	producers producerView
 	cursors   cursorTable
 	writer    *Writer
+	sealed    stretches
+	sealer    sealer
 
 	work     chan work          // writer → encoder
 	encoded  chan *group        // encoder → committer
@@ -127,6 +129,7 @@ func (l *Log) Close() error {
 	if closed {
 		return ErrClosed
 	}
+	l.sealer.stop()
 	if l.Err() == nil {
 		l.writer.finish()
 	}

@@ -9,7 +9,10 @@ type meters struct {
 	marks, checkpoints                     *metrics.Counter
 	background, corrupt, slow, stalls      *metrics.Counter
 	cacheHits, cacheMisses                 *metrics.Counter
+	sealErrors, sealRecords                *metrics.Counter
+	sealHot, sealBytes                     *metrics.Counter
 	sync, mark, encode, commitRec, commitB *metrics.Histogram
+	sealSeconds                            *metrics.Histogram
 }
 
 func newMeters(s *metrics.Set, l *Log) *meters {
@@ -18,6 +21,8 @@ func newMeters(s *metrics.Set, l *Log) *meters {
 		s.NewGauge(name, f)
 	}
 	gauge("eyrie_wal_next_offset", func() float64 { return float64(l.Next()) })
+	gauge("eyrie_wal_sealed_offset", func() float64 { return float64(l.Sealed()) })
+	gauge("eyrie_wal_hot_bytes", func() float64 { return float64(l.sealer.hot.Load()) })
 	gauge("eyrie_wal_failed", func() float64 { return one(l.Err() != nil) })
 	gauge("eyrie_wal_wall", func() float64 { return one(l.Wall() != nil) })
 	return &meters{
@@ -37,6 +42,11 @@ func newMeters(s *metrics.Set, l *Log) *meters {
 		stalls:      s.GetOrCreateCounter("eyrie_wal_store_stalls_total"),
 		cacheHits:   s.GetOrCreateCounter("eyrie_wal_cache_hits_total"),
 		cacheMisses: s.GetOrCreateCounter("eyrie_wal_cache_misses_total"),
+		sealErrors:  s.GetOrCreateCounter("eyrie_wal_seal_errors_total"),
+		sealRecords: s.GetOrCreateCounter("eyrie_wal_sealed_records_total"),
+		sealHot:     s.GetOrCreateCounter("eyrie_wal_sealed_hot_bytes_total"),
+		sealBytes:   s.GetOrCreateCounter("eyrie_wal_sealed_bytes_total"),
+		sealSeconds: s.GetOrCreateHistogram("eyrie_wal_seal_seconds"),
 		sync:        s.GetOrCreateHistogram("eyrie_wal_sync_seconds"),
 		mark:        s.GetOrCreateHistogram("eyrie_wal_mark_seconds"),
 		encode:      s.GetOrCreateHistogram("eyrie_wal_encode_seconds"),

@@ -234,8 +234,11 @@ func (l *Log) identify() (created bool, err error) {
 	return false, err
 }
 
-// empty tells that no block is there.
+// empty tells that no block is there, and nothing is sealed.
 func (l *Log) empty() (bool, error) {
+	if sealed, err := l.anySealed(); sealed || err != nil {
+		return false, err
+	}
 	it, err := l.headers(0, 0)
 	if err != nil {
 		return false, err
@@ -268,8 +271,7 @@ func (l *Log) create(r *recovery) (err error) {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	l.start(r, checkpoint{next: 1, free: 1})
-	return nil
+	return l.start(r, checkpoint{next: 1, free: 1})
 }
 
 func (l *Log) newID() error {
@@ -281,8 +283,11 @@ func (l *Log) idValue() []byte {
 	return append(binary.LittleEndian.AppendUint32(nil, logVersion), l.id[:]...)
 }
 
-// start starts the goroutines behind the writer.
-func (l *Log) start(r *recovery, c checkpoint) {
+// start starts the goroutines behind the writer, and the one that seals.
+func (l *Log) start(r *recovery, c checkpoint) error {
+	if err := errors.Join(l.dropLeftovers(), l.sealer.prepare(l)); err != nil {
+		return err
+	}
 	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
 		ckptAgent: int(c.agents), hint: 16 << 10, hintRows: 128, grp: &group{first: r.next()}}
 	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
@@ -312,6 +317,8 @@ func (l *Log) start(r *recovery, c checkpoint) {
 			stage()
 		}()
 	}
+	go l.sealer.run()
+	return nil
 }
 
 // recover finds the log's state again and checks it against the mark.
@@ -329,13 +336,12 @@ func (l *Log) recover(r *recovery) (err error) {
 			return err
 		}
 	}
-	l.start(r, c)
-	return nil
+	return l.start(r, c)
 }
 
 // rebuild loads the tables and walks the newest blocks.
 func (l *Log) rebuild(r *recovery) (c checkpoint, err error) {
-	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db)); err != nil {
+	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db), l.loadStretches()); err != nil {
 		return c, err
 	}
 	if len(l.epochs) == 0 {

@@ -36,6 +36,9 @@ type Options struct {
 	// StoreCacheBytes of the store; default 16 MiB.
 	StoreCacheBytes int64
 
+	// Seal says how old blocks are rewritten.
+	Seal SealOptions
+
 	// AcceptLoss lets Open go on where it would return *LostError: it starts a
 	// new epoch and records the hole.
 	AcceptLoss bool
@@ -55,7 +58,8 @@ type Options struct {
 
 	Events Events
 
-	faults *faults // tests only
+	faults  *faults // tests only
+	keptHot int64   // tests only: instead of what the next Open needs
 }
 
 // Events are hooks for what happens below; any may be nil. They are called on
@@ -72,7 +76,7 @@ type Events struct {
 
 // faults takes durable steps out, to show that tests notice.
 type faults struct {
-	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync bool
+	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync, skipSealSync bool
 }
 
 func (o *Options) defaults() error {
@@ -115,6 +119,12 @@ func (o *Options) defaults() error {
 	}
 	if o.StoreCacheBytes == 0 {
 		o.StoreCacheBytes = 16 << 20
+	}
+	if o.Seal.Bytes == 0 {
+		o.Seal.Bytes = 64 << 20
+	}
+	if o.Seal.Tier == nil {
+		o.Seal.Tier = func(*Record) uint8 { return 0 }
 	}
 	if o.faults == nil {
 		o.faults = &faults{}

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -9,50 +10,123 @@ import (
 )
 
 // Read returns the record at the offset. Its payload is valid as long as it is
-// referenced. Errors: ErrNotFound (not durable yet, or in a known hole),
-// *LostError, those of the block format, ErrClosed.
+// referenced. Errors: ErrNotFound (not durable yet, in a known hole, or dropped by
+// retention), *LostError, those of the block format, ErrClosed. Of a sealed
+// stretch it reads all; ReadOf is the cheap one.
 func (l *Log) Read(off uint64) (Record, error) {
 	if off == 0 || off >= l.Next() {
 		return Record{}, ErrNotFound
 	}
-	b, err := l.blockFrom(off)
+	var c reading
+	b, err := l.blockFrom(off, &c)
 	if err != nil {
 		return Record{}, err
 	}
 	if b == nil || b.Base() > off {
+		for _, lost := range c.lost() {
+			if lost.From <= off && off <= lost.To {
+				return Record{}, lost
+			}
+		}
 		return Record{}, ErrNotFound
 	}
 	return b.Record(int(off - b.Base())), nil
 }
 
-// blockFrom returns the durable block that holds off, or the first one behind
-// the known hole that off is in, or nil if there is none.
-func (l *Log) blockFrom(off uint64) (b *Block, err error) {
-	if off = l.behindHoles(off); off >= l.Next() {
-		return nil, nil
+// ReadOf is Read for a record that names the agent, and reads what lies beside
+// that agent's only.
+func (l *Log) ReadOf(off uint64, agent uint32) (Record, error) {
+	if off >= l.Sealed() {
+		return l.Read(off)
 	}
-	if b := l.cache.holding(off); b != nil {
-		l.metrics.cacheHits.Inc()
-		return b, nil
-	}
-	l.metrics.cacheMisses.Inc()
-	err = l.read(func() error {
-		base, err := l.baseOf(off)
-		if err != nil {
-			return err
-		}
-		if b, err = l.load(base); err != nil {
-			return err
-		}
-		if b.Next() <= off {
-			return l.lostFrom(off)
-		}
-		return nil
-	})
+	recs, _, err := l.Find(context.Background(), Query{Agents: []uint32{agent}, FromOffset: off, ToOffset: off + 1, Limit: 1})
 	if err != nil {
-		return nil, err
+		return Record{}, err
 	}
-	return b, nil
+	if len(recs) == 0 {
+		return Record{}, ErrNotFound
+	}
+	return recs[0], nil
+}
+
+// reading is the sealed stretch that a reader in order of offset is in.
+type reading struct{ w *whole }
+
+func (c *reading) lost() []*LostError {
+	if c.w == nil {
+		return nil
+	}
+	return c.w.lost
+}
+
+// blockFrom returns the durable block that holds off, or the first one behind
+// the known hole or what was dropped that off is in, or nil if there is none. Of
+// a sealed stretch it makes one that begins at off.
+func (l *Log) blockFrom(off uint64, c *reading) (b *Block, err error) {
+	for {
+		if off = l.behindHoles(off); off >= l.Next() {
+			return nil, nil
+		}
+		if b := l.cache.holding(off); b != nil {
+			l.metrics.cacheHits.Inc()
+			return b, nil
+		}
+		if off < l.Sealed() {
+			next := uint64(0)
+			err := l.read(func() (err error) {
+				b, next, err = l.sealedFrom(off, c)
+				return err
+			})
+			if b != nil || err != nil {
+				return b, err
+			}
+			off = next
+			continue
+		}
+		l.metrics.cacheMisses.Inc()
+		err = l.read(func() error {
+			base, err := l.baseOf(off)
+			if err != nil {
+				return err
+			}
+			if b, err = l.load(base); err != nil {
+				return err
+			}
+			if b.Next() <= off {
+				return l.lostFrom(off)
+			}
+			return nil
+		})
+		if err == nil {
+			return b, nil
+		}
+		if off >= l.Sealed() {
+			return nil, err
+		}
+		b = nil // it was sealed meanwhile
+	}
+}
+
+// sealedFrom returns the block of sealed records that begins at off or at the
+// first one behind it in the same stretch, or where to go on.
+func (l *Log) sealedFrom(off uint64, c *reading) (b *Block, next uint64, err error) {
+	if c.w == nil || off < c.w.s.Base || off >= c.w.s.Next {
+		s, ok := l.stretchAt(off)
+		if !ok {
+			if list := l.Stretches(); len(list) > 0 && off < list[0].Base {
+				return nil, list[0].Base, nil // dropped by retention
+			}
+			return nil, 0, l.lostFrom(off)
+		}
+		c.w = nil
+		if c.w, err = l.wholeAt(&s); err != nil {
+			return nil, 0, err
+		}
+	}
+	if b = c.w.block(off); b == nil {
+		return nil, c.w.s.Next, nil
+	}
+	return b, 0, nil
 }
 
 // behindHoles returns off, or the first offset behind the known hole that it is in.

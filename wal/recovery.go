@@ -59,13 +59,13 @@ func (r *recovery) tables() error {
 // checkedBytes is how far back, in bytes of bodies, blocks are checked to hang
 // together: more than the store can have held in memtables, and more than the
 // groups that can lie behind a mark.
-func (r *recovery) checkedBytes() int64 {
-	return int64(max(5*r.l.o.MemtableBytes, 2*syncedMax*r.l.o.GroupBytes))
+func checkedBytes(o *Options) int64 {
+	return int64(max(5*o.MemtableBytes, 2*syncedMax*o.GroupBytes))
 }
 
 // walk visits the headers from the beginning of the stretch to be checked to the end.
 func (r *recovery) walk(c checkpoint) (err error) {
-	it, err := r.l.headers(0, 0)
+	it, err := r.l.headers(r.l.Sealed(), 0)
 	if err != nil {
 		return err
 	}
@@ -77,12 +77,16 @@ func (r *recovery) walk(c checkpoint) (err error) {
 		if v, err := it.ValueAndErr(); err == nil && len(v) >= 72 {
 			sum += int64(binary.LittleEndian.Uint32(v[68:]))
 		}
-		if sum > r.checkedBytes() && base < c.next && (r.mark.next == 0 || base < r.mark.next) {
+		if sum > checkedBytes(&r.l.o) && base < c.next && (r.mark.next == 0 || base < r.mark.next) {
 			break
 		}
 	}
-	if !ok {
+	if !ok { // all blocks: they begin where what is sealed ends
 		r.whole, ok = true, it.First()
+		if list := r.l.Stretches(); len(list) > 0 {
+			r.end, r.digest = list[len(list)-1].Next, list[len(list)-1].digest
+			r.seen = r.end == r.mark.next && r.digest == r.mark.digest
+		}
 	}
 	first := true
 	for ; ok; ok = it.Next() {

@@ -107,7 +107,7 @@ func (s *salvager) run(first *LostError) error {
 	}
 	s.batch = s.to.NewBatch()
 	defer func() { _ = s.batch.Close() }()
-	if err := s.blocks(); err != nil {
+	if err := errors.Join(s.stretches(), s.blocks()); err != nil {
 		return err
 	}
 	// What was given out behind the last intact block is lost as well.
@@ -117,10 +117,58 @@ func (s *salvager) run(first *LostError) error {
 	return s.finish(first, c)
 }
 
+// stretches copies what is sealed: each stretch whose summary and index are
+// intact, with those of its chunks that can be read. One that is damaged inside is
+// copied as it is, and named to who reads it.
+func (s *salvager) stretches() (err error) {
+	l, r := s.l, &s.r
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixStretch}, UpperBound: []byte{prefixStretch + 1}})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok; ok = it.Next() {
+		k, st := it.Key(), Stretch{}
+		if len(k) != 10 || k[9] != partSummary || baseIn(k[:9]) < r.next() || st.decode(baseIn(k[:9]), it.Value()) != nil {
+			continue // the hole shows at what follows
+		}
+		x, err := l.index(&st)
+		if err != nil {
+			continue
+		}
+		if st.Base > r.next() {
+			s.hole(r.next(), st.Base-1, "no intact stretch or block holds them")
+		}
+		st.chain = r.digest
+		r.end, r.digest, r.recv = st.Next, st.digest, max(r.recv, st.RecvMax)
+		if err := s.batch.Set(k, st.encode(), nil); err != nil {
+			return err
+		}
+		copies := [][]byte{stretchKey(st.Base, partIndex)}
+		for i := range x.KeyPages() {
+			copies = append(copies, pageKey(st.Base, i))
+		}
+		for i := range x.Chunks {
+			copies = append(copies, st.chunkKey(x.Chunks[i].Tier, x.Chunks[i].No))
+		}
+		for _, k := range copies {
+			if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); err != nil {
+				continue // what cannot be read here cannot be read there
+			}
+			if s.batch.Len() > 4<<20 {
+				if err := s.write(pebble.NoSync); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return it.Error()
+}
+
 // blocks copies what is intact, in order, and notes the holes between.
 func (s *salvager) blocks() (err error) {
 	l, r := s.l, &s.r
-	it, err := l.headers(0, 0)
+	it, err := l.headers(r.next(), 0)
 	if err != nil {
 		return err
 	}

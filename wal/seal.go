@@ -1,0 +1,351 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/objstorage/objstorageprovider"
+	"github.com/cockroachdb/pebble/v2/sstable"
+	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"eyrie/wal/block"
+	"eyrie/wal/stretch"
+)
+
+// SealOptions say how the log rewrites its old blocks. Zero values stand for
+// the defaults named.
+type SealOptions struct {
+	// Bytes of blocks, as stored, make a stretch; default 64 MiB. Sealing and
+	// reading one in order of offset takes some four times as much memory.
+	Bytes int64
+	// Tier tells how long a record is kept beside others: what is in tier 0 may
+	// go first, up to 63. Default: all in tier 0. It must depend on nothing but
+	// the envelope, and be cheap.
+	Tier func(*Record) uint8
+	// Off leaves the log as it is.
+	Off bool
+}
+
+// sealer rewrites the log's oldest blocks as sealed stretches, on a goroutine of
+// its own, one stretch after the other, as soon as enough of them lie behind
+// those that the next Open will check.
+//
+// A stretch is decoded again and compared with its blocks, by a digest of every
+// record, before it takes their place. Then, each step safe to stop behind: its
+// tables come into the store in one step; readers are told; the blocks go.
+type sealer struct {
+	l    *Log
+	wake chan struct{}
+	quit context.CancelFunc
+	ctx  context.Context
+	done chan struct{}
+	hot  atomic.Int64 // bytes of headers and bodies not sealed, nearly
+	w    *stretch.Writer
+}
+
+const sealFolder = "seal"
+
+// prepare removes what an earlier life left and counts the blocks.
+func (s *sealer) prepare(l *Log) error {
+	s.l, s.wake, s.done = l, make(chan struct{}, 1), make(chan struct{})
+	s.ctx, s.quit = context.WithCancel(context.Background())
+	if err := l.o.FS.RemoveAll(l.o.FS.PathJoin(l.dir, sealFolder)); err != nil {
+		return fmt.Errorf("what an earlier sealing left: %w", err)
+	}
+	for _, prefix := range []byte{prefixHeader, prefixBody} {
+		n, err := l.db.EstimateDiskUsage(key8(prefix, l.Sealed()), []byte{prefix + 1})
+		if err != nil {
+			return err
+		}
+		s.hot.Add(int64(n))
+	}
+	return nil
+}
+
+func (s *sealer) stop() {
+	if s.done == nil {
+		return
+	}
+	s.quit()
+	<-s.done
+}
+
+// grown tells that a commit of n bytes is durable.
+func (s *sealer) grown(n int) {
+	if s.hot.Add(int64(n)) > s.l.keptHot()+s.l.o.Seal.Bytes {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// keptHot is how many bytes of blocks stay: what the next open checks and folds.
+func (l *Log) keptHot() int64 {
+	if l.o.keptHot > 0 {
+		return l.o.keptHot
+	}
+	return max(checkedBytes(&l.o), 2*l.o.CheckpointBytes)
+}
+
+// sealRetry is how long the sealer waits after an error.
+const sealRetry = 30 * time.Second
+
+func (s *sealer) run() {
+	defer close(s.done)
+	if s.l.o.Seal.Off {
+		return
+	}
+	s.grown(0)
+	for {
+		select {
+		case <-s.wake:
+		case <-s.ctx.Done():
+			return
+		}
+		for s.hot.Load() > s.l.keptHot()+s.l.o.Seal.Bytes && s.ctx.Err() == nil && s.l.Err() == nil {
+			sealed, err := s.next(s.l.o.Seal.Bytes)
+			if err != nil && s.ctx.Err() == nil {
+				s.l.metrics.sealErrors.Inc()
+				if f := s.l.o.Events.Background; f != nil {
+					f(fmt.Errorf("seal: %w", err))
+				}
+				select {
+				case <-time.After(sealRetry):
+				case <-s.ctx.Done():
+				}
+			}
+			if !sealed {
+				break
+			}
+		}
+	}
+}
+
+// Seal seals all that may be sealed now, in stretches of less than the usual
+// size if need be, and returns when that is done. It may be called where
+// SealOptions.Off is set, by one goroutine at a time; otherwise the log does so itself.
+func (l *Log) Seal(ctx context.Context) error {
+	s := sealer{l: l, ctx: ctx}
+	for {
+		if sealed, err := s.next(1); err != nil || !sealed {
+			return err
+		}
+	}
+}
+
+// next seals one stretch of at least so many bytes, if there is that much.
+func (s *sealer) next(least int64) (bool, error) {
+	begin := time.Now()
+	limit, err := s.limit()
+	if err != nil || limit == 0 {
+		return false, err
+	}
+	if s.w == nil {
+		s.w = stretch.NewWriter(s.l.o.Seal.Tier)
+	}
+	defer s.w.Reset()
+	st, sum, err := s.collect(limit)
+	if err != nil || st.HotBytes == 0 || st.HotBytes < uint64(least) {
+		return false, err
+	}
+	if err := s.write(&st, sum); err != nil {
+		return false, err
+	}
+	m := s.l.metrics
+	m.sealSeconds.UpdateDuration(begin)
+	m.sealRecords.AddInt64(int64(st.Records))
+	m.sealHot.AddInt64(int64(st.HotBytes))
+	m.sealBytes.AddInt64(int64(st.Bytes + st.IndexBytes))
+	return true, nil
+}
+
+// limit returns the offset up to which blocks may be sealed.
+func (s *sealer) limit() (_ uint64, err error) {
+	it, err := s.l.headers(s.l.Sealed(), s.l.Next())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	kept := int64(0)
+	for ok := it.Last(); ok; ok = it.Prev() {
+		var h block.Header
+		if err := headerAt(it, &h); err != nil {
+			return 0, err
+		}
+		if kept += int64(h.BodyLen); kept > s.l.keptHot() {
+			return h.Base, nil
+		}
+	}
+	return 0, it.Error()
+}
+
+// collect gives the writer the blocks of the next stretch.
+func (s *sealer) collect(limit uint64) (st Stretch, sum uint64, err error) {
+	it, err := s.l.headers(s.l.Sealed(), limit)
+	if err != nil {
+		return st, 0, err
+	}
+	defer func() { err = errors.Join(err, it.Close()) }()
+	for ok := it.First(); ok && st.HotBytes < uint64(s.l.o.Seal.Bytes); ok = it.Next() {
+		if err := s.ctx.Err(); err != nil {
+			return st, 0, err
+		}
+		var h block.Header
+		if err := headerAt(it, &h); err != nil {
+			return st, 0, err
+		}
+		b, err := s.l.loadBody(&h)
+		if err != nil {
+			return st, 0, err
+		}
+		if st.Records == 0 {
+			st.Base, st.RecvMin, st.chain = s.l.Sealed(), h.RecvMin, h.Chain
+			if list := s.l.Stretches(); len(list) > 0 && list[len(list)-1].digest != h.Chain {
+				return st, 0, fmt.Errorf("the block at offset %d does not follow from what is sealed", h.Base)
+			}
+		} else if h.Chain != st.digest {
+			return st, 0, fmt.Errorf("the block at offset %d does not follow from those before it", h.Base)
+		}
+		s.w.Add(b)
+		sum += stretch.Digest(b)
+		st.Next, st.RecvMax, st.digest = h.Next(), h.RecvMax, h.Digest()
+		st.Records += uint64(b.Len())
+		st.HotBytes += uint64(len(it.Value()) + h.BodyLen)
+	}
+	return st, sum, it.Error()
+}
+
+// write makes the tables of a stretch, brings them into the store, and takes the
+// blocks out.
+func (s *sealer) write(st *Stretch, sum uint64) (err error) {
+	l := s.l
+	fs, dir := l.o.FS, l.o.FS.PathJoin(l.dir, sealFolder)
+	if err := fs.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	t := tables{l: l, dir: dir}
+	defer func() { err = errors.Join(err, t.close(), fs.RemoveAll(dir)) }()
+	var pages [][]byte
+	emit := func(c *stretch.ChunkInfo, v []byte) error {
+		if err := s.ctx.Err(); err != nil {
+			return err
+		}
+		p, err := stretch.DecodeChunk(c, v)
+		if err != nil {
+			return fmt.Errorf("what was just encoded cannot be read: %w", err)
+		}
+		sum -= p.Digest()
+		st.Bytes += uint64(len(v))
+		if bit := uint64(1) << (c.Tier & 63); st.Tiers&bit == 0 {
+			st.Tiers |= bit
+			if err := t.begin(); err != nil {
+				return err
+			}
+		}
+		return t.set(st.chunkKey(c.Tier, c.No), v)
+	}
+	page := func(_ int, v []byte) error {
+		pages = append(pages, slices.Clone(v))
+		return nil
+	}
+	x, err := s.w.Finish(stretch.Stamp{LogID: l.id, Epoch: l.Epoch(), Chain: st.chain, Digest: st.digest}, emit, page)
+	if err != nil {
+		return err
+	}
+	if sum != 0 {
+		return errors.New("what was sealed is not what the blocks hold")
+	}
+	x.Base = st.Base
+	index := x.Append(nil)
+	st.IndexBytes = uint64(len(index))
+	for _, p := range pages {
+		st.IndexBytes += uint64(len(p))
+	}
+	err = errors.Join(t.begin(), t.set(stretchKey(st.Base, partSummary), st.encode()), t.set(stretchKey(st.Base, partIndex), index))
+	for i, p := range pages {
+		err = errors.Join(err, t.set(pageKey(st.Base, i), p))
+	}
+	if err = errors.Join(err, t.end()); err != nil {
+		return err
+	}
+	if err := l.db.Ingest(s.ctx, t.paths); err != nil {
+		return err
+	}
+	l.sealed.set(append(slices.Clone(l.Stretches()), *st))
+	s.hot.Add(-int64(st.HotBytes))
+	return l.dropBlocks(st.Next)
+}
+
+// dropBlocks takes blocks below the offset out of the store, and gives their
+// space back.
+func (l *Log) dropBlocks(below uint64) error {
+	for _, prefix := range []byte{prefixBody, prefixHeader} {
+		if err := l.db.Excise(context.Background(), pebble.KeyRange{Start: key8(prefix, 0), End: key8(prefix, below)}); err != nil {
+			return err
+		}
+	}
+	return l.Err()
+}
+
+// tables writes the tables of a stretch, one after the other.
+type tables struct {
+	l     *Log
+	dir   string
+	paths []string
+	w     *sstable.Writer
+}
+
+func (t *tables) begin() error {
+	if err := t.end(); err != nil {
+		return err
+	}
+	path := t.l.o.FS.PathJoin(t.dir, fmt.Sprintf("%d.sst", len(t.paths)))
+	f, err := t.l.o.FS.Create(path, vfs.WriteCategoryUnspecified)
+	if err != nil {
+		return err
+	}
+	if t.l.o.faults.skipSealSync {
+		f = deafFile{f}
+	}
+	t.paths = append(t.paths, path)
+	t.w = sstable.NewWriter(objstorageprovider.NewFileWritable(f), t.l.tableOptions())
+	return nil
+}
+
+func (t *tables) set(key, value []byte) error { return t.w.Set(key, value) }
+
+// end syncs the table being written.
+func (t *tables) end() (err error) {
+	if t.w != nil {
+		err = t.w.Close()
+		t.w = nil
+	}
+	return err
+}
+
+// close gives up what was not ended.
+func (t *tables) close() error {
+	if t.w == nil {
+		return nil
+	}
+	_ = t.w.Close()
+	return nil
+}
+
+// deafFile is a file that does not sync.
+type deafFile struct{ vfs.File }
+
+func (deafFile) Sync() error { return nil }
+
+// tableOptions are those of tables made for the store.
+func (l *Log) tableOptions() sstable.WriterOptions {
+	o := l.storeOptions(nil)
+	o.EnsureDefaults()
+	return o.MakeWriterOptions(6, l.db.TableFormat())
+}
