@@ -287,7 +287,7 @@ func cutSealed(seed uint64, n int, fl *faults) (noticed, harmless, sealed int, e
 			fs, acked = vfs.NewCrashableMem(), 0
 			t.led.restart()
 			t.rounds = 40
-			if t.rng.IntN(3) == 0 { // enough for the log to seal, and no cut before its end
+			if i/12%3 == 0 { // enough for the log to seal, and no cut before its end
 				t.rounds = 150
 			}
 		}
@@ -366,21 +366,26 @@ func TestPowerCuts(t *testing.T) {
 		}
 	}
 	const lanes = 4
-	for lane := range lanes {
-		t.Run(fmt.Sprintf("lane=%d", lane), func(t *testing.T) {
-			t.Parallel()
-			noticed, harmless, sealed, err := cutSealed(uint64(100+lane), n/lanes, &faults{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Logf("%d cuts; %d lives began with sealed stretches; of the damages %d were noticed, %d touched nothing acknowledged", n/lanes, sealed, noticed, harmless)
-			if sealed == 0 {
-				t.Error("nothing was sealed: the lives are too short")
-			}
-			if noticed == 0 {
-				t.Error("no damage was noticed: the damages are too small")
-			}
-		})
+	var noticed, sealed atomic.Int64
+	t.Run("lanes", func(t *testing.T) {
+		for lane := range lanes {
+			t.Run(strconv.Itoa(lane), func(t *testing.T) {
+				t.Parallel()
+				saw, harmless, began, err := cutSealed(uint64(100+lane), n/lanes, &faults{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%d cuts; %d lives began with sealed stretches; of the damages %d were noticed, %d touched nothing acknowledged", n/lanes, began, saw, harmless)
+				noticed.Add(int64(saw))
+				sealed.Add(int64(began))
+			})
+		}
+	})
+	if noticed.Load() == 0 {
+		t.Error("no damage was noticed: the damages are too small")
+	}
+	if sealed.Load() == 0 {
+		t.Error("nothing was sealed: the lives are too short")
 	}
 }
 

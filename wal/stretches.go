@@ -107,16 +107,11 @@ func pageKey(base uint64, page int) []byte {
 	return binary.BigEndian.AppendUint32(stretchKey(base, partPage), uint32(page))
 }
 
-// chunkKey is the key of chunk no of the tier; chunkSpan bounds all of the tier's.
+// chunkKey is the key of chunk no of the tier.
 func (s *Stretch) chunkKey(tier uint8, no uint32) []byte {
 	k := binary.BigEndian.AppendUint32([]byte{prefixChunk, tier}, s.hour())
 	k = binary.BigEndian.AppendUint64(k, s.Base)
 	return binary.BigEndian.AppendUint32(k, no)
-}
-
-func (s *Stretch) chunkSpan(tier uint8) pebble.KeyRange {
-	from := s.chunkKey(tier, 0)
-	return pebble.KeyRange{Start: from[:len(from)-4], End: append(s.chunkKey(tier, ^uint32(0)), 0)}
 }
 
 // stretches is the list of what is sealed, for any goroutine.
