@@ -11,7 +11,40 @@ func (q *req) fleet() error {
 	if err != nil {
 		return err
 	}
-	return q.json(q.s.p.Fleet.Fleet(space))
+	v, at, err := q.asOf()
+	if err != nil {
+		return err
+	}
+	if at == nil {
+		return q.json(v.Fleet(space))
+	}
+	return q.json(stateAt(v.Fleet(space), at))
+}
+
+// state answers the summary as it was, or as it is.
+func (q *req) state() error {
+	space, err := q.space()
+	if err != nil {
+		return err
+	}
+	v, at, err := q.asOf()
+	if err != nil {
+		return err
+	}
+	f := v.Fleet(space)
+	if at == nil {
+		at = &asOf{At: f.Clock, Offset: f.Offset}
+	}
+	return q.json(stateAt(f, at))
+}
+
+// stateAt is a summary with the moment it is of.
+func stateAt(f fleet.Fleet, at *asOf) any {
+	return struct {
+		fleet.Fleet
+		*asOf
+		Offset uint64 `json:"offset"` // both have one
+	}{f, at, at.Offset}
 }
 
 // attention answers what wants a person now.
@@ -24,7 +57,14 @@ func (q *req) attention() error {
 	if err != nil {
 		return err
 	}
-	return q.json(q.s.p.Fleet.Attention(space, n))
+	v, at, err := q.asOf()
+	if err != nil {
+		return err
+	}
+	return q.json(struct {
+		fleet.Attention
+		*asOf
+	}{v.Attention(space, n), at})
 }
 
 // agents answers a page of agents.
@@ -49,14 +89,21 @@ func (q *req) agents() error {
 	if ended == "" {
 		ended = "all"
 	}
-	p, err := q.s.p.Fleet.List(fleet.Query{
+	v, at, err := q.asOf()
+	if err != nil {
+		return err
+	}
+	p, err := v.List(fleet.Query{
 		Filter: filter, Space: space, Show: q.arg("state"), Manager: q.arg("manager"), Ended: ended,
 		Sort: q.arg("sort"), Asc: asc, Limit: n, After: q.arg("after"),
 	})
 	if err != nil {
 		return err
 	}
-	return q.json(p)
+	return q.json(struct {
+		fleet.Page
+		*asOf
+	}{p, at})
 }
 
 // order reads order=asc|desc; desc is the default.
@@ -76,9 +123,16 @@ func (q *req) agent() error {
 	if err != nil {
 		return err
 	}
-	a, ok := q.s.p.Fleet.Get(space, q.args[1])
+	v, at, err := q.asOf()
+	if err != nil {
+		return err
+	}
+	a, ok := v.Get(space, q.args[1])
 	if !ok {
 		return problem(404, "not_found", "No agent of this id was seen in the space "+space+".")
 	}
-	return q.json(a)
+	return q.json(struct {
+		fleet.Agent
+		*asOf
+	}{a, at})
 }

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"strconv"
@@ -56,6 +57,16 @@ func asProblem(err error) (p *Problem, internal bool) {
 		return badField("state", err.Error()), false
 	case errors.Is(err, fleet.ErrEnded):
 		return badField("ended", err.Error()), false
+	case errors.Is(err, fleet.ErrBefore):
+		return problem(404, "before_log", err.Error()), false
+	case errors.Is(err, fleet.ErrFuture):
+		return badField("at", err.Error()), false
+	case errors.Is(err, fleet.ErrGone):
+		return problem(410, "gone", err.Error()), false
+	case errors.Is(err, fleet.ErrBusy):
+		return problem(503, "busy", err.Error()), false
+	case errors.Is(err, context.DeadlineExceeded):
+		return problem(503, "busy", "It took too long. Ask again."), false
 	case errors.Is(err, spans.ErrCursor):
 		return badField("after", err.Error()), false
 	case errors.Is(err, spans.ErrType):

@@ -53,6 +53,7 @@ func (s *Server) table() []route {
 		r("GET", "/v1/tuning", access.Viewer, (*req).tuning),
 		r("GET", "/v1/setup", access.Operator, (*req).setup),
 		r("GET", "/v1/fleet", access.Viewer, (*req).fleet),
+		r("GET", "/v1/state", access.Viewer, (*req).state),
 		r("GET", "/v1/attention", access.Viewer, (*req).attention),
 		r("GET", "/v1/agents", access.Viewer, (*req).agents),
 		r("GET", "/v1/agents/*/*", access.Viewer, (*req).agent),
@@ -248,6 +249,9 @@ func (q *req) integer(name string, def, min, max int64) (int64, error) {
 	return n, nil
 }
 
+// msMax is the last instant that can be asked for: the year 2100, Unix ms.
+const msMax = 4102444800000
+
 // instant returns a query parameter in Unix ms, as Unix ns; 0 where it is absent.
 func (q *req) instant(name string) (int64, error) {
 	s := q.arg(name)
@@ -255,7 +259,7 @@ func (q *req) instant(name string) (int64, error) {
 		return 0, nil
 	}
 	ms, err := strconv.ParseFloat(s, 64)
-	if err != nil || !(ms >= 0 && ms <= 4102444800000) { // NaN is neither
+	if err != nil || !(ms >= 0 && ms <= msMax) { // NaN is neither
 		return 0, badField(name, "want Unix milliseconds")
 	}
 	return int64(ms * 1e6), nil

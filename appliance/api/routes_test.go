@@ -53,6 +53,7 @@ func routes() map[string]documented {
 		"GET /v1/tuning":               {"viewer", "/v1/tuning", "", 200, list, first("key", "value", "why", "at_ms")},
 		"GET /v1/setup":                {"operator", "/v1/setup", "", 200, []string{"ingest_url", "key", "snippets"}, nil},
 		"GET /v1/fleet":                {"viewer", "/v1/fleet?space=main", "", 200, []string{"agents_live", "agents_ended", "by_show", "events_per_s", "tokens_per_h", "cost_nanousd_h", "failed_call_share", "attention", "offset", "clock_ms"}, nil},
+		"GET /v1/state":                {"viewer", "/v1/state?space=main&at=offset:3", "", 200, []string{"agents_live", "by_show", "clock_ms", "at", "offset", "partial"}, nil},
 		"GET /v1/attention":            {"viewer", "/v1/attention?space=main", "", 200, []string{"items", "total"}, first("kind", "agent", "since_ms", "age_ms", "title", "score")},
 		"GET /v1/agents":               {"viewer", "/v1/agents?space=main", "", 200, list, first("space", "id", "state", "show", "first_ms", "last_ms", "ended", "links", "workers", "counts", "usage", "rate", "open")},
 		"GET /v1/agents/{space}/{id}":  {"viewer", "/v1/agents/main/a", "", 200, []string{"space", "id", "name", "role", "state", "show", "counts", "usage", "heartbeat_ms"}, nil},
@@ -196,8 +197,10 @@ func TestBadParameters(t *testing.T) {
 		"/v1/agents?limit=-1": "limit", "/v1/agents?limit=1001": "limit", "/v1/agents?limit=ten": "limit",
 		"/v1/agents?order=up": "order", "/v1/agents?sort=taste": "sort", "/v1/agents?state=happy": "state",
 		"/v1/agents?ended=perhaps": "ended", "/v1/agents?after=@@": "after", "/v1/agents?q=%28%28": "q",
-		"/v1/attention?limit=x": "limit",
-		"/v1/spans?type=dance":  "type", "/v1/spans?status=well": "status", "/v1/spans?after=@@": "after",
+		"/v1/attention?limit=x":  "limit",
+		"/v1/state?at=yesterday": "at", "/v1/agents?at=5m": "at", "/v1/fleet?at=offset:0": "at", "/v1/attention?at=NaN": "at",
+		"/v1/state?at=4102444800001": "at", "/v1/agents/main/x?at=offset:9007199254740991": "at", "/v1/state?at=2099-01-01T00:00:00Z": "at",
+		"/v1/spans?type=dance": "type", "/v1/spans?status=well": "status", "/v1/spans?after=@@": "after",
 		"/v1/spans?from_ms=-1": "from_ms", "/v1/spans?to_ms=NaN": "to_ms", "/v1/spans?q=%28": "q", "/v1/spans?order=0": "order",
 		"/v1/runs?after=@@": "after", "/v1/runs?status=well": "status", "/v1/runs?limit=1e3": "limit",
 		"/v1/events?type=log,dance": "type", "/v1/events?severity=loud": "severity", "/v1/events?after=-1": "after",
@@ -319,7 +322,7 @@ func TestSpacesApart(t *testing.T) {
 	r.caughtUp(p.Last)
 	for _, path := range []string{
 		"/v1/agents/main/a", "/v1/spans/main/t1", "/v1/runs/main/r1", "/v1/agents?space=main", "/v1/spans?space=main", "/v1/runs?space=main",
-		"/v1/events?space=main", "/v1/fleet?space=main", "/v1/attention?space=main", "/v1/series?space=main&agent=a",
+		"/v1/events?space=main", "/v1/fleet?space=main", "/v1/state?space=main&at=-1ms", "/v1/attention?space=main", "/v1/series?space=main&agent=a",
 		"/v1/series/range?space=main&agent=a", "/v1/events?system=1", "/v1/agents/eyrie/x",
 	} {
 		if err := r.ask("GET", path, there["viewer"], "").problem(403, "space", ""); err != nil {

@@ -31,6 +31,7 @@ import (
 type Parts struct {
 	Log     *wal.Log
 	Fleet   *fleet.View
+	Past    *fleet.Past
 	Spans   *spans.View
 	Series  *series.View
 	Hub     *live.Hub

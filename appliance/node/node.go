@@ -66,6 +66,7 @@ type Node struct {
 	log      *wal.Log
 	store    *pebble.DB
 	fleet    *fleet.View
+	past     *fleet.Past
 	spans    *spans.View
 	series   *series.View
 	hub      *live.Hub
@@ -183,7 +184,7 @@ func (n *Node) openFront() (err error) {
 	n.intake.Attach(n.log, n.engine)
 	n.fleet.OnChanged(n.hub.Changed)
 	n.api, err = api.New(api.Parts{
-		Log: n.log, Fleet: n.fleet, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
+		Log: n.log, Fleet: n.fleet, Past: n.past, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
 		Intake: n.intake, Keys: n.keys, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
 		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n,
 	})

@@ -24,6 +24,7 @@ func (n *Node) sweep(ctx context.Context) {
 			return
 		case <-t.C:
 			n.sweepOnce()
+			n.past.Sweep()
 		}
 	}
 }

@@ -33,6 +33,11 @@ func (n *Node) openViews() (err error) {
 		}
 	}()
 	n.fleet = fleet.New(n.log)
+	n.fleet.Snapshots(fleet.SnapshotOptions{Background: background})
+	n.past = fleet.NewPast(fleet.PastOptions{
+		Log: fleet.PastLogOf(n.log), Fleet: n.fleet, Store: n.store, Background: background, Now: n.now, Metrics: n.set,
+		Aside: func() (map[uint64]string, error) { return views.SetAside(n.store, n.fleet.Name()) },
+	})
 	n.spans = spans.New(n.log, n.store)
 	n.spans.BoundFilter(n.tuning.filterBytes)
 	db, err := tsdb.Open(n.store, series.DBPrefix, tsdb.Options{Metrics: n.set})
@@ -43,7 +48,7 @@ func (n *Node) openViews() (err error) {
 	n.hub = live.New(n.liveOptions())
 	n.runner, err = views.Open(views.Options{
 		Folds: []views.Mount{
-			{Fold: n.fleet, Prefixes: "f"},
+			{Fold: n.fleet, Prefixes: fleet.Prefixes},
 			{Fold: n.spans, Prefixes: "s"},
 			{Fold: n.series, Prefixes: "tm"},
 		},

@@ -80,6 +80,10 @@ func poisonKey(name string, offset uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(b, 0), offset)
 }
 
+// SetAside reads which records a fold of that name has set aside, and why: who
+// folds the log again leaves them out too.
+func SetAside(r pebble.Reader, name string) (map[uint64]string, error) { return readPoison(r, name) }
+
 // readPoison reads which records a fold has set aside, and why.
 func readPoison(r pebble.Reader, name string) (map[uint64]string, error) {
 	lower := append(append([]byte{keyPrefix, keyPoison}, name...), 0)

@@ -7,17 +7,47 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"testing"
+	"time"
 
 	"eyrie/engine/wire"
 	"eyrie/wal/block"
 
+	"github.com/cockroachdb/pebble/v2"
 	"golang.org/x/sys/unix"
 )
 
 // BenchmarkApply folds a seeded mix of spans, usage, metrics and messages of
 // 65,000 agents, about 130 B each.
 func BenchmarkApply(b *testing.B) {
-	const agents = 65000
+	names, blocks := mix()
+	v := New(names)
+	views := make([][]wire.View, len(blocks))
+	for i, blk := range blocks {
+		views[i] = parse(blk)
+	}
+	before := heap()
+	for i, blk := range blocks {
+		v.Apply(blk, 0, views[i])
+	}
+	used := float64(heap()-before) / mixAgents
+	b.ReportAllocs()
+	cpu := cpuTime()
+	b.ResetTimer()
+	n := 0
+	for b.Loop() {
+		v.Apply(blocks[n%len(blocks)], 0, views[n%len(blocks)])
+		n++
+	}
+	b.ReportMetric(float64(cpuTime()-cpu)/float64(n*1024), "cpu-ns/record")
+	b.ReportMetric(used, "B/agent")
+	runtime.KeepAlive(v)
+}
+
+const mixAgents = 65000
+
+// mix makes the blocks of BenchmarkApply.
+func mix() (*dict, []*block.Block) {
+	const agents = mixAgents
 	names := &dict{}
 	for i := range agents {
 		names.add("main", fmt.Sprintf("agent-%05d", i))
@@ -51,27 +81,56 @@ func BenchmarkApply(b *testing.B) {
 		blocks = append(blocks, bb.Block())
 		base += 1024
 	}
+	return names, blocks
+}
+
+// BenchmarkSnapshot takes a snapshot of 65,000 agents that have all changed:
+// what the fold waits for, what compressing it takes beside, and its bytes; then
+// what loading it takes.
+func BenchmarkSnapshot(b *testing.B) {
+	names, blocks := mix()
 	v := New(names)
-	views := make([][]wire.View, len(blocks))
-	for i, blk := range blocks {
-		views[i] = parse(blk)
+	for _, blk := range blocks {
+		v.Apply(blk, 0, parse(blk))
 	}
-	before := heap()
-	for i, blk := range blocks {
-		v.Apply(blk, 0, views[i])
-	}
-	used := float64(heap()-before) / agents
-	b.ReportAllocs()
-	cpu := cpuTime()
-	b.ResetTimer()
-	n := 0
+	v.gather()
+	db := openStore(b)
+	defer db.Close()
+	var wait, all, load int64
+	n, size := 0, 0
 	for b.Loop() {
-		v.Apply(blocks[n%len(blocks)], 0, views[n%len(blocks)])
+		v.snaps.whole = true
+		runtime.GC()
+		begin := cpuTime()
+		took := time.Now()
+		v.takeSnapshot()
+		wait += int64(time.Since(took))
+		v.gather()
+		all += cpuTime() - begin
+		for _, val := range v.snaps.ready[len(v.snaps.ready)-1].values {
+			size += len(val)
+		}
+		w := db.NewBatch()
+		if err := v.Save(w); err != nil {
+			b.Fatal(err)
+		}
+		if err := w.Commit(pebble.NoSync); err != nil {
+			b.Fatal(err)
+		}
+		v.Saved()
+		off, _ := v.Offset()
+		runtime.GC()
+		begin = cpuTime()
+		if err := New(names).LoadMoment(db, v.MomentBefore(off)); err != nil {
+			b.Fatal(err)
+		}
+		load += cpuTime() - begin
 		n++
 	}
-	b.ReportMetric(float64(cpuTime()-cpu)/float64(n*1024), "cpu-ns/record")
-	b.ReportMetric(used, "B/agent")
-	runtime.KeepAlive(v)
+	b.ReportMetric(float64(wait)/float64(n)/1e6, "wait-ms")
+	b.ReportMetric(float64(all)/float64(n)/1e6, "cpu-ms")
+	b.ReportMetric(float64(load)/float64(n)/1e6, "load-cpu-ms")
+	b.ReportMetric(float64(size)/float64(n*mixAgents), "B/agent")
 }
 
 // BenchmarkSave writes 4,000 agents that have all changed.

@@ -9,12 +9,14 @@ import (
 var errSnapshot = errors.New("fleet: a snapshot entry does not decode")
 
 // codec reads or writes MessagePack values one after the other, so that one
-// list of fields is both encoder and decoder.
+// list of fields is both encoder and decoder. Writing changes nothing but b.
 type codec struct {
 	b    []byte
 	read bool
 	err  error
-	v    *View // interns while reading
+	sink uint64
+	v    *View  // interns while reading
+	text string // all that is read, where texts may share one copy of it; else ""
 }
 
 func (c *codec) fail(err error) {
@@ -25,7 +27,15 @@ func (c *codec) fail(err error) {
 
 func (c *codec) i64(p *int64) {
 	if !c.read {
+		if uint64(*p) < 0x80 {
+			c.b = append(c.b, byte(*p))
+			return
+		}
 		c.b = msgp.AppendInt64(c.b, *p)
+		return
+	}
+	if len(c.b) > 0 && c.b[0] < 0x80 && c.err == nil {
+		*p, c.b = int64(c.b[0]), c.b[1:]
 		return
 	}
 	if c.err == nil {
@@ -37,7 +47,15 @@ func (c *codec) i64(p *int64) {
 
 func (c *codec) u64(p *uint64) {
 	if !c.read {
+		if *p < 0x80 {
+			c.b = append(c.b, byte(*p))
+			return
+		}
 		c.b = msgp.AppendUint64(c.b, *p)
+		return
+	}
+	if len(c.b) > 0 && c.b[0] < 0x80 && c.err == nil {
+		*p, c.b = uint64(c.b[0]), c.b[1:]
 		return
 	}
 	if c.err == nil {
@@ -47,16 +65,61 @@ func (c *codec) u64(p *uint64) {
 	}
 }
 
+// i64s, u64s and u32s walk arrays: most cells of most agents are small.
+func (c *codec) i64s(s []int64) {
+	i := 0
+	if !c.read {
+		b := c.b
+		for ; i < len(s) && uint64(s[i]) < 0x80; i++ {
+			b = append(b, byte(s[i]))
+		}
+		c.b = b
+	}
+	for ; i < len(s); i++ {
+		c.i64(&s[i])
+	}
+}
+
+func (c *codec) u64s(s []uint64) {
+	i := 0
+	if !c.read {
+		b := c.b
+		for ; i < len(s) && s[i] < 0x80; i++ {
+			b = append(b, byte(s[i]))
+		}
+		c.b = b
+	}
+	for ; i < len(s); i++ {
+		c.u64(&s[i])
+	}
+}
+
+func (c *codec) u32s(s []uint32) {
+	i := 0
+	if !c.read {
+		b := c.b
+		for ; i < len(s) && s[i] < 0x80; i++ {
+			b = append(b, byte(s[i]))
+		}
+		c.b = b
+	}
+	for ; i < len(s); i++ {
+		c.u32(&s[i])
+	}
+}
+
 func (c *codec) u32(p *uint32) {
 	x := uint64(*p)
-	c.u64(&x)
-	*p = uint32(x)
+	if c.u64(&x); c.read {
+		*p = uint32(x)
+	}
 }
 
 func (c *codec) u8(p *uint8) {
 	x := uint64(*p)
-	c.u64(&x)
-	*p = uint8(x)
+	if c.u64(&x); c.read {
+		*p = uint8(x)
+	}
 }
 
 func (c *codec) flag(p *bool) {
@@ -78,7 +141,12 @@ func (c *codec) str(p *string) {
 		return
 	}
 	if b := c.bytes(); b != nil {
-		*p = string(b)
+		if c.text == "" {
+			*p = string(b)
+			return
+		}
+		end := len(c.text) - len(c.b)
+		*p = c.text[end-len(b) : end]
 	}
 }
 
@@ -138,9 +206,7 @@ func list[T any](c *codec, s *[]T, item func(*T)) {
 }
 
 func (c *codec) usage(u *usage) {
-	for i := range u.tok {
-		c.i64(&u.tok[i])
-	}
+	c.i64s(u.tok[:])
 	c.i64(&u.cost)
 	c.u8(&u.quality)
 }
@@ -173,9 +239,7 @@ func (c *codec) streak(s *streak) {
 	c.i64(&s.first)
 	c.i64(&s.last)
 	c.word(&s.what)
-	for i := range s.offs {
-		c.u64(&s.offs[i])
-	}
+	c.u64s(s.offs[:])
 }
 
 func (c *codec) agent(a *agent) {
@@ -191,7 +255,7 @@ func (c *codec) agent(a *agent) {
 	list(c, &a.labels, func(l *label) { c.word(&l.k); c.word(&l.v) })
 	st := uint8(a.state)
 	c.u8(&st)
-	if int(st) < len(stateNames) {
+	if c.read && int(st) < len(stateNames) {
 		a.state = state(st)
 	}
 	c.u8(&a.on)
@@ -209,19 +273,13 @@ func (c *codec) agent(a *agent) {
 	for _, p := range [...]*uint64{&a.gapOff, &a.lastOff, &a.failOff} {
 		c.u64(p)
 	}
-	for i := range a.counts {
-		c.u64(&a.counts[i])
-	}
+	c.u64s(a.counts[:])
 	c.usage(&a.usage)
 	c.i64(&a.ring.minute)
-	for i := range a.ring.events {
-		c.u32(&a.ring.events[i])
-		c.i64(&a.ring.cost[i])
-	}
+	c.u32s(a.ring.events[:])
+	c.i64s(a.ring.cost[:])
 	list(c, &a.open, c.span)
-	for i := range a.past {
-		c.u64(&a.past[i])
-	}
+	c.u64s(a.past[:])
 	c.u8(&a.pastNext)
 	c.str(&a.lastRun)
 	c.streak(&a.repeat)

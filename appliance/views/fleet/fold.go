@@ -20,6 +20,7 @@ func (v *View) fold(r *block.Record, h uint64, w *wire.View) {
 	case block.KindEvent:
 		v.event(r, h, w)
 	case block.KindTick:
+		v.ticks++
 		v.tick()
 	case block.KindLink:
 		v.link(r)

@@ -9,7 +9,7 @@ import (
 
 // Keys of the snapshot in the views store:
 //
-//	'f' 0x00                 format, clock, offset, totals
+//	'f' 0x00                 format, clock, offset, totals, work
 //	'f' 0x01 num(4, BE)      format, agent
 //	'f' 0x02 space NUL id    format, what is known of an agent not seen yet
 //	'f' 0x03 producer(4, BE) format, its link
@@ -21,8 +21,11 @@ const (
 	keyAgent    = 0x01
 	keyAwaited  = 0x02
 	keyProducer = 0x03
-	format      = 1
+	format      = 2
 )
+
+// Prefixes are the first bytes of all keys of the view.
+const Prefixes = "fh"
 
 func agentKey(dst []byte, num uint32) []byte {
 	return binary.BigEndian.AppendUint32(append(dst, prefix, keyAgent), num)
@@ -34,13 +37,19 @@ func producerKey(dst []byte, num uint32) []byte {
 
 // Save writes what changed since the last Save.
 func (v *View) Save(w *pebble.Batch) error {
+	v.gather()
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.wipe {
-		if err := w.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil); err != nil {
-			return err
+		for _, p := range []byte{prefix, pastPrefix} {
+			if err := w.DeleteRange([]byte{p}, []byte{p + 1}, nil); err != nil {
+				return err
+			}
 		}
 		v.wipe = false
+	}
+	if err := v.saveSnapshots(w); err != nil {
+		return err
 	}
 	var key []byte
 	c := codec{v: v}
@@ -96,6 +105,7 @@ func (v *View) Save(w *pebble.Batch) error {
 	c.i64(&v.clock)
 	c.u64(&v.offset)
 	c.totals(&v.total)
+	c.u64(&v.snaps.work)
 	return put([]byte{prefix, keyClock})
 }
 
@@ -118,6 +128,10 @@ func (v *View) Load(r pebble.Reader) error {
 	if err := it.Error(); err != nil {
 		return err
 	}
+	if err := v.loadSnapshots(r); err != nil {
+		v.reset()
+		return err
+	}
 	v.relink()
 	return nil
 }
@@ -132,6 +146,7 @@ func (v *View) load(k, val []byte) error {
 		c.i64(&v.clock)
 		c.u64(&v.offset)
 		c.totals(&v.total)
+		c.u64(&v.snaps.work)
 	case keyAgent:
 		if len(k) != 6 {
 			return errSnapshot

@@ -42,6 +42,7 @@ type View struct {
 	total   totals
 	touched []uint32
 	apply   uint64
+	ticks   int             // of the block at hand
 	gone    map[string]bool // awaited entries to delete from the snapshot
 	left    map[uint32]bool // producers to delete from the snapshot
 	inner   wire.View
@@ -50,6 +51,7 @@ type View struct {
 	rec     block.Record
 	hashes  [window]uint64 // of the spans that the records at hand name; 0 = none, or not known yet
 	sink    uint64
+	snaps   snapshots
 }
 
 // awaited is what the log said about an agent that has not been seen yet.
@@ -82,6 +84,7 @@ const awaitedMax = 1 << 16
 // New returns an empty view. Load it before the first Apply.
 func New(names Names) *View {
 	v := &View{names: names}
+	v.Snapshots(SnapshotOptions{})
 	v.reset()
 	return v
 }
@@ -90,7 +93,7 @@ func New(names Names) *View {
 func (v *View) Name() string { return "fleet" }
 
 // Version is the version of rules and snapshot: another one means a rebuild.
-func (v *View) Version() uint32 { return 2 }
+func (v *View) Version() uint32 { return 3 }
 
 // OnChanged sets the one listener for changed rows; nil for none.
 func (v *View) OnChanged(fn Changed) {
@@ -120,12 +123,16 @@ func (v *View) reset() {
 	v.sums, v.wanting = map[string]*summary{}, map[uint32]struct{}{}
 	v.clock, v.offset, v.total = 0, 0, totals{}
 	v.touched = v.touched[:0]
+	v.snaps.reset()
 }
 
 // Apply folds the records from index from on. vs[i] is the parsed payload of
 // record i where that is an event.
 func (v *View) Apply(b *block.Block, from int, vs []wire.View) {
 	v.foldAll(b, from, vs)
+	if v.snapshotDue() {
+		v.takeSnapshot()
+	}
 	if fn := v.changed.Load(); fn != nil {
 		(*fn)(v.touched, v.offset)
 	}
@@ -149,6 +156,8 @@ func (v *View) foldAll(b *block.Block, from int, vs []wire.View) {
 	for _, num := range v.touched {
 		v.sum(v.agents[num])
 	}
+	v.worked(b.Len()-from, v.ticks)
+	v.ticks = 0
 }
 
 // touch marks an agent as changed: to be saved, and to be shown.
