@@ -103,7 +103,7 @@ func (s *search) candidates(st *Stretch, x *stretch.Index) ([]stretch.ChunkInfo,
 		all = slices.Clone(x.Chunks)
 	}
 	return slices.DeleteFunc(all, func(c stretch.ChunkInfo) bool {
-		return c.FirstOffset >= q.ToOffset || c.LastOffset < q.FromOffset ||
+		return st.Dropped>>(c.Tier&63)&1 == 1 && len(s.l.held()) == 0 || c.FirstOffset >= q.ToOffset || c.LastOffset < q.FromOffset ||
 			q.Classes != 0 && q.Classes&c.Classes == 0 || q.Kinds != 0 && q.Kinds&c.Kinds == 0 ||
 			q.FromRecv != 0 && c.RecvMax < q.FromRecv || q.ToRecv != 0 && c.RecvMin >= q.ToRecv
 	}), nil
@@ -119,6 +119,9 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 		p, err := s.l.chunk(st, &chunks[i])
 		if err != nil {
 			return err
+		}
+		if p == nil {
+			continue
 		}
 		s.read += int64(chunks[i].Len)
 		scan := func(from, to int) {

@@ -32,6 +32,7 @@ type Log struct {
 	cursors   cursorTable
 	writer    *Writer
 	sealed    stretches
+	holds     holdTable
 	sealer    sealer
 
 	work     chan work          // writer → encoder

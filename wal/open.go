@@ -257,7 +257,7 @@ func (l *Log) create(r *recovery) (err error) {
 		return err
 	}
 	l.epochs = []EpochStart{{Epoch: 1, First: 1, Begun: l.o.Now().UnixNano(), Reason: "created"}}
-	if err := l.cursors.load(l.db); err != nil {
+	if err := errors.Join(l.cursors.load(l.db), l.holds.load(l.db)); err != nil {
 		return err
 	}
 	b := l.db.NewBatch()
@@ -285,7 +285,7 @@ func (l *Log) idValue() []byte {
 
 // start starts the goroutines behind the writer, and the one that seals.
 func (l *Log) start(r *recovery, c checkpoint) error {
-	if err := errors.Join(l.dropLeftovers(), l.sealer.prepare(l)); err != nil {
+	if err := errors.Join(l.dropLeftovers(), l.redrop(), l.sealer.prepare(l)); err != nil {
 		return err
 	}
 	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
@@ -341,7 +341,7 @@ func (l *Log) recover(r *recovery) (err error) {
 
 // rebuild loads the tables and walks the newest blocks.
 func (l *Log) rebuild(r *recovery) (c checkpoint, err error) {
-	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db), l.loadStretches()); err != nil {
+	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db), l.loadStretches(), l.holds.load(l.db)); err != nil {
 		return c, err
 	}
 	if len(l.epochs) == 0 {

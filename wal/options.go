@@ -36,8 +36,9 @@ type Options struct {
 	// StoreCacheBytes of the store; default 16 MiB.
 	StoreCacheBytes int64
 
-	// Seal says how old blocks are rewritten.
-	Seal SealOptions
+	// Seal says how old blocks are rewritten, Retain what of them goes.
+	Seal   SealOptions
+	Retain RetainOptions
 
 	// AcceptLoss lets Open go on where it would return *LostError: it starts a
 	// new epoch and records the hole.
@@ -72,6 +73,7 @@ type Events struct {
 	Stall      func(reason string)                 // writes wait for the store
 	Log        func(format string, args ...any)    // the store's own words
 	Wall       func(full bool, free, least uint64) // writes are refused, or taken again
+	Dropped    func(s Stretch, tier uint8)         // retention has dropped the tier of a sealed stretch
 }
 
 // faults takes durable steps out, to show that tests notice.

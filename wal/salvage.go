@@ -144,7 +144,7 @@ func (s *salvager) stretches() (err error) {
 		if err := s.batch.Set(k, st.encode(), nil); err != nil {
 			return err
 		}
-		copies := [][]byte{stretchKey(st.Base, partIndex)}
+		copies := [][]byte{stretchKey(st.Base, partIndex), key8(prefixDrop, st.Base)}
 		for i := range x.KeyPages() {
 			copies = append(copies, pageKey(st.Base, i))
 		}

@@ -277,7 +277,7 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 	if err := l.db.Ingest(s.ctx, t.paths); err != nil {
 		return err
 	}
-	l.sealed.set(append(slices.Clone(l.Stretches()), *st))
+	l.sealed.change(func(list []Stretch) []Stretch { return append(list, *st) })
 	s.hot.Add(-int64(st.HotBytes))
 	return l.dropBlocks(st.Next)
 }

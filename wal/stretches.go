@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ import (
 //	's' base 8 1                        its index
 //	's' base 8 2 page 4                 which chunks hold a run
 //	't' tier 1 hour 4 base 8 chunk 4    a chunk; hour = its stretch's last recv / 1 h
+//	'w' base 8                          what retention has dropped of it: bits of the
+//	                                    tiers 8, of these still under way 8
 //
 // Stretches follow each other without a gap from the log's first offset on; where
 // they end the blocks begin. A summary comes into the store in one step with all
@@ -44,6 +47,7 @@ import (
 const (
 	prefixStretch = 's'
 	prefixChunk   = 't'
+	prefixDrop    = 'w'
 
 	summaryMagic   = "eyrZ"
 	summaryVersion = 1
@@ -63,6 +67,8 @@ type Stretch struct {
 	Bytes            uint64 // of its chunks
 	IndexBytes       uint64 // of its index and pages
 	Tiers            uint64 // bits of the tiers in it
+	Dropped          uint64 // of these, the ones that retention has dropped, but for what is held
+	dropping         uint64 // of these, the ones whose chunks may still be there
 	chain, digest    uint64 // of all headers before it, and up to its end
 }
 
@@ -138,6 +144,14 @@ func (l *Log) Sealed() uint64 {
 	return 1
 }
 
+// First returns the first offset that the log still has something of.
+func (l *Log) First() uint64 {
+	if list := l.Stretches(); len(list) > 0 {
+		return list[0].Base
+	}
+	return 1
+}
+
 // stretchAt returns the sealed stretch that holds off.
 func (l *Log) stretchAt(off uint64) (Stretch, bool) {
 	list := l.Stretches()
@@ -148,10 +162,11 @@ func (l *Log) stretchAt(off uint64) (Stretch, bool) {
 	return list[i], true
 }
 
-func (s *stretches) set(list []Stretch) {
+// change replaces the list by what fn makes of a copy.
+func (s *stretches) change(fn func(list []Stretch) []Stretch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.list = list
+	s.list = fn(slices.Clone(s.list))
 }
 
 // loadStretches reads the summaries at open.
@@ -181,8 +196,22 @@ func (l *Log) loadStretches() (err error) {
 		list = append(list, s)
 		ok = it.SeekGE(key8(prefixStretch, s.Base+1))
 	}
-	l.sealed.set(list)
-	return it.Error()
+	if err := it.Error(); err != nil {
+		return err
+	}
+	err = scan(l.db, prefixDrop, func(k, v []byte) error {
+		i, ok := slices.BinarySearchFunc(list, baseIn(k), func(e Stretch, base uint64) int { return cmp.Compare(e.Base, base) })
+		if !ok {
+			return nil // of a stretch that is gone as a whole
+		}
+		if len(v) != 16 {
+			return fmt.Errorf("what was dropped of the sealed stretch at offset %d is damaged", list[i].Base)
+		}
+		list[i].Dropped, list[i].dropping = binary.LittleEndian.Uint64(v), binary.LittleEndian.Uint64(v[8:])
+		return nil
+	})
+	l.sealed.change(func([]Stretch) []Stretch { return list })
+	return err
 }
 
 // anySealed tells whether a sealed stretch is there, before they are loaded.
@@ -238,6 +267,9 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 		x, err = stretch.DecodeIndex(v)
 		return err
 	})
+	if errors.Is(err, pebble.ErrNotFound) && s.Base < l.First() {
+		return &stretch.Index{Base: s.Base, Next: s.Next}, nil // dropped since the caller looked
+	}
 	if err == nil && (x.Base != s.Base || x.Next != s.Next || x.LogID != l.id) {
 		err = errors.New("it is that of another")
 	}
@@ -253,7 +285,7 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 }
 
 // chunk reads and decodes a chunk. A chunk that is damaged or missing is a
-// *LostError that names it.
+// *LostError that names it; of one that retention has dropped it returns nil.
 func (l *Log) chunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err error) {
 	err = l.get(s.chunkKey(c.Tier, c.No), func(v []byte) (err error) {
 		p, err = stretch.DecodeChunk(c, v)
@@ -264,10 +296,20 @@ func (l *Log) chunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err erro
 	}
 	reason := err.Error()
 	if errors.Is(err, pebble.ErrNotFound) {
+		if l.dropped(s.Base, c.Tier) {
+			return nil, nil
+		}
 		reason = "it is missing"
 	}
 	return nil, &LostError{From: c.FirstOffset, To: c.LastOffset, Records: c.Count,
 		Reason: fmt.Sprintf("chunk %d of tier %d of the sealed stretch at offset %d, agents %d to %d: %s", c.No, c.Tier, s.Base, c.FirstAgent, c.LastAgent, reason)}
+}
+
+// dropped tells whether retention has dropped the tier of the stretch at base: it
+// may have done so since the caller looked.
+func (l *Log) dropped(base uint64, tier uint8) bool {
+	s, ok := l.stretchAt(base)
+	return !ok || s.Base != base || (s.Dropped|s.dropping)>>(tier&63)&1 == 1
 }
 
 // whole is a sealed stretch decoded, its records by offset. Immutable.
@@ -291,6 +333,9 @@ func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
 		var lost *LostError
 		if errors.As(err, &lost) {
 			w.lost = append(w.lost, lost)
+			continue
+		}
+		if p == nil {
 			continue
 		}
 		w.parts = append(w.parts, p)
@@ -372,4 +417,11 @@ func (l *Log) wholeAt(s *Stretch) (*whole, error) {
 		e.w = weak.Make(w)
 	}
 	return w, err
+}
+
+// forget has the next reader of the stretch decode it anew.
+func (c *wholeCache) forget(base uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.m, base)
 }

@@ -1,0 +1,170 @@
+package wal
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestRetainModel holds a log that seals, drops, holds and reopens against a
+// plain slice.
+func TestRetainModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		fs, clk := newMem(), newClock()
+		o := sealing(small(fs))
+		o.Now = clk.now
+		o.Seal.Bytes = 1 << 10
+		o.Seal.Tier = func(r *Record) uint8 {
+			if r.Kind != KindEvent {
+				return 2
+			}
+			return r.Class % 2
+		}
+		gone := map[uint64]bool{} // offsets
+		var all []Record
+		inTier := func(s Stretch, tier uint8, fn func(r *Record)) {
+			for i := range all {
+				if r := &all[i]; r.Offset >= s.Base && r.Offset < s.Next && o.Seal.Tier(r) == tier {
+					fn(r)
+				}
+			}
+		}
+		needed := ^uint64(0)
+		var order []uint8
+		o.Events.Dropped = func(s Stretch, tier uint8) {
+			order = append(order, tier)
+			if s.Next > needed {
+				t.Fatalf("dropped %d to %d, needed from %d", s.Base, s.Next, needed)
+			}
+			inTier(s, tier, func(r *Record) { gone[r.Offset] = true })
+		}
+		o.Retain.Needed = func() (uint64, string) { return needed, "a test" }
+		var r *rig
+		reopen := func() {
+			if r != nil {
+				r.mustCloseIn(t)
+			}
+			var err error
+			if r, err = open(o); err != nil {
+				t.Fatal(err)
+			}
+		}
+		reopen()
+		learn := func() {
+			rs, _, err := r.Find(context.Background(), Query{FromOffset: uint64(len(all)) + 1, Limit: 1 << 20})
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, rs...)
+		}
+		defer func() { _ = r.Close() }()
+		p, wel, err := r.w.Fence(key(1), 1, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next, held := wel.Next, map[uint32]bool{}
+		t.Repeat(map[string]func(*rapid.T){
+			"events": func(t *rapid.T) {
+				for range rapid.IntRange(1, 200).Draw(t, "count") {
+					a := r.w.Agent([]byte("main"), fmt.Appendf(nil, "agent-%d", next*7%13))
+					if v := r.w.Append(p, next, uint8(next*5%3), 0, a, uint32(next/40%6), clk.now().UnixNano(), fmt.Appendf(nil, "%d %x", next, next*0x9e3779b97f4a7c15)); v != Stored {
+						t.Fatal(v)
+					}
+					next++
+				}
+				clk.add(time.Duration(rapid.IntRange(0, 3600).Draw(t, "seconds")) * time.Second)
+				if err := r.commit(); err != nil {
+					t.Fatal(err)
+				}
+				learn()
+			},
+			"seal": func(t *rapid.T) {
+				if err := r.Seal(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			},
+			"hold": func(t *rapid.T) {
+				k := rapid.Uint32Range(1, 5).Draw(t, "key")
+				if held[k] = rapid.Bool().Draw(t, "hold"); held[k] {
+					err = r.Hold(k, "somebody looks at it")
+				} else {
+					delete(held, k)
+					err = r.Release(k)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+			},
+			"retain": func(t *rapid.T) {
+				r.o.Retain.Age, r.o.Retain.Bytes = 0, 0
+				if rapid.Bool().Draw(t, "by age") {
+					r.o.Retain.Age = time.Duration(rapid.IntRange(1, 7200).Draw(t, "age")) * time.Second
+				} else {
+					r.o.Retain.Bytes = rapid.Uint64Range(1, 20_000).Draw(t, "budget")
+				}
+				if needed = ^uint64(0); rapid.Bool().Draw(t, "needed") {
+					needed = rapid.Uint64Range(1, r.Next()).Draw(t, "from")
+				}
+				order = nil
+				got, err := r.Retain(context.Background())
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Dropped != len(order) {
+					t.Fatalf("%d dropped, %d told", got.Dropped, len(order))
+				}
+				for i := range order {
+					if r.o.Retain.Bytes > 0 && i > 0 && order[i] < order[i-1] {
+						t.Fatalf("tiers went in order %d", order)
+					}
+				}
+				if r.o.Retain.Bytes > 0 && got.Kept == "" {
+					used, err := r.sealedBytes()
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, s := range r.Stretches() {
+						if used > r.o.Retain.Bytes && s.Tiers != s.Dropped {
+							t.Fatalf("%d bytes are left of a budget of %d, and tiers %b of %d to %d", used, r.o.Retain.Bytes, s.Tiers&^s.Dropped, s.Base, s.Next)
+						}
+					}
+				}
+			},
+			"reopen": func(*rapid.T) {
+				reopen()
+				learn()
+			},
+			"": func(t *rapid.T) {
+				rs, err := r.readAll()
+				if err != nil {
+					t.Fatal(err)
+				}
+				left := map[uint64]bool{}
+				for i := range rs {
+					x := &rs[i]
+					left[x.Offset] = true
+					if !equal(*x, all[x.Offset-1]) {
+						t.Fatalf("%v, want %v", *x, all[x.Offset-1])
+					}
+				}
+				for i := range all {
+					switch x := &all[i]; {
+					case !gone[x.Offset] && !left[x.Offset]:
+						t.Fatalf("offset %d is missing and was not dropped", x.Offset)
+					case gone[x.Offset] && left[x.Offset] && len(held) == 0 && !r.holds.released && r.cache.holding(x.Offset) == nil: // a hold keeps whole chunks, until the next Retain
+						t.Fatalf("offset %d was dropped and is still there", x.Offset)
+					}
+				}
+			},
+		})
+	})
+}
+
+func (r *rig) mustCloseIn(t *rapid.T) {
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
