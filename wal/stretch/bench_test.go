@@ -54,7 +54,7 @@ func BenchmarkSeal(b *testing.B) {
 			b.ReportMetric((cpuNs(b)-since)/float64(b.N)/n, "cpu-ns/record")
 			b.ReportMetric(float64(size+pages+len(index))/n, "B/record")
 			b.ReportMetric(float64(pages+len(index))/n, "index-B/record")
-			b.ReportMetric(float64(cols[colPayloads])/n, "payload-B/record")
+			b.ReportMetric(float64(cols[colTemplates]+cols[colValues]+cols[colRest])/n, "payload-B/record")
 			b.ReportMetric(float64(x.Bytes)/n, "raw-B/record")
 			b.ReportMetric(float64(len(x.Chunks)), "chunks")
 			for i, v := range cols {
@@ -74,6 +74,7 @@ func sections(value []byte) (n [colEnd]int) {
 		r.bytes(uint64(n[i]))
 		n[i] += sectionHead
 	}
+	n[colValues] += len(r.p) - 4 // those alone
 	return n
 }
 

@@ -49,9 +49,11 @@ type encoder struct {
 	strides []stride
 	next    []uint64 // of each producer, the number expected
 	lastLen []int    // of each shape
-	table   table    // producers, then shapes, then keys
-	keys    []uint32 // of the chunk made last, each once
+	table   table    // producers, then shapes, then keys: those of the chunk made last, each once
+	split   splitter
+	bases   table // shapes without key and template
 	cols    [colEnd][]byte
+	alone   [][]byte // values of a field
 	value   []byte
 }
 
@@ -67,10 +69,14 @@ func (e *encoder) chunk(c *ChunkInfo, recs []entry) []byte {
 	e.byAgent(recs)
 
 	v := append(e.value[:0], chunkMagic...)
-	v = append(v, chunkVersion, c.Tier, 0, 0)
+	v = append(v, chunkVersion, c.Tier)
+	v = binary.LittleEndian.AppendUint16(v, uint16(len(e.alone)))
 	v = binary.LittleEndian.AppendUint32(v, uint32(len(recs)))
 	for i := range e.cols {
 		v = pack(v, e.zip, e.cols[i])
+	}
+	for _, f := range e.alone {
+		v = pack(v, e.zip, f)
 	}
 	v = seal(v, 0)
 	e.value = v
@@ -132,7 +138,7 @@ func (e *encoder) byOffset(recs []entry) {
 			e.strides[len(e.strides)-1].count++
 		} else {
 			e.settle(prev)
-			p, isNew := e.table.add(r.Producer)
+			p, isNew := e.table.add(uint64(r.Producer))
 			if isNew {
 				e.next = append(e.next, 0)
 			}
@@ -147,7 +153,7 @@ func (e *encoder) byOffset(recs []entry) {
 		}
 	}
 	e.cols[colGaps], e.cols[colAgents] = gaps, agents
-	tables = appendFixed(tables, e.table.values)
+	tables = appendFixed(tables, e.table.values, 4)
 	e.cols[colTables] = tables
 	e.cols[colStrides] = appendStrides(e.cols[colStrides], e.strides, first.Recv)
 }
@@ -159,10 +165,12 @@ func (e *encoder) settle(prev *block.Record) {
 	}
 }
 
-func appendFixed(dst []byte, values []uint32) []byte {
+// appendFixed appends a table, width bytes each.
+func appendFixed(dst []byte, values []uint64, width int) []byte {
 	dst = binary.AppendUvarint(dst, uint64(len(values)))
 	for _, v := range values {
-		dst = binary.LittleEndian.AppendUint32(dst, v)
+		dst = binary.LittleEndian.AppendUint64(dst, v)
+		dst = dst[:len(dst)-8+width]
 	}
 	return dst
 }
@@ -189,39 +197,54 @@ func appendStrides(dst []byte, ss []stride, recv int64) []byte {
 }
 
 // shape packs what many records have alike.
-func shape(r *block.Record) uint32 {
-	s := uint32(r.Kind) | uint32(r.Class)<<8 | uint32(r.Flags)<<16
+func shape(r *block.Record, template int) uint64 {
+	s := uint64(r.Kind) | uint64(r.Class)<<8 | uint64(r.Flags)<<16 | uint64(template)<<32
 	if r.Key != 0 {
-		s |= 1 << 24
+		s |= shapeKey
 	}
 	return s
 }
 
+const shapeKey = 1 << 24
+
+// shapeBytes of a shape in the tables.
+const shapeBytes = 5
+
 // byAgent fills the columns that are in order of agent, and ends the tables.
 func (e *encoder) byAgent(recs []entry) {
 	e.table.reset()
+	e.split.reset()
+	e.bases.reset()
 	e.lastLen = e.lastLen[:0]
-	shapes, lengths, payload := e.cols[colShapes], e.cols[colLengths], e.cols[colPayloads]
+	shapes, lengths, rest := e.cols[colShapes], e.cols[colLengths], e.cols[colRest]
 	e.order = e.order[:0] // from here on the shapes' numbers
 	for i := range recs {
-		r := &recs[i].rec
-		s, isNew := e.table.add(shape(r))
+		r, t := &recs[i].rec, 0
+		if len(recs) > 1 {
+			base, _ := e.bases.add(shape(r, 0) &^ shapeKey)
+			t = e.split.split(r.Payload, base)
+		}
+		s, isNew := e.table.add(shape(r, t))
 		if isNew {
 			e.lastLen = append(e.lastLen, 0)
 		}
 		shapes = append(shapes, byte(s))
 		e.order = append(e.order, uint64(s))
+		if t > 0 {
+			continue
+		}
 		lengths = binary.AppendUvarint(lengths, zigzag(uint64(len(r.Payload)-e.lastLen[s])))
 		e.lastLen[s] = len(r.Payload)
-		payload = append(payload, r.Payload...)
+		rest = append(rest, r.Payload...)
 	}
 	if len(e.table.values) > 256 {
 		for _, s := range e.order {
 			shapes = append(shapes, byte(s>>8))
 		}
 	}
-	e.cols[colShapes], e.cols[colLengths], e.cols[colPayloads] = shapes, lengths, payload
-	e.cols[colTables] = appendFixed(e.cols[colTables], e.table.values)
+	e.cols[colShapes], e.cols[colLengths], e.cols[colRest] = shapes, lengths, rest
+	e.cols[colTemplates], e.cols[colValues], e.alone = e.split.append(e.cols[colTemplates], e.cols[colValues], e.alone[:0])
+	e.cols[colTables] = appendFixed(e.cols[colTables], e.table.values, shapeBytes)
 
 	e.table.reset()
 	keys, last := e.cols[colKeys], -1
@@ -230,7 +253,7 @@ func (e *encoder) byAgent(recs []entry) {
 		if k == 0 {
 			continue
 		}
-		at, isNew := e.table.add(k)
+		at, isNew := e.table.add(uint64(k))
 		switch {
 		case at == last:
 			keys = append(keys, 0)
@@ -242,8 +265,7 @@ func (e *encoder) byAgent(recs []entry) {
 		last = at
 	}
 	e.cols[colKeys] = keys
-	e.keys = append(e.keys[:0], e.table.values...)
-	e.cols[colTables] = appendFixed(e.cols[colTables], e.keys)
+	e.cols[colTables] = appendFixed(e.cols[colTables], e.table.values, 4)
 }
 
 // sortHigh sorts by the upper 32 bits, equal ones in their order: a radix sort,

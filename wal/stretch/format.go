@@ -50,21 +50,27 @@ import (
 //	 0  4  magic "eyrT"
 //	 4  1  version, 1
 //	 5  1  tier
-//	 6  2  zero
+//	 6  2  fields on their own
 //	 8  4  records
-//	12     8 sections, each {codec 1, raw length 4, stored length 4, bytes}
+//	12     10 sections, then one for each field on its own, each {codec 1,
+//	       raw length 4, stored length 4, bytes}
 //	 n  4  CRC32C of everything before
 //
 // Codecs: 0 none, 1 zstd, one frame. The records are in two orders: by offset
-// for sections 2 to 4, by agent and offset for 5 to 8. A stride is a run of
+// for sections 2 to 4, by agent and offset for the others. A stride is a run of
 // records in order of offset with one producer, one recv, and numbers that
 // differ as their offsets do.
 //
-//	1 tables     least offset uvarint, first recv 8; then four tables, each
+// A payload is kept whole, or divided if it is a MessagePack map: a template
+// says which words (headers of maps, names, values that are always the same)
+// and which fields follow each other; a field is the values behind one name,
+// each a whole MessagePack value, end to end.
+//
+//	1 tables     least offset uvarint, its recv 8; then four tables, each
 //	             behind its length (uvarint): agents, ascending, each distance
 //	             to the one before less one (uvarint; the first whole);
 //	             producers, 4 bytes each; shapes, {kind, class, flags, 1 if
-//	             with key}; keys, 4 bytes each
+//	             with key, template}; keys, 4 bytes each
 //	2 strides    count uvarint, then one column after the other: records - 1;
 //	             distance of the first offset from the end of the stride before;
 //	             producer's index; zigzag of recv - that before; zigzag of seq -
@@ -74,10 +80,15 @@ import (
 //	4 agents     index into the table, a byte each; with more than 256 agents
 //	             the low bytes of all, then the high bytes of all
 //	5 shapes     alike
-//	6 lengths    zigzag of length - last length of the same shape, uvarint
+//	6 lengths    of payloads kept whole, template 0: zigzag of length - last
+//	             length of the same shape, uvarint
 //	7 keys       of those with one: uvarint, 0 that of the record with a key
 //	             before, 1 the next of the table never used yet, n+2 number n
-//	8 payloads   end to end
+//	8 templates  all uvarints: words, length of each, the words' bytes;
+//	             templates, numbered from 1, for each: tokens, then each word<<1
+//	             or field<<1|1; fields, for each: bytes + 1, or 0 if on its own
+//	9 values     of the fields that are not on their own, one after the other
+//	10 payloads  kept whole, end to end
 //
 // Limits: 4,096 records and 1 MiB of payload in a chunk, or one larger record
 // alone, at most 16 MiB.
@@ -119,7 +130,9 @@ const (
 	colShapes
 	colLengths
 	colKeys
-	colPayloads
+	colTemplates
+	colValues
+	colRest
 	colEnd
 )
 

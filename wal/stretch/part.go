@@ -113,7 +113,10 @@ func (p *Part) compare(info *ChunkInfo, tier uint8) error {
 type opener struct {
 	zip     *zstd.Decoder
 	cols    [colEnd][]byte // of the chunk; an alias of bufs or of the value
-	bufs    [colPayloads][]byte
+	alone   [][]byte       // values of one field each, alike
+	bufs    [colEnd + fieldsMax][]byte
+	values  int // bytes of whole payloads and of all values
+	join    joiner
 	agents  []uint32
 	strides []stride
 	next    []uint64 // of each producer, the number expected
@@ -133,16 +136,17 @@ func openChunk(body []byte) (*Part, error) {
 
 func (o *opener) open(body []byte) (*Part, error) {
 	n := int(binary.LittleEndian.Uint32(body[8:]))
-	if n < 1 || n > RecordsMax || body[6] != 0 || body[7] != 0 {
-		return nil, corrupt(partChunk, "%d records, 1 to %d expected", n, RecordsMax)
+	fields := int(binary.LittleEndian.Uint16(body[6:]))
+	if n < 1 || n > RecordsMax || fields > fieldsMax {
+		return nil, corrupt(partChunk, "%d records, 1 to %d expected, %d fields of at most %d", n, RecordsMax, fields, fieldsMax)
 	}
-	if err := o.unpack(n, body[chunkFixed:]); err != nil {
+	if err := o.unpack(n, fields, body[chunkFixed:]); err != nil {
 		return nil, err
 	}
 	t := reader{p: o.cols[colTables]}
 	offset, recv := t.uvarint(), t.uint64()
 	o.ascending(&t)
-	producers, shapes, keys := fixed(&t), fixed(&t), fixed(&t)
+	producers, shapes, keys := fixed(&t, 4), fixed(&t, shapeBytes), fixed(&t, 4)
 	if t.bad || len(t.p) != 0 || len(o.agents) == 0 {
 		return nil, badColumn(colTables)
 	}
@@ -156,40 +160,47 @@ func (o *opener) open(body []byte) (*Part, error) {
 	if len(o.cols[colAgents]) != wide(len(o.agents)) {
 		return nil, badColumn(colAgents)
 	}
-	if len(o.cols[colShapes]) != wide(len(shapes)/4) {
+	if len(o.cols[colShapes]) != wide(len(shapes)/shapeBytes) {
 		return nil, badColumn(colShapes)
 	}
-	p := &Part{rows: make([]row, n), payload: o.cols[colPayloads]}
-	o.cols[colPayloads] = nil
+	if !o.join.open(o.cols[colTemplates], o.cols[colValues], o.alone) {
+		return nil, badColumn(colTemplates)
+	}
+	p := &Part{rows: make([]row, n)}
 	if err := o.byOffset(p.rows, offset, recv, producers); err != nil {
 		return nil, err
 	}
 	return p, o.byAgent(p, shapes, keys)
 }
 
-// unpack decompresses the sections. Payloads get memory of their own.
-func (o *opener) unpack(n int, body []byte) error {
+// unpack decompresses the sections into o.bufs.
+func (o *opener) unpack(n, fields int, body []byte) error {
 	r := reader{p: body}
-	for i := range o.cols {
-		most, buf := columnBytesMax, []byte(nil)
-		switch {
-		case i < colPayloads:
-			buf = o.bufs[i]
-		case n == 1:
-			most = block.RecordBytesMax
-		default:
+	o.alone, o.values = o.alone[:0], 0
+	for i := range colEnd + fields {
+		most := columnBytesMax
+		if i >= colValues {
 			most = PayloadBytesMax
+			if n == 1 {
+				most = block.RecordBytesMax
+			}
+			most -= o.values // of the sections before
 		}
-		raw, stored, msg := unpack(&r, o.zip, buf, most)
-		switch {
-		case msg != "":
+		raw, stored, msg := unpack(&r, o.zip, o.bufs[i], most)
+		if msg != "" {
 			return corrupt(partChunk, "section %d %s", i+1, msg)
-		case i == colPayloads && stored:
-			raw = append([]byte(nil), raw...)
-		case i < colPayloads && !stored:
+		}
+		if !stored && len(raw) <= PayloadBytesMax {
 			o.bufs[i] = raw
 		}
-		o.cols[i] = raw
+		if i >= colValues {
+			o.values += len(raw)
+		}
+		if i < colEnd {
+			o.cols[i] = raw
+		} else {
+			o.alone = append(o.alone, raw)
+		}
 	}
 	if len(r.p) != 0 {
 		return corrupt(partChunk, "%d bytes behind the sections", len(r.p))
@@ -215,14 +226,14 @@ func (o *opener) ascending(r *reader) {
 	}
 }
 
-// fixed reads a table of four bytes each.
-func fixed(r *reader) []byte {
+// fixed reads a table of width bytes each.
+func fixed(r *reader, width uint64) []byte {
 	n := r.uvarint()
 	if n > RecordsMax {
 		r.bad = true
 		return nil
 	}
-	return r.bytes(4 * n)
+	return r.bytes(width * n)
 }
 
 func entryOf(table []byte, i uint64) uint32 { return binary.LittleEndian.Uint32(table[4*i:]) }
@@ -347,37 +358,41 @@ func (o *opener) places(low, high []byte) bool {
 	return true
 }
 
-// byAgent fills in what the columns in order of agent say.
+// byAgent fills in what the columns in order of agent say, and the payloads.
 func (o *opener) byAgent(p *Part, shapes, keys []byte) error {
-	n, values := len(p.rows), len(shapes)/4
+	n, values := len(p.rows), len(shapes)/shapeBytes
 	low, high := o.cols[colShapes][:n], o.cols[colShapes][n:]
 	o.lastLen = slices.Grow(o.lastLen[:0], values)[:values]
 	clear(o.lastLen)
-	lengths, ks := reader{p: o.cols[colLengths]}, reader{p: o.cols[colKeys]}
-	end, fresh, last := 0, uint64(0), uint32(0)
+	lengths, ks, rest := reader{p: o.cols[colLengths]}, reader{p: o.cols[colKeys]}, reader{p: o.cols[colRest]}
+	size, ok := o.size(low, high, shapes)
+	if !ok {
+		return badColumn(colShapes)
+	}
+	payload := make([]byte, 0, size)
+	fresh, last := uint64(0), uint32(0)
 	for i := range p.rows {
 		s := int(low[i])
 		if len(high) > 0 {
 			s |= int(high[i]) << 8
 		}
-		if s >= values {
-			return badColumn(colShapes)
+		r, v := &p.rows[i], shapes[shapeBytes*s:]
+		r.kind, r.class, r.flags = block.Kind(v[0]), v[1], v[2]
+		if t := v[4]; t > 0 {
+			if payload, ok = o.join.append(payload, int(t)); !ok {
+				return badColumn(colValues)
+			}
+		} else {
+			o.lastLen[s] += int(unzigzag(lengths.uvarint()))
+			whole := rest.bytes(uint64(o.lastLen[s]))
+			if rest.bad {
+				return badColumn(colLengths)
+			}
+			payload = append(payload, whole...)
 		}
-		r, v := &p.rows[i], entryOf(shapes, uint64(s))
-		r.kind, r.class, r.flags = block.Kind(v), uint8(v>>8), uint8(v>>16)
-		size := o.lastLen[s] + int(unzigzag(lengths.uvarint()))
-		if size < 0 || size > len(p.payload)-end {
-			return badColumn(colLengths)
-		}
-		o.lastLen[s] = size
-		end += size
-		r.end = uint32(end)
-		switch v >> 24 {
-		case 0:
+		r.end = uint32(len(payload))
+		if v[3] == 0 {
 			continue
-		case 1:
-		default:
-			return badColumn(colTables)
 		}
 		switch k := ks.uvarint(); {
 		case k == 0:
@@ -394,11 +409,35 @@ func (o *opener) byAgent(p *Part, shapes, keys []byte) error {
 		}
 		r.key = last
 	}
+	p.payload = payload
 	switch {
-	case lengths.bad || len(lengths.p) != 0 || end != len(p.payload):
+	case lengths.bad || len(lengths.p) != 0 || len(rest.p) != 0:
 		return badColumn(colLengths)
 	case ks.bad || len(ks.p) != 0:
 		return badColumn(colKeys)
+	case !o.join.done():
+		return badColumn(colValues)
 	}
 	return nil
+}
+
+// size returns the bytes of all payloads: the whole ones, the values of the
+// others, and the words of their templates.
+func (o *opener) size(low, high, shapes []byte) (size int, ok bool) {
+	size = o.values
+	for i, l := range low {
+		s := int(l)
+		if len(high) > 0 {
+			s |= int(high[i]) << 8
+		}
+		if s >= len(shapes)/shapeBytes {
+			return 0, false
+		}
+		v := shapes[shapeBytes*s:]
+		if int(v[4]) >= len(o.join.templates) || v[3] > 1 {
+			return 0, false
+		}
+		size += o.join.templates[v[4]].words
+	}
+	return size, len(low) == 1 || size <= PayloadBytesMax
 }

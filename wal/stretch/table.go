@@ -5,14 +5,14 @@ package stretch
 type table struct {
 	slots  [2 * RecordsMax]slot
 	turn   uint32
-	values []uint32
-	last   uint32 // the value numbered last, and its number
+	values []uint64
+	last   uint64 // the value numbered last, and its number
 	lastAt int
 }
 
 type slot struct {
 	turn  uint32
-	value uint32
+	value uint64
 	at    uint32
 }
 
@@ -25,12 +25,12 @@ func (t *table) reset() {
 }
 
 // add returns the number of v, and whether it is new.
-func (t *table) add(v uint32) (at int, isNew bool) {
+func (t *table) add(v uint64) (at int, isNew bool) {
 	if len(t.values) > 0 && v == t.last {
 		return t.lastAt, false
 	}
 	t.last = v
-	for h := (v * 2654435761) >> 19; ; h = (h + 1) % uint32(len(t.slots)) {
+	for h := (v * 0x9e3779b97f4a7c15) >> 51; ; h = (h + 1) % uint64(len(t.slots)) {
 		s := &t.slots[h]
 		if s.turn != t.turn {
 			*s = slot{turn: t.turn, value: v, at: uint32(len(t.values))}

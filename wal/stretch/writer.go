@@ -145,8 +145,8 @@ func (w *Writer) chunks(x *Index, tier uint8, emit func(*ChunkInfo, []byte) erro
 		}
 		c := ChunkInfo{Tier: tier, No: no}
 		value := w.enc.chunk(&c, w.chunk)
-		for _, k := range w.enc.keys {
-			w.keys = append(w.keys, uint64(k)<<32|uint64(len(x.Chunks)))
+		for _, k := range w.enc.table.values {
+			w.keys = append(w.keys, k<<32|uint64(len(x.Chunks)))
 		}
 		x.Chunks = append(x.Chunks, c)
 		no++
