@@ -26,7 +26,8 @@ type RetainOptions struct {
 	// goes first, in it the oldest stretch, then the next tier. 0 is without bound.
 	Bytes uint64
 	// Needed, if set, returns the lowest offset that a reader still needs and
-	// why, such as a view's saved cursor; nothing from there on is dropped.
+	// why, such as a view's saved cursor; nothing from there on is dropped. It is
+	// called once by a Retain that finds something to drop.
 	Needed func() (offset uint64, why string)
 }
 
@@ -127,10 +128,12 @@ func (l *Log) Retain(ctx context.Context) (r Retained, err error) {
 
 func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 	o := &l.o.Retain
-	needed, why := ^uint64(0), ""
-	if o.Needed != nil {
-		needed, why = o.Needed()
-	}
+	needed := sync.OnceValues(func() (uint64, string) {
+		if o.Needed == nil {
+			return ^uint64(0), ""
+		}
+		return o.Needed()
+	})
 	drop := func(s Stretch, tier uint8) error {
 		n, err := l.dropTier(s.Base, tier)
 		if err == nil {
@@ -155,7 +158,10 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 			if s.RecvMax >= before {
 				break
 			}
-			if s.Next > needed {
+			if s.Tiers == s.Dropped {
+				continue
+			}
+			if from, why := needed(); s.Next > from {
 				r.Kept = why
 				break
 			}
@@ -182,7 +188,7 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 				if (s.Tiers&^s.Dropped)>>tier&1 == 0 {
 					continue
 				}
-				if s.Next > needed {
+				if from, why := needed(); s.Next > from {
 					r.Kept = why
 					break
 				}

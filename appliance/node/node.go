@@ -139,6 +139,8 @@ func Open(o Options) (_ *Node, err error) {
 		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
 		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
+		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: tier},
+		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed},
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
 		Thread: n.foreground,
 	})
@@ -233,6 +235,7 @@ func (n *Node) Start() error {
 		n.self.run(ctx)
 	}()
 	n.running.Go(func() { n.sweep(ctx) })
+	n.running.Go(func() { n.retain(ctx) })
 	n.running.Go(func() { n.pressure(ctx) })
 	n.running.Go(func() { n.retune(ctx) })
 	n.running.Go(func() { n.collect(ctx) })

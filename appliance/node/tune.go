@@ -25,6 +25,7 @@ type tuning struct {
 	cacheBytes    int64  // both stores' block caches together
 	memtableBytes uint64 // of the views store, four of which may exist
 	blocksBytes   int64  // newest blocks of the log, kept for who follows it
+	stretchBytes  int64  // of the log's blocks, sealed at a time
 	filterBytes   int64  // that tells new spans from stored ones
 	memoryBytes   int64  // soft limit of the Go heap; 0 = none
 	descriptors   uint64
@@ -35,7 +36,7 @@ type tuning struct {
 const memoryShare = 0.8
 
 // decide chooses what the configuration leaves open for host h. The keys that
-// are no setting (procs, background-nice, gc-percent, memtable-mib, log-blocks-mib, span-filter-mib, descriptors, socket-buffers) are always chosen.
+// are no setting (procs, background-nice, gc-percent, memtable-mib, log-blocks-mib, log-stretch-mib, span-filter-mib, descriptors, socket-buffers) are always chosen.
 func decide(c *config.Config, h host) tuning {
 	t := tuning{loops: c.Loops, cacheBytes: int64(c.CacheMiB) << 20, memoryBytes: int64(c.Memory) << 20}
 	because := func(key, value, why string, args ...any) {
@@ -63,6 +64,8 @@ func decide(c *config.Config, h host) tuning {
 	because("memtable-mib", inMiB(int64(t.memtableBytes)), "a sixty-fourth of the memory limit, 16 to 128 MiB: the larger, the less the views store merges")
 	t.blocksBytes = min(max(t.memoryBytes/64, 16<<20), 256<<20)
 	because("log-blocks-mib", inMiB(t.blocksBytes), "a sixty-fourth of the memory limit, 16 to 256 MiB: views that fall behind while they save need not decode what they missed")
+	t.stretchBytes = min(max(t.memoryBytes/64, 4<<20), 64<<20)
+	because("log-stretch-mib", inMiB(t.stretchBytes), "a sixty-fourth of the memory limit, 4 to 64 MiB: so much of the log is sealed at a time, in some four times as much memory. The larger, the smaller it gets on disk")
 	t.filterBytes = min(max(t.memoryBytes/16, 128<<20), 4<<30)
 	because("span-filter-mib", inMiB(t.filterBytes), "a sixteenth of the memory limit, 128 MiB to 4 GiB, at most; it takes 3 bytes a span as they come. Of spans beyond, each new one is sought in the store")
 	if t.descriptors = h.nofileMax; t.descriptors > 0 {

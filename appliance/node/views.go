@@ -61,6 +61,7 @@ func (n *Node) openViews() (err error) {
 			Poison: func(fold string, off uint64, p any, stack []byte) {
 				n.logger.Error("a record was set aside: a view cannot fold it", "view", fold, "offset", off, "panic", fmt.Sprint(p), "stack", string(stack))
 			},
+			Lost:      func(err error) { n.logger.Error("views are folded without records that cannot be read", "err", err) },
 			Malformed: func(off uint64, err error) { n.slow("an event's payload cannot be read", "offset", off, "err", err) },
 			Halted:    func(fold string, err error) { n.logger.Error("a view was halted", "view", fold, "err", err) },
 			Failed:    n.fail,

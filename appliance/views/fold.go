@@ -54,7 +54,8 @@ type Mount struct {
 type Log interface {
 	ID() [16]byte
 	Epoch() uint32
-	Next() uint64 // first offset not yet durable
+	First() uint64 // what lies before, retention has dropped
+	Next() uint64  // first offset not yet durable
 	Follow(from uint64) Follower
 }
 

@@ -77,6 +77,13 @@ func (f *member) open(o *Options) error {
 	if err != nil {
 		return err
 	}
+	first := o.Log.First()
+	if first > 1 && (reason != "" || f.next == 1) {
+		if reason == "" {
+			reason = "there is no snapshot of it"
+		}
+		reason += fmt.Sprintf("; what lies before offset %d was dropped by retention and cannot be shown", first)
+	}
 	if reason == "" {
 		return nil
 	}

@@ -2,9 +2,11 @@ package views
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"eyrie/engine/wire"
+	"eyrie/wal"
 	"eyrie/wal/block"
 )
 
@@ -67,7 +69,15 @@ func (r *Runner) fill(ctx context.Context, follow Follower, t *turn) {
 	for records := 0; ; {
 		var b *block.Block
 		if b, t.err = follow.Next(ctx); t.err != nil {
-			return
+			var lost *wal.LostError
+			if !errors.As(t.err, &lost) || lost.Records == 0 {
+				return
+			}
+			if r.o.Events.Lost != nil { // the follower goes on to the others
+				r.o.Events.Lost(t.err)
+			}
+			t.err = nil
+			continue
 		}
 		n := len(t.blocks)
 		t.blocks = append(t.blocks, b)

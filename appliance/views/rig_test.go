@@ -29,13 +29,16 @@ type memLog struct {
 	epoch  uint32
 	blocks []*block.Block
 	next   uint64
+	first  uint64 // what lies before was dropped
+	lost   error  // told once by each follower
 	wake   chan struct{}
 }
 
-func newLog() *memLog { return &memLog{id: 1, epoch: 1, next: 1, wake: make(chan struct{})} }
+func newLog() *memLog { return &memLog{id: 1, epoch: 1, next: 1, first: 1, wake: make(chan struct{})} }
 
 func (l *memLog) ID() (id [16]byte) { id[0] = l.id; return id }
 func (l *memLog) Epoch() uint32     { return l.epoch }
+func (l *memLog) First() uint64     { return l.first }
 
 func (l *memLog) Next() uint64 {
 	l.mu.Lock()
@@ -75,13 +78,18 @@ func (l *memLog) upTo(next uint64) *memLog {
 type memFollower struct {
 	l    *memLog
 	next uint64
+	lost error
 }
 
-func (l *memLog) Follow(from uint64) Follower { return &memFollower{l, from} }
+func (l *memLog) Follow(from uint64) Follower { return &memFollower{l, from, l.lost} }
 
 func (f *memFollower) Ready() bool { return f.next < f.l.Next() }
 
 func (f *memFollower) Next(ctx context.Context) (*block.Block, error) {
+	if err := f.lost; err != nil {
+		f.lost = nil
+		return nil, err
+	}
 	for {
 		f.l.mu.Lock()
 		wake := f.l.wake

@@ -46,6 +46,7 @@ type Options struct {
 // on the runner's goroutines and must not block.
 type Events struct {
 	Rebuild   func(fold, reason string)
+	Lost      func(err error) // records that the log cannot read any more were passed over
 	Poison    func(fold string, offset uint64, panicked any, stack []byte)
 	Malformed func(offset uint64, err error) // an event whose payload is no map: folded as an empty one
 	Halted    func(fold string, err error)

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/wal"
+
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 
@@ -173,6 +175,9 @@ func TestRebuilds(t *testing.T) {
 	t.Run("ahead", func(t *testing.T) {
 		run(t, func(o *Options, _ *tally) { o.Log = l.upTo(61) }, "stands at 101, the log ends at 61", 1)
 	})
+	t.Run("dropped", func(t *testing.T) {
+		run(t, with(func(c *memLog) { c.id, c.first = 9, 21 }), "what lies before offset 21 was dropped", 1)
+	})
 	t.Run("cursor", func(t *testing.T) {
 		run(t, func(o *Options, _ *tally) {
 			if err := o.Store.Set(cursorKey("alpha"), []byte("x"), pebble.NoSync); err != nil {
@@ -187,6 +192,36 @@ func TestRebuilds(t *testing.T) {
 			}
 		}, "broken row", 1)
 	})
+}
+
+// Records that the log cannot read among others are told and passed over; any
+// other loss ends the runner.
+func TestLostRecordsArePassedOver(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 1))
+	l := newLog()
+	l.add(events(rng, 20)...)
+	some := &wal.LostError{From: 3, To: 9, Records: 2, Reason: "a chunk is damaged"}
+	l.lost = some
+	var told error
+	p := openTestStore(t, vfs.NewMem())
+	r := open(t, Options{Folds: []Mount{{newTally('a', "alpha"), "a"}}, Store: p, Log: l, Events: Events{Lost: func(err error) { told = err }}})
+	r.Start()
+	waitFor(t, r, 20)
+	mustClose(t, r, p)
+	if told != some {
+		t.Errorf("told %v", told)
+	}
+	l.lost = &wal.LostError{From: 3, To: 9, Reason: "blocks are missing"}
+	p = openTestStore(t, vfs.NewMem())
+	failed := make(chan error, 1)
+	r = open(t, Options{Folds: []Mount{{newTally('a', "alpha"), "a"}}, Store: p, Log: l, Events: Events{Failed: func(err error) { failed <- err }}})
+	r.Start()
+	if err := <-failed; !errors.Is(err, l.lost) {
+		t.Errorf("failed with %v", err)
+	}
+	if err := errors.Join(r.Close(), p.Close()); !errors.Is(err, l.lost) {
+		t.Errorf("closed with %v", err)
+	}
 }
 
 // TestPoison makes a fold panic on some records: exactly those are left out,

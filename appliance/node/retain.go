@@ -1,0 +1,74 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"eyrie/engine/wire"
+	"eyrie/wal"
+)
+
+// Tiers of the sealed log, by what may go first.
+const (
+	tierTelemetry = iota // metrics, debug messages, what the next update replaces
+	tierEvents           // what agents did and said
+	tierKept             // errors, and all that eyrie itself records: sessions, losses, actions of operators
+)
+
+// tier is a record's place in what retention drops.
+func tier(r *wal.Record) uint8 {
+	if r.Kind == wal.KindTick {
+		return tierTelemetry
+	}
+	if r.Kind != wal.KindEvent {
+		return tierKept
+	}
+	h := wire.HeadFromFlags(r.Flags)
+	switch {
+	case h.Severity >= wire.SeverityError:
+		return tierKept
+	case wire.Type(r.Class) == wire.TypeMetrics, h.Severity == wire.SeverityDebug, h.Phase == wire.PhaseUpdate:
+		return tierTelemetry
+	}
+	return tierEvents
+}
+
+// retainEvery is how often what is over its time or the budget is dropped.
+const retainEvery = time.Minute
+
+// retain drops what the configuration no longer keeps, until ctx ends.
+func (n *Node) retain(ctx context.Context) {
+	t := time.NewTicker(retainEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+		r, err := n.log.Retain(ctx)
+		switch {
+		case err != nil && ctx.Err() == nil:
+			n.slow("old events could not be dropped", "err", err)
+		case r.Kept != "":
+			n.slow("old events are kept beyond their time or the disk budget", "because", r.Kept)
+		}
+		if r.Dropped > 0 {
+			n.logger.Info("old events were dropped", "stretches", r.Dropped, "mib", r.Bytes>>20, "log_begins_at", n.log.First())
+		}
+	}
+}
+
+// needed is the offset from which on a view would have to read the log again
+// after a crash. What it has saved is made durable first.
+func (n *Node) needed() (offset uint64, why string) {
+	if n.runner == nil {
+		return 0, "the views are not open yet"
+	}
+	from := n.runner.Durable()
+	if err := n.store.Flush(); err != nil {
+		return 0, "the views cannot be made durable: " + err.Error()
+	}
+	return from, fmt.Sprintf("a view has got to offset %d only", from)
+}

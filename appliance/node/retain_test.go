@@ -1,0 +1,33 @@
+package node
+
+import (
+	"testing"
+
+	"eyrie/engine/wire"
+	"eyrie/wal"
+)
+
+func TestTier(t *testing.T) {
+	event := func(typ wire.Type, h wire.Head) *wal.Record {
+		return &wal.Record{Kind: wal.KindEvent, Class: uint8(typ), Flags: h.Flags()}
+	}
+	for name, c := range map[string]struct {
+		r    *wal.Record
+		want uint8
+	}{
+		"metrics":              {event(wire.TypeMetrics, wire.Head{}), tierTelemetry},
+		"a debug message":      {event(wire.TypeLog, wire.Head{Severity: wire.SeverityDebug}), tierTelemetry},
+		"an update":            {event(wire.TypeTool, wire.Head{Phase: wire.PhaseUpdate}), tierTelemetry},
+		"a tick":               {&wal.Record{Kind: wal.KindTick}, tierTelemetry},
+		"a message":            {event(wire.TypeMessage, wire.Head{Severity: wire.SeverityInfo}), tierEvents},
+		"a tool's end":         {event(wire.TypeTool, wire.Head{Phase: wire.PhaseEnd}), tierEvents},
+		"an error":             {event(wire.TypeTool, wire.Head{Phase: wire.PhaseEnd, Severity: wire.SeverityError}), tierKept},
+		"a metric that failed": {event(wire.TypeMetrics, wire.Head{Severity: wire.SeverityFatal}), tierKept},
+		"a session":            {&wal.Record{Kind: wal.KindFence}, tierKept},
+		"an operator's action": {&wal.Record{Kind: wal.KindSystem}, tierKept},
+	} {
+		if got := tier(c.r); got != c.want {
+			t.Errorf("%s: tier %d, want %d", name, got, c.want)
+		}
+	}
+}
