@@ -136,8 +136,9 @@ const (
 	colEnd
 )
 
-// columnBytesMax bounds a section other than payloads: five uvarints a record.
-const columnBytesMax = RecordsMax * 5 * binary.MaxVarintLen64
+// columnBytesMax bounds a section that is neither values nor payloads: five
+// uvarints a record, or the templates, are less.
+const columnBytesMax = 1 << 20
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 

@@ -21,9 +21,6 @@ type template struct {
 	words    int // bytes
 }
 
-// textMax bounds the text of all templates: what their words can add up to in a chunk.
-const textMax = PayloadBytesMax
-
 // open reads the columns of templates and values, which are borrowed until done.
 func (j *joiner) open(templates, values []byte, alone [][]byte) bool {
 	r := reader{p: templates}

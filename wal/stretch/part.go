@@ -112,10 +112,10 @@ func (p *Part) compare(info *ChunkInfo, tier uint8) error {
 // opener decodes chunks. It owns scratch space and is pooled.
 type opener struct {
 	zip     *zstd.Decoder
-	cols    [colEnd][]byte // of the chunk; an alias of bufs or of the value
-	alone   [][]byte       // values of one field each, alike
-	bufs    [colEnd + fieldsMax][]byte
-	values  int // bytes of whole payloads and of all values
+	cols    [colEnd][]byte             // of the chunk; an alias of bufs or of the value
+	alone   [][]byte                   // values of one field each, alike
+	bufs    [colEnd + fieldsMax][]byte // kept
+	values  int                        // bytes of whole payloads and of all values
 	join    joiner
 	agents  []uint32
 	strides []stride
@@ -123,6 +123,9 @@ type opener struct {
 	place   []int32  // of each agent, where its next record goes
 	lastLen []int    // of each shape
 }
+
+// keptBytesMax is the largest buffer that is kept for the next chunk.
+const keptBytesMax = 128 << 10
 
 // openers starts no goroutine: decompressing is done by the caller's.
 var openers = sync.Pool{New: func() any { return &opener{zip: newDecoder()} }}
@@ -190,7 +193,7 @@ func (o *opener) unpack(n, fields int, body []byte) error {
 		if msg != "" {
 			return corrupt(partChunk, "section %d %s", i+1, msg)
 		}
-		if !stored && len(raw) <= PayloadBytesMax {
+		if !stored && len(raw) <= keptBytesMax {
 			o.bufs[i] = raw
 		}
 		if i >= colValues {

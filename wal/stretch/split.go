@@ -15,6 +15,8 @@ const (
 	nestingMax   = 4   // of maps that are divided
 	wordBytesMax = 16  // of a value that may be a word
 	candidates   = 4   // templates of a shape that are tried
+
+	textMax = 1 << 20 // bytes of words of all templates, as often as they occur
 )
 
 // splitter divides payloads that are MessagePack maps into a template, the
@@ -301,7 +303,7 @@ func (s *splitter) template() int {
 	for i := h % uint32(len(s.templateSlots)); ; i = (i + 1) % uint32(len(s.templateSlots)) {
 		t := &s.templateSlots[i]
 		if t.turn != s.turn {
-			if len(s.ends) == templatesMax {
+			if len(s.ends) == templatesMax || len(s.text)+s.textLen() > textMax {
 				return 0
 			}
 			*t = wordSlot{turn: s.turn, hash: h, at: int32(len(s.ends))}
@@ -312,6 +314,16 @@ func (s *splitter) template() int {
 			return int(t.at)
 		}
 	}
+}
+
+// textLen is the bytes of words in the payload being divided.
+func (s *splitter) textLen() (n int) {
+	for _, t := range s.cur {
+		if t&1 == 0 {
+			n += len(s.textOf(int(t >> 1)))
+		}
+	}
+	return n
 }
 
 // add keeps the tokens of the payload being divided as a template.

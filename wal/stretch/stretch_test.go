@@ -175,6 +175,139 @@ func sameRecord(a, b block.Record) error {
 	return nil
 }
 
+// message appends a MessagePack map as agents send them, or nearly one: with
+// other names, types, lengths and nesting, sometimes cut off or damaged.
+func message(rng *rand.Rand, dst []byte, names, nest int) []byte {
+	n := rng.IntN(16)
+	dst = append(dst, 0x80|byte(n))
+	for range n {
+		name := fmt.Sprintf("name-%0*d", 1+rng.IntN(12), rng.IntN(names))
+		dst = append(append(dst, 0xa0|byte(len(name))), name...)
+		switch k := rng.IntN(12); {
+		case k == 0 && nest > 0:
+			dst = message(rng, dst, names, nest-1)
+		case k == 1:
+			dst = append(dst, 0x93, 1, 0xa1, 'x', 0xc0)
+		case k == 2:
+			dst = append(dst, 0xcb, 1, 2, 3, 4, 5, 6, 7, byte(rng.Uint32()))
+		case k == 3:
+			dst = append(dst, 0xc4, 2, byte(rng.Uint32()), 9)
+		case k == 4:
+			dst = append(dst, 0xd9, 3, 'o', 'n', 'e')
+		case k == 5:
+			dst = append(dst, 0xde, 0, 1, 0xa1, 'k', 0xc7, 1, 5, byte(rng.Uint32()))
+		case k < 8:
+			dst = append(dst, 0xa2, 'o', 'k')
+		default:
+			dst = append(dst, byte(rng.IntN(128)))
+		}
+	}
+	return dst
+}
+
+// TestMessages seals payloads that are divided: alike, and so different that
+// words, fields and templates run out.
+func TestMessages(t *testing.T) {
+	templates, fields := 0, 0
+	for nest, names := range []int{3, 10, 100, 100_000} {
+		rng := rand.New(rand.NewPCG(uint64(names), 1))
+		var blocks []*block.Block
+		base := uint64(1)
+		for range 12 {
+			b := block.NewBuilder(base, 0, 0)
+			kinds := make([][]byte, 1+rng.IntN(400)) // what may come several times
+			for i := range kinds {
+				kinds[i] = message(rng, nil, names, 2*nest)
+			}
+			for range block.RecordsMax {
+				p := kinds[rng.IntN(len(kinds))]
+				switch rng.IntN(8) {
+				case 0:
+					p = message(rng, nil, names, 2*nest)
+				case 1:
+					p = bytes.Clone(p)
+					p[rng.IntN(len(p))] = byte(rng.Uint32())
+				case 2:
+					p = p[:rng.IntN(len(p))]
+				}
+				if !b.Fits(len(p)) {
+					break
+				}
+				b.Append(&block.Record{Recv: 1, Kind: block.KindEvent, Class: uint8(rng.IntN(3)), Agent: rng.Uint32N(30), Payload: p}, -1)
+			}
+			base += uint64(b.Len())
+			blocks = append(blocks, b.Block())
+		}
+		w := NewWriter(oneTier)
+		sealBlocks(t, w, blocks).compare(t, blocks, oneTier)
+		e := &w.enc.split
+		t.Logf("%d names: last chunk of %d templates, %d fields, %d words", names, len(e.ends), e.fieldN, len(e.wordEnd))
+		templates, fields = max(templates, len(e.ends)), max(fields, e.fieldN)
+	}
+	if templates != templatesMax || fields != fieldsMax {
+		t.Errorf("%d templates, %d fields: they did not run out", templates, fields)
+	}
+}
+
+// TestSpan holds the lengths of all forms of MessagePack.
+func TestSpan(t *testing.T) {
+	f := func(want int, p string) {
+		t.Helper()
+		if got := span([]byte(p), nestingMax); got != want {
+			t.Errorf("% x: %d, want %d", p, got, want)
+		}
+		for n := range min(len(p), max(want, 0)) {
+			if got := span([]byte(p[:n]), nestingMax); got != 0 {
+				t.Errorf("% x: %d, want 0", p[:n], got)
+			}
+		}
+	}
+	z := string(make([]byte, 70_000))
+	f(1, "\x00")
+	f(1, "\x7f")
+	f(1, "\xff")
+	f(3, "\x81\x01\x02")
+	f(3, "\x92\x01\x02")
+	f(3, "\xa2ab")
+	f(1, "\xc0")
+	f(0, "\xc1")
+	f(1, "\xc2")
+	f(1, "\xc3")
+	f(4, "\xc4\x02ab")
+	f(5, "\xc5\x00\x02ab")
+	f(7, "\xc6\x00\x00\x00\x02ab")
+	f(5, "\xc7\x02\x09ab")
+	f(6, "\xc8\x00\x02\x09ab")
+	f(8, "\xc9\x00\x00\x00\x02\x09ab")
+	f(5, "\xca1234")
+	f(9, "\xcb12345678")
+	f(2, "\xcc1")
+	f(3, "\xcd12")
+	f(5, "\xce1234")
+	f(9, "\xcf12345678")
+	f(2, "\xd01")
+	f(3, "\xd112")
+	f(5, "\xd21234")
+	f(9, "\xd312345678")
+	f(3, "\xd4t1")
+	f(4, "\xd5t12")
+	f(6, "\xd6t1234")
+	f(10, "\xd7t12345678")
+	f(18, "\xd8t1234567812345678")
+	f(4, "\xd9\x02ab")
+	f(5, "\xda\x00\x02ab")
+	f(7, "\xdb\x00\x00\x00\x02ab")
+	f(5, "\xdc\x00\x02ab")
+	f(7, "\xdd\x00\x00\x00\x02ab")
+	f(5, "\xde\x00\x01ab")
+	f(7, "\xdf\x00\x00\x00\x01ab")
+	f(70_000, "\xdb\x00\x01\x11\x6b"+z[5:])
+	f(0, "\xdf\xff\xff\xff\xff"+z)
+	f(0, "\xdd\xff\xff\xff\xff"+z)
+	f(5, "\x91\x91\x91\x91\x01")
+	f(0, "\x91\x91\x91\x91\x91\x01")
+}
+
 // drawn makes blocks of arbitrary records, holes between them.
 func drawn(t *rapid.T) (blocks []*block.Block) {
 	seed := rapid.Uint64().Draw(t, "seed")

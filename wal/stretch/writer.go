@@ -7,7 +7,8 @@ import (
 	"eyrie/wal/block"
 )
 
-// chunkBytes of payload end a chunk.
+// chunkBytes of payload end a chunk. Of the mix, twice as much saves 0.9 of 15.8
+// bytes a record, half as much costs 2.7; a reader decodes all of it for one agent.
 const chunkBytes = 128 << 10
 
 // Stamp is what an index says beside the records.
