@@ -42,6 +42,8 @@ type Log struct {
 	done     chan struct{}
 	inflight atomic.Bool
 
+	backing sync.Mutex // held by the backup being made
+
 	durable atomic.Uint64 // first offset not yet durable
 	failure atomic.Pointer[error]
 	wall    atomic.Pointer[error]

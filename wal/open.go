@@ -101,6 +101,9 @@ func (l *Log) openStore() (mark, error) {
 		return mark{}, fmt.Errorf("%w: %s: %w", ErrInUse, l.dir, err)
 	}
 	l.lock = lock
+	if err := fs.RemoveAll(fs.PathJoin(l.dir, stageName)); err != nil {
+		return mark{}, err
+	}
 	m, markErr := readMark(fs, l.dir)
 	var newer *NewerFormatError
 	if errors.As(markErr, &newer) {

@@ -61,6 +61,7 @@ type Options struct {
 
 	faults  *faults // tests only
 	keptHot int64   // tests only: instead of what the next Open needs
+	atRest  bool    // the store does no work of its own: see Verify
 }
 
 // Events are hooks for what happens below; any may be nil. They are called on

@@ -170,12 +170,19 @@ func (r *recovery) fold(h *block.Header) error {
 	if err != nil {
 		return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: err.Error()}
 	}
+	return r.foldBlock(b)
+}
+
+// foldBlock brings the tables up to the end of the block.
+func (r *recovery) foldBlock(b *Block) error {
 	if r.salvage {
-		if set := h.Agents(nil); len(set) > 0 {
-			defer r.l.agents.pad(set[len(set)-1])
+		most := uint32(0)
+		for i := range b.Len() {
+			most = max(most, b.Agent(i))
 		}
+		defer r.l.agents.pad(most)
 	}
-	if h.Kinds&block.StateKinds != 0 {
+	if b.Kinds()&block.StateKinds != 0 {
 		for i := range b.Len() {
 			rec := b.Record(i)
 			if err := r.record(&rec); err != nil {
@@ -189,12 +196,12 @@ func (r *recovery) fold(h *block.Header) error {
 			if r.salvage || r.expired[g.Producer] != nil {
 				continue // its dictionary record is among what was lost, or it expired later in the block
 			}
-			return errFold(h.Base, fmt.Errorf("producer %d has no name", g.Producer))
+			return errFold(b.Base(), fmt.Errorf("producer %d has no name", g.Producer))
 		}
-		if p.lastBase != h.Base {
-			p.prevBase, p.lastBase = g.Prev, h.Base
+		if p.lastBase != b.Base() {
+			p.prevBase, p.lastBase = g.Prev, b.Base()
 		}
-		p.next, p.epoch, p.recv, p.dirty = max(p.next, g.To+1), max(p.epoch, g.Epoch), h.RecvMax, true
+		p.next, p.epoch, p.recv, p.dirty = max(p.next, g.To+1), max(p.epoch, g.Epoch), b.RecvMax(), true
 	}
 	return nil
 }

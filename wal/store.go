@@ -33,6 +33,7 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 		MaxOpenFiles:                512,
 		Logger:                      storeLogger{l},
 		EventListener:               l.storeEvents(),
+		DisableAutomaticCompactions: l.o.atRest,
 	}
 	for i := range o.Levels {
 		o.TargetFileSizes[i] = 64 << 20
