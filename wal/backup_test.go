@@ -246,7 +246,8 @@ func TestRestoreIsTheLedger(t *testing.T) {
 func TestBackupIsIncremental(t *testing.T) {
 	fs, c := newMem(), newClock()
 	o := small(fs)
-	o.Now, o.MemtableBytes = c.now, 32<<20 // no table is made but by backups
+	// No table is made but by backups.
+	o.Now, o.MemtableBytes, o.atRest = c.now, 32<<20, true
 	r := mustOpen(t, o)
 	load := newCrowd(2, c)
 	fill := func(turns int) {
