@@ -48,7 +48,7 @@ func (w *Writer) checkpoint(ops []op) []op {
 	for _, pr := range w.dirty {
 		pr.dirty = false
 		o := op{key: key4(prefixProducer, pr.num)}
-		if w.producers[pr.num] == pr {
+		if int(pr.num) < len(w.producers) && w.producers[pr.num] == pr {
 			o.value = pr.encode(nil)
 		}
 		ops = append(ops, o)

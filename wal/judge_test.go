@@ -188,6 +188,29 @@ func TestExpiryWithoutCheckpoint(t *testing.T) {
 	}
 }
 
+// A power cut behind the expiry of a producer that the checkpoint has, and that
+// was heard of since: it stays forgotten beyond the next checkpoint.
+func TestExpiryOfWhoWasHeardOfSince(t *testing.T) {
+	fs := vfs.NewCrashableMem()
+	o := small(fs)
+	r := mustOpen(t, o)
+	p, _ := r.mustFence(t, 1, 9, 1)
+	r.mustCommit(t)
+	r.mustClose(t) // with a checkpoint
+	r = mustOpen(t, o)
+	r.w.Append(p, 1, 1, 1, 0, 0, 1, nil)
+	r.w.Expire(func(uint32, *ProducerKey, time.Duration) bool { return true })
+	r.mustCommit(t)
+	o.FS = fs.CrashClone(vfs.CrashCloneCfg{})
+	r.mustClose(t)
+	mustOpen(t, o).mustClose(t) // with another
+	r = mustOpen(t, o)
+	defer r.mustClose(t)
+	if _, ok := r.Producer(p); ok {
+		t.Error("an expired producer is known again")
+	}
+}
+
 // model is the log as a plain slice.
 type model struct {
 	recs  []string // what a record must look like, by offset-1

@@ -304,7 +304,8 @@ func (l *Log) start(r *recovery, c checkpoint) error {
 	}
 	for _, pr := range r.expired {
 		w.free = max(w.free, pr.num+1)
-		w.touch(pr) // the checkpoint has it still
+		pr.dirty = false // whatever its last records made of it
+		w.touch(pr)      // the checkpoint has it still
 	}
 	l.writer = w
 	l.durable.Store(w.next)
