@@ -424,11 +424,22 @@ func TestRestoreToAPoint(t *testing.T) {
 		o := small(fs)
 		o.Now = c.now
 		o.CheckpointBytes = int64(rapid.SampledFrom([]int{2 << 10, 32 << 10, 1 << 20}).Draw(rt, "checkpoint"))
+		sealed := rapid.Bool().Draw(rt, "sealed")
+		if o.Seal.Off = true; sealed {
+			o = sealing(o)
+			o.CheckpointBytes = 1 // what is sealed is not folded again
+			o.Seal.Bytes = int64(rapid.SampledFrom([]int{8 << 10, 64 << 10}).Draw(rt, "stretch"))
+		}
 		r := mustOpen(t, o)
 		load := newCrowd(rapid.Uint64().Draw(rt, "seed"), c)
 		for range rapid.IntRange(1, 12).Draw(rt, "turns") {
 			if err := errors.Join(load.turn(r.w, rapid.IntRange(1, 120).Draw(rt, "records")), r.commit()); err != nil {
 				rt.Fatal(err)
+			}
+			if sealed && rapid.IntRange(0, 3).Draw(rt, "seal") == 0 {
+				if err := r.Seal(context.Background()); err != nil {
+					rt.Fatal(err)
+				}
 			}
 		}
 		b := backupTo(t, r, "backups", 0).Backup
@@ -463,9 +474,18 @@ func TestRestoreToAPoint(t *testing.T) {
 		if d := got.state(t).differ(plain); d != "" {
 			rt.Fatal(d)
 		}
-		// It goes on like any other.
+		// It goes on like any other, also where its producers say again what the
+		// log has forgotten.
 		if err := errors.Join(load.turn(got.w, 30), got.commit()); err != nil {
 			rt.Fatal(err)
+		}
+		if sealed {
+			if err := got.Seal(context.Background()); err != nil {
+				rt.Fatal(err)
+			}
+			if n := len(got.all(t)); uint64(n) != got.Next()-1 {
+				rt.Fatalf("%d records, the log ends at %d", n, got.Next())
+			}
 		}
 	})
 }

@@ -129,10 +129,10 @@ func subset(got, want []Record) error {
 }
 
 // TestFlips flips EYRIE_FLIPS random bits, one at a time, over every kind of
-// file of a log, after clean and unclean ends; 48 unless told. None may be
+// file of a log, after clean and unclean ends; 24 unless told. None may be
 // silent.
 func TestFlips(t *testing.T) {
-	n := 48
+	n := 24
 	if s := os.Getenv("EYRIE_FLIPS"); s != "" {
 		var err error
 		if n, err = strconv.Atoi(s); err != nil {
@@ -141,17 +141,21 @@ func TestFlips(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(2026, 11))
 	type specimen struct {
+		o     Options
 		disk  *vfs.MemFS
 		want  state
 		clean bool
 		kinds map[string][]string
 	}
 	o := small(nil)
-	o.MemtableBytes = 64 << 10
+	o.MemtableBytes = 32 << 10
 	var specimens []*specimen
 	for seed := range uint64(8) {
-		s := &specimen{clean: seed%2 == 0, kinds: map[string][]string{}}
-		s.disk, s.want = written(t, newMem(), o, seed, 10+rng.IntN(60), s.clean)
+		s := &specimen{o: o, clean: seed%2 == 0, kinds: map[string][]string{}}
+		if seed >= 4 {
+			s.o = sealing(o)
+		}
+		s.disk, s.want = written(t, newMem(), s.o, seed, 8+rng.IntN(20), s.clean)
 		for name, p := range files(t, s.disk, "log") {
 			if k := kindOf(name); k != "" && len(p) > 0 {
 				s.kinds[k] = append(s.kinds[k], name)
@@ -177,7 +181,7 @@ func TestFlips(t *testing.T) {
 		if err := flip(fs, name, bit); err != nil {
 			t.Fatal(err)
 		}
-		v, err := judgeFlip(t, fs, o, s.want)
+		v, err := judgeFlip(t, fs, s.o, s.want)
 		if err != nil {
 			t.Errorf("specimen %d (clean %v), %s, bit %d of %d: %v", i%len(specimens), s.clean, name, bit, 8*st.Size(), err)
 			v = "WRONG"

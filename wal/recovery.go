@@ -190,6 +190,9 @@ func (r *recovery) foldBlock(b *Block) error {
 			}
 		}
 	}
+	if len(b.Ranges()) == 0 {
+		r.numbers(b)
+	}
 	for _, g := range b.Ranges() {
 		p := r.producers[g.Producer]
 		if p == nil {
@@ -204,6 +207,21 @@ func (r *recovery) foldBlock(b *Block) error {
 		p.next, p.epoch, p.recv, p.dirty = max(p.next, g.To+1), max(p.epoch, g.Epoch), b.RecvMax(), true
 	}
 	return nil
+}
+
+// numbers folds what producers were settled by a block of sealed records, which
+// has no ranges. A producer that is not known had expired, or its dictionary
+// record is lost.
+func (r *recovery) numbers(b *Block) {
+	for i := range b.Len() {
+		if !b.Kind(i).Numbered() {
+			continue
+		}
+		rec := b.Record(i)
+		if p := r.producers[rec.Producer]; p != nil {
+			p.next, p.recv, p.dirty = max(p.next, rec.To()+1), rec.Recv, true
+		}
+	}
 }
 
 func (r *recovery) record(rec *Record) error {

@@ -342,9 +342,12 @@ type truncation struct {
 
 	tables  recovery // at next
 	partial *Block   // what is left of the block in which next lies
+	opened  *Stretch // the sealed stretch in which next lies: it becomes blocks again
+	blocks  []*Block // those
 	base    uint64   // of the first block that goes, or is written anew
 	digest  uint64   // of all headers up to next
 	recv    int64
+	upon    bool // the tables begin with their checkpoint
 	dropped Dropped
 }
 
@@ -362,34 +365,73 @@ func (t *truncation) fold(ctx context.Context) error {
 	l := t.l
 	at := &Log{o: l.o, db: l.db, agents: newAgentTable()}
 	t.tables = recovery{l: at, salvage: len(l.holes) > 0, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
+	t.base = t.next
+	var out *unsealing
+	if st, ok := l.stretchAt(t.next); ok && st.Base < t.next {
+		t.opened, t.base = &st, st.Base
+		out = &unsealing{epochs: l.epochs}
+	}
 	from := uint64(1)
-	if t.was.next <= t.next {
+	if t.upon = t.was.next <= t.base; t.upon {
 		if err := t.tables.tables(); err != nil {
 			return err
 		}
 		from, t.recv = t.was.next, t.was.recv
 	}
-	t.base = t.next
-	for from < t.next {
+	err := t.read(ctx, from, t.next, func(b *Block) error {
+		if b.Next() > t.next {
+			b = b.Cut(int(t.next - b.Base()))
+			if t.opened == nil {
+				t.partial, t.base = b, b.Base()
+			}
+		}
+		t.recv = b.RecvMax()
+		if t.opened == nil || b.Next() <= t.opened.Base {
+			return t.tables.foldBlock(b)
+		}
+		if b.Base() < t.opened.Base {
+			return fmt.Errorf("a block at offset %d reaches into the stretch at %d", b.Base(), t.opened.Base)
+		}
+		out.begin(&t.tables)
+		out.add(b)
+		return t.tables.foldBlock(b)
+	})
+	if out != nil {
+		out.seal()
+		t.blocks = out.blocks
+		for n, p := range t.tables.producers {
+			if at := out.open[n]; at != nil {
+				p.lastBase = at.last
+			}
+		}
+	}
+	return err
+}
+
+// read calls fn for each block from offset from on that begins below to. What
+// cannot be read is an error.
+func (t *truncation) read(ctx context.Context, from, to uint64, fn func(b *Block) error) error {
+	var in reading
+	for from < to {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b, err := l.blockFrom(from)
+		b, err := t.l.blockFrom(from, &in)
 		if err != nil {
 			return err
 		}
-		if b == nil || b.Base() >= t.next {
+		if lost := in.lost(); len(lost) > 0 {
+			return lost[0]
+		}
+		if b == nil || b.Base() >= to {
 			break
 		}
-		from = b.Next()
-		if b.Next() > t.next {
-			b = b.Cut(int(t.next - b.Base()))
-			t.partial, t.base = b, b.Base()
+		if from = b.Next(); from > t.l.Sealed() {
+			in.w = nil
 		}
-		if err := t.tables.foldBlock(b); err != nil {
+		if err := fn(b); err != nil {
 			return err
 		}
-		t.recv = b.RecvMax()
 	}
 	return nil
 }
@@ -400,18 +442,7 @@ func (t *truncation) look(ctx context.Context) error {
 	d.Kinds = map[string]int{}
 	first := map[uint32]uint64{} // producer → lowest number dropped
 	last := map[uint32]uint64{}
-	for from := t.next; from < t.end; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		b, err := l.blockFrom(from)
-		if err != nil {
-			return err
-		}
-		if b == nil {
-			break
-		}
-		from = b.Next()
+	err := t.read(ctx, t.next, t.end, func(b *Block) error {
 		for i := range b.Len() {
 			rec := b.Record(i)
 			if rec.Offset < t.next || rec.Offset >= t.end {
@@ -435,6 +466,10 @@ func (t *truncation) look(ctx context.Context) error {
 				last[rec.Producer] = rec.To()
 			}
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	d.ProducerCount = len(first)
 	for _, p := range slices.Sorted(maps.Keys(first)) {
@@ -465,6 +500,9 @@ func (t *truncation) write(e EpochStart) error {
 	if err != nil {
 		return err
 	}
+	if err := t.dropStretches(b); err != nil {
+		return err
+	}
 	ops, err := t.ops(e)
 	if err != nil {
 		return err
@@ -475,6 +513,35 @@ func (t *truncation) write(e EpochStart) error {
 		}
 	}
 	return errors.Join(l.db.Apply(b, pebble.Sync), l.Err())
+}
+
+// dropStretches takes out what is sealed from the cut on.
+func (t *truncation) dropStretches(b *pebble.Batch) (err error) {
+	from := t.base
+	if from >= t.l.Sealed() {
+		return nil
+	}
+	if err := b.DeleteRange(stretchKey(from, partSummary), []byte{prefixStretch + 1}, nil); err != nil {
+		return err
+	}
+	it, err := t.l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixChunk}, UpperBound: []byte{prefixChunk + 1}})
+	if err != nil {
+		return err
+	}
+	for ok := it.First(); ok && err == nil; ok = it.Next() {
+		if chunkBase(it.Key()) >= from {
+			err = b.Delete(it.Key(), nil)
+		}
+	}
+	return errors.Join(err, it.Error(), it.Close())
+}
+
+// chunkBase returns the base of the stretch that a chunk's key belongs to.
+func chunkBase(k []byte) uint64 {
+	if len(k) != 18 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(k[6:])
 }
 
 // ops are the keys that the cut log has anew.
@@ -500,7 +567,7 @@ func (t *truncation) ops(e EpochStart) (ops []op, err error) {
 		ops = append(ops, op{key4(prefixAgent, uint32(i+1)), appendString(appendString(nil, a.space), a.id)})
 	}
 	free := uint32(1)
-	if t.was.next <= t.next {
+	if t.upon {
 		free = max(free, t.was.free)
 	}
 	for n, p := range t.tables.producers {
@@ -514,33 +581,51 @@ func (t *truncation) ops(e EpochStart) (ops []op, err error) {
 	return append(ops, op{[]byte(metaCheckpoint), c.encode()}), nil
 }
 
-// chain finds the digest at the cut, writing the partial block.
+// chain finds the digest at the cut, writing anew what is left of where it lies.
 func (t *truncation) chain(ops *[]op) error {
 	l := t.l
-	var h block.Header
+	if t.opened != nil {
+		t.digest = t.opened.chain
+		for _, b := range t.blocks {
+			t.encode(ops, b, block.Stamp{LogID: l.id, Epoch: epochAt(l.epochs, b.Base()), Chain: t.digest})
+		}
+		return nil
+	}
 	if t.partial != nil {
 		var head []byte
+		var h block.Header
 		if err := l.header(t.base, func(v []byte) error { head = append(head, v...); return nil }); err != nil {
 			return notFound(err, t.base)
 		}
 		if err := block.DecodeHeader(head, &h); err != nil {
 			return err
 		}
-		var enc block.Encoder
-		body := enc.Body(nil, t.partial)
-		value, digest := block.EncodeHeader(nil, t.partial, body, block.Stamp{LogID: h.LogID, Epoch: h.Epoch, Chain: h.Chain})
-		*ops = append(*ops, op{key8(prefixHeader, t.base), value}, op{key8(prefixBody, t.base), body})
-		t.digest = digest
+		t.encode(ops, t.partial, block.Stamp{LogID: h.LogID, Epoch: h.Epoch, Chain: h.Chain})
 		return nil
 	}
-	it, err := l.headers(0, t.next)
+	for _, st := range l.Stretches() {
+		if st.Next <= t.next {
+			t.digest = st.digest
+		}
+	}
+	it, err := l.headers(min(l.Sealed(), t.next), t.next)
 	if err != nil {
 		return err
 	}
 	if it.Last() {
+		var h block.Header
 		if err = headerAt(it, &h); err == nil {
 			t.digest = h.Digest()
 		}
 	}
 	return errors.Join(err, it.Error(), it.Close())
+}
+
+// encode adds a block to ops.
+func (t *truncation) encode(ops *[]op, b *Block, s block.Stamp) {
+	var enc block.Encoder
+	body := enc.Body(nil, b)
+	head, digest := block.EncodeHeader(nil, b, body, s)
+	*ops = append(*ops, op{key8(prefixHeader, b.Base()), head}, op{key8(prefixBody, b.Base()), body})
+	t.digest = digest
 }

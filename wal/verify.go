@@ -36,8 +36,8 @@ type VerifyOptions struct {
 // Damage is something that is not as it was written.
 type Damage struct {
 	// Part is mark, store, file, meta, epochs, holes, header, body, chain,
-	// record, numbers, agents, producers, checkpoint, cursor, end; callers add
-	// their own.
+	// stretch, index, page, chunk, record, numbers, agents, producers,
+	// checkpoint, cursor, end; callers add their own.
 	Part     string `json:"part"`
 	From, To uint64 `json:"-"`              // offsets; 0 where none are known
 	File     string `json:"file,omitempty"` // where it is known
@@ -67,8 +67,9 @@ type VerifyResult struct {
 	Next     uint64 // first offset behind the last block
 	Mark     uint64 // up to where the mark vouches
 	Blocks   uint64
+	Sealed   int // stretches
 	Records  uint64
-	Bytes    int64 // of headers and bodies
+	Bytes    int64 // of headers, bodies and chunks
 	Agents   int
 	Numbers  uint64 // of producers, each with one fate
 	Known    []Hole // losses that were accepted: they are no damage
@@ -222,7 +223,9 @@ func (v *verifier) log(ctx context.Context) error {
 		return err
 	}
 	v.tables()
-	if err := v.blocks(ctx); err != nil {
+	v.next, v.linked, v.number = 1, true, map[uint32]uint64{}
+	v.folded = recovery{l: &Log{o: l.o, agents: newAgentTable()}, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
+	if err := errors.Join(v.stretches(ctx), v.blocks(ctx)); err != nil {
 		return err
 	}
 	v.end()
@@ -328,9 +331,7 @@ func (v *verifier) tables() {
 
 // blocks reads every block, in order.
 func (v *verifier) blocks(ctx context.Context) error {
-	v.next, v.linked, v.number = 1, true, map[uint32]uint64{}
-	v.folded = recovery{l: &Log{o: v.l.o, agents: newAgentTable()}, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
-	it, err := v.l.headers(0, 0)
+	it, err := v.l.headers(v.l.Sealed(), 0)
 	if err != nil {
 		return err
 	}
@@ -345,7 +346,7 @@ func (v *verifier) blocks(ctx context.Context) error {
 				break
 			}
 			file := v.file()
-			to, rest := v.behind(v.next)
+			to, rest := v.behind(prefixHeader, v.next)
 			v.damage(Damage{Part: "header", From: v.next, To: to - 1, File: file, Msg: brief(bad)})
 			v.skip(to)
 			err := it.Close() // says the same again
@@ -384,16 +385,16 @@ func brief(err error) string {
 	return s
 }
 
-// behind returns the base of the first header that can be read behind a damage
-// at from, or with false what the log's end is taken to be.
-func (v *verifier) behind(from uint64) (base uint64, ok bool) {
+// behind returns the base of the first key below the prefix that can be read
+// behind a damage at from, or with false what the log's end is taken to be.
+func (v *verifier) behind(prefix byte, from uint64) (base uint64, ok bool) {
 	try := func(at uint64) (base uint64, some bool, err error) {
-		it, err := v.l.headers(at, 0)
+		it, err := v.l.db.NewIter(&pebble.IterOptions{LowerBound: key8(prefix, at), UpperBound: []byte{prefix + 1}})
 		if err != nil {
 			return 0, false, err
 		}
 		if it.First() {
-			base, some = baseIn(it.Key()), true
+			base, some = baseIn(it.Key()[:9]), true
 		}
 		err = it.Error()
 		_ = it.Close()
@@ -452,17 +453,7 @@ func (v *verifier) header(it *pebble.Iterator) {
 	if !v.ofEpoch(&h) {
 		bad("header", "is of epoch %d, which the table of epochs does not have there", h.Epoch)
 	}
-	switch {
-	case h.Base < v.next:
-		bad("header", "overlaps the blocks before, which end at %d", v.next-1)
-	case h.Base > v.next:
-		if known := v.known(v.next, h.Base-1); !known {
-			v.damage(Damage{Part: "header", From: v.next, To: h.Base - 1, Msg: "no block holds them"})
-			v.skip(h.Base)
-		} else {
-			v.lenient, v.folded.salvage = true, true
-		}
-	}
+	v.follows("header", h.Base)
 	if v.linked && h.Chain != v.digest {
 		bad("chain", "the block does not follow from those before it")
 	}
@@ -487,6 +478,19 @@ func (v *verifier) header(it *pebble.Iterator) {
 	v.body(&h, b)
 }
 
+// follows holds the base of a block or stretch to what came before.
+func (v *verifier) follows(part string, base uint64) {
+	switch {
+	case base < v.next:
+		v.damage(Damage{Part: part, From: base, To: v.next - 1, Msg: "overlaps what came before it"})
+	case base > v.next && !v.known(v.next, base-1):
+		v.damage(Damage{Part: part, From: v.next, To: base - 1, Msg: "no block holds them"})
+		v.skip(base)
+	case base > v.next:
+		v.lenient, v.folded.salvage = true, true
+	}
+}
+
 // ofEpoch tells whether the block may be of the epoch that its header names.
 func (v *verifier) ofEpoch(h *block.Header) bool {
 	for i, e := range v.l.epochs {
@@ -508,28 +512,39 @@ func (v *verifier) known(from, to uint64) bool {
 	return false
 }
 
-// body verifies the records of a block.
+// body verifies the records of a block with its header.
 func (v *verifier) body(h *block.Header, b *Block) {
-	v.res.Records += uint64(b.Len())
-	bad := func(part string, off uint64, format string, args ...any) {
-		v.damage(Damage{Part: part, From: off, To: off, Msg: fmt.Sprintf(format, args...)})
-	}
 	var kinds uint32
 	var classes uint64
-	recv := h.RecvMin
 	for i := range b.Len() {
 		r := b.Record(i)
 		kinds |= r.Kind.Mask()
 		classes |= 1 << (r.Class & 63)
+		if !h.HasAgent(r.Agent) || r.Key != 0 && !h.MayHaveKey(r.Key) {
+			v.damage(Damage{Part: "header", From: r.Offset, To: r.Offset, Msg: "the block's header does not lead to the record"})
+		}
+	}
+	if b.RecvMax() != h.RecvMax || kinds != h.Kinds || classes != h.Classes {
+		v.damage(Damage{Part: "header", From: h.Base, To: h.Next() - 1, Msg: "what the header says of the records is not what they are"})
+	}
+	v.records(b, h.RecvMin)
+}
+
+// records verifies what every record must hold to. recv is that of the record
+// before, or a later one.
+func (v *verifier) records(b *Block, recv int64) {
+	v.res.Records += uint64(b.Len())
+	bad := func(part string, off uint64, format string, args ...any) {
+		v.damage(Damage{Part: part, From: off, To: off, Msg: fmt.Sprintf(format, args...)})
+	}
+	for i := range b.Len() {
+		r := b.Record(i)
 		if r.Recv < recv {
 			bad("record", r.Offset, "recv goes back from %d to %d", recv, r.Recv)
 		}
 		recv = r.Recv
-		if !h.HasAgent(r.Agent) || r.Key != 0 && !h.MayHaveKey(r.Key) {
-			bad("header", r.Offset, "the block's header does not lead to the record")
-		}
-		switch r.Kind {
-		case KindEvent, KindLost, KindShed, KindRefused:
+		switch {
+		case r.Kind.Numbered():
 			want, met := v.number[r.Producer]
 			if !met {
 				want = 1
@@ -542,15 +557,12 @@ func (v *verifier) body(h *block.Header, b *Block) {
 			}
 			v.number[r.Producer] = max(want, r.To()+1)
 			v.res.Numbers += r.To() - r.Seq + 1
-		case KindExpired:
+		case r.Kind == KindExpired:
 			delete(v.number, r.Producer)
 		}
 	}
-	if recv != h.RecvMax || kinds != h.Kinds || classes != h.Classes {
-		v.damage(Damage{Part: "header", From: h.Base, To: h.Next() - 1, Msg: "what the header says of the records is not what they are"})
-	}
 	if err := v.folded.foldBlock(b); err != nil {
-		v.damage(Damage{Part: "record", From: h.Base, To: h.Next() - 1, Msg: err.Error()})
+		v.damage(Damage{Part: "record", From: b.Base(), To: b.Next() - 1, Msg: err.Error()})
 		v.tabled = true
 	}
 	if v.o.Block != nil {
@@ -585,7 +597,7 @@ func (v *verifier) compare() {
 		switch {
 		case have == nil:
 			v.damage(Damage{Part: "producers", Msg: fmt.Sprintf("producer %d is not stored", n)})
-		case have.key != want.key || have.epoch != want.epoch || have.next != want.next || have.lastBase != want.lastBase || string(have.pos) != string(want.pos):
+		case have.key != want.key || have.epoch != want.epoch || have.next != want.next || v.hot(have.lastBase) != v.hot(want.lastBase) || string(have.pos) != string(want.pos):
 			v.damage(Damage{Part: "producers", Msg: fmt.Sprintf("producer %d is stored as %s, the records say %s", n, have.describe(), want.describe())})
 		}
 	}
@@ -594,6 +606,15 @@ func (v *verifier) compare() {
 			v.damage(Damage{Part: "producers", Msg: fmt.Sprintf("producer %d is stored, no record tells of it", n)})
 		}
 	}
+}
+
+// hot is the base of a block, 0 for one that was sealed: records do not tell
+// where those began.
+func (v *verifier) hot(base uint64) uint64 {
+	if base < v.l.Sealed() {
+		return 0
+	}
+	return base
 }
 
 func (p *producer) describe() string {

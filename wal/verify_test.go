@@ -20,10 +20,23 @@ import (
 func written(t testing.TB, fs *vfs.MemFS, o Options, seed uint64, turns int, clean bool) (*vfs.MemFS, state) {
 	t.Helper()
 	c := newClock()
-	o.FS, o.Now = fs, c.now
+	if o.FS, o.Now = fs, c.now; o.Seal.Off {
+		o.CheckpointBytes = 1 // what is sealed is not folded again
+	}
 	r := mustOpen(t, o)
 	load := newCrowd(seed, c)
 	for range turns {
+		if err := errors.Join(load.turn(r.w, 60), r.commit()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if o.Seal.Off { // by hand
+		if err := r.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Stretches()) == 0 {
+			t.Fatal("nothing was sealed")
+		}
 		if err := errors.Join(load.turn(r.w, 60), r.commit()); err != nil {
 			t.Fatal(err)
 		}
@@ -68,8 +81,11 @@ func files(t testing.TB, fs vfs.FS, dir string) map[string]string {
 }
 
 func TestVerifyChangesNothing(t *testing.T) {
-	for _, clean := range []bool{true, false} {
-		o := small(newMem())
+	for i := range 4 {
+		clean, o := i%2 == 0, small(newMem())
+		if i > 1 {
+			o = sealing(o)
+		}
 		left, want := written(t, newMem(), o, 1, 30, clean)
 		o.FS = left
 		before := files(t, left, "log")
@@ -253,9 +269,9 @@ func TestVerifyNamesWhatIsNotAsWritten(t *testing.T) {
 	})
 }
 
-// tables returns what lies in each table of the store, by path: the prefixes and
+// storeTables returns what lies in each table of the store, by path: the prefixes and
 // the bases of its smallest and largest key.
-func tables(t testing.TB, o Options) map[string][2][]byte {
+func storeTables(t testing.TB, o Options) map[string][2][]byte {
 	t.Helper()
 	m := map[string][2][]byte{}
 	if err := o.defaults(); err != nil {
@@ -285,21 +301,21 @@ func tables(t testing.TB, o Options) map[string][2][]byte {
 func TestVerifyGoesOnBehindADamage(t *testing.T) {
 	o := small(nil)
 	o.MemtableBytes = 8 << 20
-	disk, want := written(t, newMem(), o, 3, 120, true)
+	disk, want := written(t, newMem(), o, 3, 60, true)
 	o.FS = disk
 	meddle(t, o, func(l *Log, b *pebble.Batch) error { return l.db.Flush() })
 	rng := rand.New(rand.NewPCG(8, 0))
 	part := map[byte]string{prefixBody: "body", prefixHeader: "header"}
 	looked := map[byte]int{}
-	for name, keys := range tables(t, o) {
+	for name, keys := range storeTables(t, o) {
 		kind := part[keys[0][0]]
 		if kind == "" {
 			continue
 		}
-		if looked[keys[0][0]]++; looked[keys[0][0]] > 2 {
+		if looked[keys[0][0]]++; looked[keys[0][0]] > 1 {
 			continue // the store tries every bit of a damaged block, which takes its time
 		}
-		for range 2 {
+		for range 1 {
 			fs := disk.CrashClone(vfs.CrashCloneCfg{})
 			st, err := fs.Stat(name)
 			if err != nil {
@@ -334,6 +350,58 @@ func TestVerifyGoesOnBehindADamage(t *testing.T) {
 	if looked[prefixBody] == 0 || looked[prefixHeader] == 0 {
 		t.Errorf("tables looked at: %v", looked)
 	}
+}
+
+// TestVerifyNamesWhatIsSealed damages each part of a sealed stretch.
+func TestVerifyNamesWhatIsSealed(t *testing.T) {
+	o := sealing(small(nil))
+	disk, want := written(t, newMem(), o, 6, 40, true)
+	f := func(part string, pick func(k []byte) bool, change func(v []byte) []byte) {
+		t.Helper()
+		o := o
+		o.FS = disk.CrashClone(vfs.CrashCloneCfg{})
+		meddle(t, o, func(l *Log, b *pebble.Batch) error {
+			it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixStretch}, UpperBound: []byte{prefixChunk + 1}})
+			if err != nil {
+				return err
+			}
+			for ok := it.First(); ok; ok = it.Next() {
+				if k := it.Key(); pick(k) && chunkOrStretch(k) > 1 { // not of the first stretch
+					if v := change(append([]byte(nil), it.Value()...)); v != nil {
+						err = b.Set(k, v, nil)
+					} else {
+						err = b.Delete(k, nil)
+					}
+					return errors.Join(err, it.Close())
+				}
+			}
+			t.Fatalf("%s: there is no such key", part)
+			return nil
+		})
+		res, err := Verify(context.Background(), VerifyOptions{Log: o})
+		if err != nil || len(res.Damages) == 0 || res.Damages[0].Part != part || res.Damages[0].From <= 1 || res.Damages[0].To >= uint64(len(want.recs)) {
+			t.Errorf("%s: %v %v", part, err, damages(res))
+			return
+		}
+		if len(res.Damages) > 2 || res.Next != uint64(len(want.recs))+1 || res.Records < uint64(len(want.recs))/2 {
+			t.Errorf("%s: %d records looked at of %d: %v", part, res.Records, len(want.recs), damages(res))
+		}
+	}
+	flipped := func(v []byte) []byte { v[len(v)/2] ^= 8; return v }
+	gone := func([]byte) []byte { return nil }
+	for _, change := range []func([]byte) []byte{flipped, gone} {
+		f("chunk", func(k []byte) bool { return k[0] == prefixChunk }, change)
+		f("index", func(k []byte) bool { return k[0] == prefixStretch && k[9] == partIndex }, change)
+		f("page", func(k []byte) bool { return k[0] == prefixStretch && k[9] == partPage }, change)
+		f("stretch", func(k []byte) bool { return k[0] == prefixStretch && k[9] == partSummary }, change)
+	}
+}
+
+func chunkOrStretch(k []byte) uint64 {
+	if k[0] == prefixChunk {
+		return chunkBase(k)
+	}
+	return baseIn(k[:9])
 }
 
 // TestVerifyFindsADamagedMark and a log without one.

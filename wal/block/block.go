@@ -86,12 +86,12 @@ func (b *Builder) Find(p uint32, seq uint64, hint int) int {
 }
 
 func find(rows []row, p uint32, seq uint64, hint int, payload []byte) int {
-	if hint >= 0 && hint < len(rows) && rows[hint].producer == p && rows[hint].seq == seq && numbered(rows[hint].kind) {
+	if hint >= 0 && hint < len(rows) && rows[hint].producer == p && rows[hint].seq == seq && rows[hint].kind.Numbered() {
 		return hint
 	}
 	for i := range rows {
 		r := &rows[i]
-		if r.producer != p || !numbered(r.kind) {
+		if r.producer != p || !r.kind.Numbered() {
 			continue
 		}
 		if r.seq == seq {
@@ -104,9 +104,4 @@ func find(rows []row, p uint32, seq uint64, hint int, payload []byte) int {
 		}
 	}
 	return -1
-}
-
-// numbered tells whether records of the kind settle a producer's number.
-func numbered(k Kind) bool {
-	return k == KindEvent || k == KindLost || k == KindRefused || k == KindShed
 }

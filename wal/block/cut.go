@@ -13,7 +13,7 @@ func (b *Block) Cut(n int) *Block {
 		r := &c.rows[i]
 		c.classes |= 1 << (r.class & 63)
 		c.kinds |= r.kind.Mask()
-		if !numbered(r.kind) {
+		if !r.kind.Numbered() {
 			continue
 		}
 		rec := c.Record(i)

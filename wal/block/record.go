@@ -40,6 +40,11 @@ func (k Kind) String() string {
 // Mask is the kind's bit in Header.Kinds.
 func (k Kind) Mask() uint32 { return 1 << (k & 31) }
 
+// Numbered tells whether records of the kind settle a producer's number.
+func (k Kind) Numbered() bool {
+	return k == KindEvent || k == KindLost || k == KindRefused || k == KindShed
+}
+
 // StateKinds are the kinds whose payloads the log's own tables are folded from.
 const StateKinds = 1<<KindAgentDict | 1<<KindProducerDict | 1<<KindFence | 1<<KindPos | 1<<KindHole | 1<<KindExpired
 
