@@ -116,7 +116,7 @@ func (b *backup) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, b.l.o.FS.RemoveAll(b.stage)) }()
-	if err := b.checkpoint(); err != nil {
+	if err := b.checkpoint(ctx); err != nil {
 		return err
 	}
 	if err := b.last(ctx); err != nil {
@@ -172,8 +172,15 @@ func (b *backup) recall(earlier []*Backup) error {
 
 // checkpoint takes the mark and then a checkpoint of the store, which therefore
 // holds all that the mark vouches for.
-func (b *backup) checkpoint() error {
+func (b *backup) checkpoint(ctx context.Context) error {
 	l := b.l
+	l.still.Store(true)
+	defer l.still.Store(false)
+	if due := l.due.Load(); due > l.Next() {
+		if _, err := l.Follow(due - 1).Next(ctx); err != nil {
+			return err
+		}
+	}
 	b.stage = l.o.FS.PathJoin(l.dir, stageName)
 	if err := l.o.FS.RemoveAll(b.stage); err != nil {
 		return err

@@ -21,6 +21,7 @@ type crowd struct {
 	rng   *rand.Rand
 	clock *clock
 	text  []byte
+	stay  bool // nobody expires
 }
 
 func newCrowd(seed uint64, c *clock) *crowd {
@@ -61,7 +62,7 @@ func (c *crowd) turn(w *Writer, n int) error {
 		case 4:
 			w.System(KindTick, 0, 0, nil)
 		case 5:
-			if c.rng.IntN(10) == 0 {
+			if c.rng.IntN(10) == 0 && !c.stay {
 				w.Expire(func(x uint32, _ *ProducerKey, _ time.Duration) bool { return x == p })
 			}
 		default:
@@ -703,4 +704,76 @@ func intactDisk(t *testing.T) error {
 		t.Error(err, damages(v))
 	}
 	return nil
+}
+
+// TestRestoreOfWhatRetentionLeft restores to points of a log of which most
+// sealed records were dropped, the dictionary records among them: agents and
+// producers are as they were.
+func TestRestoreOfWhatRetentionLeft(t *testing.T) {
+	fs, c := newMem(), newClock()
+	o := sealing(small(fs))
+	o.Now, o.CheckpointBytes = c.now, 1
+	o.Retain.Bytes = 1
+	r := mustOpen(t, o)
+	load := newCrowd(11, c)
+	load.stay = true
+	fill := func(turns int) {
+		t.Helper()
+		for range turns {
+			if err := errors.Join(load.turn(r.w, 60), r.commit()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	fill(40)
+	ledger := r.all(t)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	fill(10)
+	ledger = append(ledger, r.all(t)[len(ledger):]...)
+	if done, err := r.Retain(t.Context()); err != nil || done.Dropped == 0 {
+		t.Fatalf("%+v %v", done, err)
+	}
+	sealed := r.Sealed()
+	if left := r.all(t); len(left) >= len(ledger) {
+		t.Fatal("nothing was dropped")
+	}
+	backupTo(t, r, "backups", 0)
+	r.mustClose(t)
+	intact(t, o)
+	for i, to := range []uint64{0, sealed, sealed + 33, sealed + 200} {
+		ro := restoreOptions(fs, o, fmt.Sprint("again", i))
+		ro.ToOffset = to
+		if _, err := Restore(context.Background(), ro); err != nil {
+			t.Fatal(err)
+		}
+		n := reopen(t, o, ro.Data)
+		if to == 0 {
+			to = uint64(len(ledger))
+		}
+		want, got := foldPlain(t, ledger[:to]), n.state(t)
+		want.recs, got.recs = nil, nil
+		for k, p := range want.producers {
+			if got.pos[k] == "" {
+				want.pos[k] = "" // may have been in what was dropped
+			}
+			if g := got.producers[k]; g.Epoch > p.Epoch {
+				p.Epoch = g.Epoch
+				want.producers[k] = p
+			}
+		}
+		if d := got.differ(want); d != "" || n.Next() != to+1 {
+			t.Errorf("to %d: %s", to, d)
+		}
+		if err := errors.Join(load.turn(n.w, 30), n.commit()); err != nil {
+			t.Fatal(err)
+		}
+		n.mustClose(t)
+	}
+	ro := restoreOptions(fs, o, "before")
+	ro.ToOffset = sealed / 2
+	if _, err := Restore(context.Background(), ro); !errors.Is(err, ErrPoint) {
+		t.Error(err)
+	}
 }

@@ -43,6 +43,11 @@ type Log struct {
 	inflight atomic.Bool
 
 	backing sync.Mutex // held by the backup being made
+	// The tables' checkpoint never stands behind a backup's end: none is made
+	// while a backup takes the store as it is. due is where the last one stood,
+	// or would have.
+	still atomic.Bool
+	due   atomic.Uint64
 
 	durable atomic.Uint64 // first offset not yet durable
 	failure atomic.Pointer[error]

@@ -70,6 +70,9 @@ type DroppedNumbers struct {
 
 const droppedMax = 100
 
+// ErrPoint is returned by Restore for a point in time that cannot be restored.
+var ErrPoint = errors.New("no such point in time")
+
 // ErrNotEmpty is returned by Restore for a folder that holds something.
 var ErrNotEmpty = errors.New("the folder is not empty")
 
@@ -113,8 +116,8 @@ func (r *restore) run(ctx context.Context) (err error) {
 	if r.mark, err = r.b.mark(); err != nil {
 		return err
 	}
-	if r.o.ToOffset >= r.b.Next {
-		return fmt.Errorf("offset %d is behind the backup's end: its last is %d", r.o.ToOffset, r.b.Next-1)
+	if r.o.ToOffset != 0 && r.o.ToOffset >= r.b.Next {
+		return fmt.Errorf("%w: offset %d is behind the backup's end, its last is %d", ErrPoint, r.o.ToOffset, r.b.Next-1)
 	}
 	if err := r.prepare(); err != nil {
 		return err
@@ -353,18 +356,94 @@ type truncation struct {
 
 // run finds out what is to be written.
 func (t *truncation) run(ctx context.Context) error {
-	if err := t.fold(ctx); err != nil {
+	some := t.l.First() > 1 // something was dropped by retention
+	for _, st := range t.l.Stretches() {
+		if some = some || st.Dropped != 0; st.Dropped != 0 && st.Next > t.next {
+			return fmt.Errorf("%w: when the backup was made, retention had dropped records behind offset %d, up to %d", ErrPoint, t.next-1, st.Next-1)
+		}
+	}
+	if err := t.fold(ctx, some); err != nil {
 		return err
+	}
+	if some && !t.upon {
+		if err := t.mend(ctx); err != nil {
+			return err
+		}
 	}
 	return t.look(ctx)
 }
 
+// mend gives the tables, folded from a log of which retention has dropped some,
+// what their checkpoint says, less what lies between the cut and that. A
+// producer's epoch may come out higher than it was, which fences no life that
+// is; one that expired in between may be forgotten already.
+func (t *truncation) mend(ctx context.Context) error {
+	stored := recovery{l: &Log{o: t.l.o, db: t.l.db, agents: newAgentTable()}}
+	if err := stored.tables(); err != nil {
+		return err
+	}
+	agents := uint32(len(stored.l.agents.names))
+	first := map[uint32]uint64{}                                                   // numbers
+	made, fenced, moved := map[uint32]bool{}, map[uint32]bool{}, map[uint32]bool{} // producers
+	err := t.read(ctx, t.next, t.was.next, func(b *Block) error {
+		for i := range b.Len() {
+			rec := b.Record(i)
+			if rec.Offset < t.next {
+				continue
+			}
+			if _, ok := first[rec.Producer]; rec.Kind.Numbered() && !ok {
+				first[rec.Producer] = rec.Seq
+			}
+			switch rec.Kind {
+			case KindAgentDict:
+				agents = min(agents, rec.Agent-1)
+			case KindProducerDict:
+				made[rec.Producer] = true
+			case KindFence:
+				fenced[rec.Producer] = true
+			case KindPos:
+				moved[rec.Producer] = true
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	names := newAgentTable()
+	for _, a := range stored.l.agents.names[:agents] {
+		names.add(a.space, a.id)
+	}
+	t.tables.l.agents = names
+	for n, s := range stored.producers {
+		if made[n] {
+			continue
+		}
+		p := t.tables.producers[n]
+		if p == nil {
+			p = &producer{key: s.key, num: n, recv: s.recv}
+			t.tables.producers[n] = p
+		}
+		if !fenced[n] || p.epoch == 0 {
+			p.epoch = s.epoch
+		}
+		if !moved[n] {
+			p.pos = s.pos
+		}
+		p.next = s.next
+		if seq, ok := first[n]; ok {
+			p.next = seq
+		}
+	}
+	return nil
+}
+
 // fold brings the tables to where next is: from their checkpoint, or where that
-// lies behind, from the log's beginning.
-func (t *truncation) fold(ctx context.Context) error {
+// lies behind, from the log's beginning. some: not all of it is there.
+func (t *truncation) fold(ctx context.Context, some bool) error {
 	l := t.l
 	at := &Log{o: l.o, db: l.db, agents: newAgentTable()}
-	t.tables = recovery{l: at, salvage: len(l.holes) > 0, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
+	t.tables = recovery{l: at, salvage: some || len(l.holes) > 0, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
 	t.base = t.next
 	var out *unsealing
 	if st, ok := l.stretchAt(t.next); ok && st.Base < t.next {
@@ -521,7 +600,11 @@ func (t *truncation) dropStretches(b *pebble.Batch) (err error) {
 	if from >= t.l.Sealed() {
 		return nil
 	}
-	if err := b.DeleteRange(stretchKey(from, partSummary), []byte{prefixStretch + 1}, nil); err != nil {
+	err = errors.Join(
+		b.DeleteRange(stretchKey(from, partSummary), []byte{prefixStretch + 1}, nil),
+		b.DeleteRange(key8(prefixDrop, from), []byte{prefixDrop + 1}, nil),
+	)
+	if err != nil {
 		return err
 	}
 	it, err := t.l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixChunk}, UpperBound: []byte{prefixChunk + 1}})

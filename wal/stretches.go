@@ -199,7 +199,14 @@ func (l *Log) loadStretches() (err error) {
 	if err := it.Error(); err != nil {
 		return err
 	}
-	err = scan(l.db, prefixDrop, func(k, v []byte) error {
+	err = l.loadDropped(list)
+	l.sealed.change(func([]Stretch) []Stretch { return list })
+	return err
+}
+
+// loadDropped notes in list what retention has dropped.
+func (l *Log) loadDropped(list []Stretch) error {
+	return scan(l.db, prefixDrop, func(k, v []byte) error {
 		i, ok := slices.BinarySearchFunc(list, baseIn(k), func(e Stretch, base uint64) int { return cmp.Compare(e.Base, base) })
 		if !ok {
 			return nil // of a stretch that is gone as a whole
@@ -210,8 +217,6 @@ func (l *Log) loadStretches() (err error) {
 		list[i].Dropped, list[i].dropping = binary.LittleEndian.Uint64(v), binary.LittleEndian.Uint64(v[8:])
 		return nil
 	})
-	l.sealed.change(func([]Stretch) []Stretch { return list })
-	return err
 }
 
 // anySealed tells whether a sealed stretch is there, before they are loaded.

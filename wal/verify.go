@@ -35,7 +35,7 @@ type VerifyOptions struct {
 
 // Damage is something that is not as it was written.
 type Damage struct {
-	// Part is mark, store, file, meta, epochs, holes, header, body, chain,
+	// Part is mark, store, file, meta, epochs, holes, holds, header, body, chain,
 	// stretch, index, page, chunk, record, numbers, agents, producers,
 	// checkpoint, cursor, end; callers add their own.
 	Part     string `json:"part"`
@@ -64,6 +64,7 @@ type VerifyResult struct {
 	Log      string // id, in hexadecimal
 	Epoch    uint32
 	Epochs   int
+	First    uint64 // first offset that retention has left
 	Next     uint64 // first offset behind the last block
 	Mark     uint64 // up to where the mark vouches
 	Blocks   uint64
@@ -276,6 +277,7 @@ func (v *verifier) meta() error {
 	load("epochs", l.loadEpochs())
 	load("holes", l.loadHoles())
 	load("cursor", l.cursors.load(l.db))
+	load("holds", l.holds.load(l.db))
 	if len(l.epochs) == 0 {
 		v.damage(Damage{Part: "epochs", Msg: "the table is empty"})
 		l.epochs = []EpochStart{{Epoch: 1, First: 1}}

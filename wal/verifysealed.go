@@ -14,6 +14,7 @@ import (
 // and every record in order of offset.
 func (v *verifier) stretches(ctx context.Context) error {
 	var list []Stretch
+	v.res.First = 1
 	for from := uint64(0); ; {
 		it, err := v.l.db.NewIter(&pebble.IterOptions{LowerBound: key8(prefixStretch, from), UpperBound: []byte{prefixStretch + 1}})
 		if err != nil {
@@ -39,7 +40,14 @@ func (v *verifier) stretches(ctx context.Context) error {
 			break
 		}
 	}
-	v.l.sealed.set(list)
+	if err := v.l.loadDropped(list); err != nil {
+		v.damage(Damage{Part: "stretch", File: v.file(), Msg: brief(err)})
+	}
+	v.l.sealed.change(func([]Stretch) []Stretch { return list })
+	if len(list) > 0 && list[0].Base > 1 {
+		// Retention has dropped what came before.
+		v.res.First, v.next, v.linked, v.lenient, v.folded.salvage = list[0].Base, list[0].Base, false, true, true
+	}
 	for i := range list {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -114,17 +122,18 @@ func (v *verifier) stretch(st *Stretch) {
 
 // chunks verifies the records of a stretch.
 func (v *verifier) chunks(st *Stretch, x *stretch.Index, w *whole) {
-	lost := map[*LostError]bool{}
-	for _, e := range w.lost {
-		lost[e] = true
-		v.damage(Damage{Part: "chunk", From: e.From, To: e.To, File: v.file(), Msg: fmt.Sprintf("%d records: %s", e.Records, e.Reason)})
+	whole := len(w.lost) == 0 && st.Dropped == 0
+	if !whole {
 		v.lenient, v.folded.salvage = true, true
+	}
+	for _, e := range w.lost {
+		v.damage(Damage{Part: "chunk", From: e.From, To: e.To, File: v.file(), Msg: fmt.Sprintf("%d records: %s", e.Records, e.Reason)})
 	}
 	var sum uint64
 	for i := range w.parts {
 		sum += w.parts[i].Digest()
 	}
-	if len(lost) == 0 && sum != x.Sum() {
+	if whole && sum != x.Sum() {
 		v.damage(Damage{Part: "chunk", From: st.Base, To: st.Next - 1, Msg: "its records are not those that were sealed"})
 	}
 	for off := st.Base; off < st.Next; {
@@ -137,7 +146,7 @@ func (v *verifier) chunks(st *Stretch, x *stretch.Index, w *whole) {
 		if b != nil {
 			to = b.Base()
 		}
-		if to > off && len(lost) == 0 && !v.known(off, to-1) {
+		if to > off && whole && !v.known(off, to-1) {
 			v.damage(Damage{Part: "stretch", From: off, To: to - 1, Msg: "no chunk holds them"})
 			v.lenient, v.folded.salvage = true, true
 		}

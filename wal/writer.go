@@ -359,8 +359,10 @@ func (w *Writer) hand(token any, last bool) {
 	g.token, g.end = token, w.next
 	w.sinceCkpt += int64(g.bytes)
 	if w.sinceCkpt >= w.l.o.CheckpointBytes || last {
-		g.ops = w.checkpoint(g.ops)
-		w.sinceCkpt = 0
+		if w.l.due.Store(w.next); !w.l.still.Load() || last {
+			g.ops = w.checkpoint(g.ops)
+			w.sinceCkpt = 0
+		}
 	}
 	w.grp = &group{first: w.next}
 	w.settlePending()
