@@ -113,21 +113,39 @@ func (j *joiner) template(r *reader, words []byte, highest *int) bool {
 
 // append appends the next payload of template t.
 func (j *joiner) append(dst []byte, t int) ([]byte, bool) {
-	for i := j.templates[t].from; i < j.templates[t].to; i++ {
-		p := &j.pieces[i]
-		dst = append(dst, j.text[p.from:p.to]...)
+	ps := j.pieces[j.templates[t].from:j.templates[t].to]
+	for i := range ps {
+		p := &ps[i]
+		dst = appendShort(dst, j.text[p.from:], p.to-p.from)
 		if p.field < 0 {
 			continue
 		}
-		v := j.fields[p.field]
-		n := span(v, nestingMax)
-		if n == 0 {
+		f := &j.fields[p.field]
+		n := 0
+		if v := *f; len(v) > 0 && v[0]&0xe0 == 0xa0 && int(v[0]&0x1f) < len(v) {
+			n = 1 + int(v[0]&0x1f) // what most values are
+		} else if n = span(v, nestingMax); n == 0 {
 			return dst, false
 		}
-		dst = append(dst, v[:n]...)
-		j.fields[p.field] = v[n:]
+		dst = appendShort(dst, *f, n)
+		*f = (*f)[n:]
 	}
 	return dst, true
+}
+
+// appendShort appends src[:n]: in two steps of 16 bytes if there is room for
+// them behind both, for most are so short that a call would cost more.
+func appendShort(dst, src []byte, n int) []byte {
+	at := len(dst)
+	if n > 32 || cap(dst)-at < 32 || len(src) < 32 {
+		return append(dst, src[:n]...)
+	}
+	d := dst[at : at+32]
+	*(*[16]byte)(d) = [16]byte(src)
+	if n > 16 {
+		*(*[16]byte)(d[16:]) = [16]byte(src[16:])
+	}
+	return dst[:at+n]
 }
 
 // done tells whether all values were used, and lets go of them.
