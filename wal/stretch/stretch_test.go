@@ -673,10 +673,43 @@ func FuzzKeyPage(f *testing.F) {
 	})
 }
 
+// plain returns a chunk without its checksum whose sections are not compressed.
+func plain(tb testing.TB, value []byte) []byte {
+	r, d := reader{p: value[chunkFixed : len(value)-4]}, newDecoder()
+	out := bytes.Clone(value[:chunkFixed])
+	for len(r.p) > 0 {
+		raw, _, msg := unpack(&r, d, nil, PayloadBytesMax)
+		if msg != "" {
+			tb.Fatal(msg)
+		}
+		out = append(out, codecNone)
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(raw)))
+		out = binary.LittleEndian.AppendUint32(out, uint32(len(raw)))
+		out = append(out, raw...)
+	}
+	return out
+}
+
+// messages makes a block whose payloads are divided.
+func messages(n int) *block.Block {
+	rng := rand.New(rand.NewPCG(9, 9))
+	b := block.NewBuilder(7, 0, 0)
+	for range n {
+		b.Append(&block.Record{Recv: 1, Kind: block.KindEvent, Agent: rng.Uint32N(4), Payload: message(rng, nil, 3, 1)}, -1)
+	}
+	return b.Block()
+}
+
 func FuzzChunk(f *testing.F) {
 	s := sealBlocks(f, NewWriter(byClass), small())
-	for _, c := range s.chunks {
+	m := sealBlocks(f, NewWriter(oneTier), []*block.Block{messages(12)})
+	for _, c := range append(s.chunks, m.chunks...) {
 		f.Add(c[:len(c)-4])
+		p := plain(f, c)
+		if _, err := openChunk(p); err != nil {
+			f.Fatal(err)
+		}
+		f.Add(p)
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		if len(body) < chunkFixed {
@@ -694,7 +727,7 @@ func FuzzChunk(f *testing.F) {
 				t.Fatalf("agent %d is at %d to %d, record at %d", r.Agent, from, to, i)
 			}
 		}
-		if sum != len(p.payload) || p.Len() > RecordsMax {
+		if sum != len(p.payload) || p.Len() > RecordsMax || len(p.payload) > max(PayloadBytesMax, len(body)*zstdBlock) {
 			t.Fatalf("payloads of %d bytes, %d in the part", sum, len(p.payload))
 		}
 	})

@@ -60,6 +60,7 @@ func (w *Writer) Reset() {
 	clear(w.blocks)
 	clear(w.look[:cap(w.look)])
 	clear(w.chunk[:cap(w.chunk)])
+	clear(w.enc.split.holes[:cap(w.enc.split.holes)])
 	for i := range w.records {
 		w.records[i] = w.records[i][:0]
 	}
