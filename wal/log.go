@@ -20,6 +20,7 @@ type Log struct {
 	holes      []Hole       // fixed once open, ascending
 	metrics    *meters
 	closeWatch func() error
+	ballast    ballast
 
 	life   sync.RWMutex // held for reading while the store is read; Close takes it
 	closed bool

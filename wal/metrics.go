@@ -11,7 +11,7 @@ type meters struct {
 	cacheHits, cacheMisses                 *metrics.Counter
 	sealErrors, sealRecords                *metrics.Counter
 	sealHot, sealBytes                     *metrics.Counter
-	dropped, droppedBytes                  *metrics.Counter
+	dropped, droppedBytes, diskFull        *metrics.Counter
 	sync, mark, encode, commitRec, commitB *metrics.Histogram
 	sealSeconds                            *metrics.Histogram
 }
@@ -48,6 +48,7 @@ func newMeters(s *metrics.Set, l *Log) *meters {
 		sealRecords:  s.GetOrCreateCounter("eyrie_wal_sealed_records_total"),
 		sealHot:      s.GetOrCreateCounter("eyrie_wal_sealed_hot_bytes_total"),
 		sealBytes:    s.GetOrCreateCounter("eyrie_wal_sealed_bytes_total"),
+		diskFull:     s.GetOrCreateCounter("eyrie_wal_disk_full_total"),
 		dropped:      s.GetOrCreateCounter("eyrie_wal_dropped_tiers_total"),
 		droppedBytes: s.GetOrCreateCounter("eyrie_wal_dropped_bytes_total"),
 		sealSeconds:  s.GetOrCreateHistogram("eyrie_wal_seal_seconds"),

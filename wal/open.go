@@ -48,6 +48,8 @@ func newLog(o Options) *Log {
 	l.cache.most = o.CacheBytes
 	l.metrics = newMeters(o.Metrics, l)
 	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
+	l.ballast = ballast{fs: l.o.FS, path: l.o.FS.PathJoin(o.Dir, ballastName), bytes: o.BallastBytes}
+	l.o.FS = vfs.OnDiskFull(l.o.FS, l.diskFull)
 	return l
 }
 
@@ -110,6 +112,9 @@ func (l *Log) openStore() (mark, error) {
 		return m, newer
 	}
 	if err := checkStoreFormat(fs, store); err != nil {
+		return m, err
+	}
+	if err := l.ballast.find(); err != nil {
 		return m, err
 	}
 	if err := l.roomToRecover(); err != nil {

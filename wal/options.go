@@ -23,6 +23,9 @@ type Options struct {
 	// most once a second.
 	DiskFree func(dir string) (uint64, error)
 	DiskMin  uint64
+	// BallastBytes is the size of a file that is kept beside the store and given
+	// up when a write finds the disk full; default none.
+	BallastBytes int64
 
 	// CacheBytes bounds the newest blocks kept for followers; default 64 MiB.
 	CacheBytes int

@@ -115,12 +115,15 @@ func (s *sealer) run() {
 				if f := s.l.o.Events.Background; f != nil {
 					f(fmt.Errorf("seal: %w", err))
 				}
+				again := sealRetry
+				if errors.Is(err, ErrDiskFull) {
+					again = diskEvery
+				}
 				select {
-				case <-time.After(sealRetry):
+				case <-time.After(again):
 				case <-s.ctx.Done():
 				}
-			}
-			if !sealed {
+			} else if !sealed {
 				break
 			}
 		}
@@ -142,6 +145,9 @@ func (l *Log) Seal(ctx context.Context) error {
 // next seals one stretch of at least so many bytes, if there is that much.
 func (s *sealer) next(least int64) (bool, error) {
 	begin := time.Now()
+	if err := s.l.roomToSeal(); err != nil {
+		return false, err
+	}
 	limit, err := s.limit()
 	if err != nil || limit == 0 {
 		return false, err

@@ -137,7 +137,8 @@ func Open(o Options) (_ *Node, err error) {
 	n.arriving.Add(3 + 1 + n.tuning.loops) // of the log, intake, and the loops
 	n.log, err = wal.Open(wal.Options{
 		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
-		DiskMin: uint64(o.Config.DiskMin) << 20, StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
+		DiskMin: uint64(o.Config.DiskMin) << 20, BallastBytes: int64(o.Config.DiskMin) << 20 / 8,
+		StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
 		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: tier},
 		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed},

@@ -18,7 +18,7 @@ import (
 func (n *Node) openViews() (err error) {
 	cache := pebble.NewCache(n.tuning.cacheBytes * 3 / 4)
 	defer cache.Unref()
-	n.store, err = views.OpenStore(n.o.FS, filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
+	n.store, err = views.OpenStore(n.log.FS(), filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
 		o.Cache = cache
 		o.MemTableSize = n.tuning.memtableBytes
 		o.Logger = quietLogger{n}
