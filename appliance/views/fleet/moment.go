@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/klauspost/compress/zstd"
 )
 
 // Moment names a stored snapshot and the rows that it consists of. The zero
@@ -111,16 +110,11 @@ type body struct {
 // read hands out the rows while the ones before are decoded.
 func read(r pebble.Reader, keys [][]byte, out chan<- body, stop <-chan struct{}) {
 	defer close(out)
-	dec, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(bodyMax))
-	if err != nil {
-		panic(err) // the options are constants
-	}
-	defer dec.Close()
 	for _, k := range keys {
 		var b body
 		val, closer, err := r.Get(k)
 		if err == nil {
-			b.b, b.err = unseal(dec, val)
+			b.b, b.err = unseal(val)
 			b.err = errors.Join(b.err, closer.Close())
 		} else {
 			b.err = err

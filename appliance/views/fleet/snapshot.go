@@ -8,7 +8,7 @@ import (
 	"unsafe"
 
 	"github.com/cockroachdb/pebble/v2"
-	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/compress/s2"
 )
 
 // Snapshots of the whole state behind one offset each, from which any past
@@ -22,7 +22,7 @@ import (
 // again: of each chunk the newest row at or below the snapshot's offset counts.
 // Each value is
 //
-//	'E' 'S' | format 1 | raw length u32 | zstd body | crc32c u32 of all before, LE
+//	'E' 'S' | format 1 | S2 body | crc32c u32 of all before, LE
 //
 // and its body MessagePack values, in the order of codec.go.
 const (
@@ -41,11 +41,11 @@ const (
 const (
 	// Reach is how much work lies at most between two snapshots, and so
 	// bounds the time in which a moment comes back.
-	Reach = 1_500_000
+	Reach = 1_000_000
 	// strideMin is the least between two, strideAgent what an agent adds: its
 	// share of a snapshot costs about as much as 1.5 events.
 	strideMin   = 100_000
-	strideAgent = 23
+	strideAgent = 15
 	// workBlock is what reading a block takes beside its events, agentsTick how
 	// many agents a tick looks at in the time of an event.
 	workBlock  = 16
@@ -170,12 +170,8 @@ func (v *View) takeSnapshot() {
 	s.packing = ch
 	go func() {
 		begin()
-		enc, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true))
-		if err != nil {
-			panic(err) // the options are constants
-		}
 		for _, body := range raw[:len(raw)-1] {
-			p.values = append(p.values, seal(enc, body))
+			p.values = append(p.values, seal(body))
 		}
 		ch <- p
 	}()
@@ -320,7 +316,7 @@ func (s *snapshot) head() []byte {
 }
 
 func readHead(offset uint64, value []byte) (s snapshot, err error) {
-	body, err := unseal(nil, value)
+	body, err := unseal(value)
 	if err != nil {
 		return s, err
 	}
@@ -333,21 +329,17 @@ func readHead(offset uint64, value []byte) (s snapshot, err error) {
 	return s, c.done()
 }
 
-const sealBytes = 2 + 1 + 4
+const sealBytes = 2 + 1
 
-// seal frames a body; without an encoder it is stored as it is.
-func seal(enc *zstd.Encoder, body []byte) []byte {
-	b := append(make([]byte, 0, sealBytes+len(body)/2+64), 'E', 'S', pastFormat)
-	if enc == nil {
-		b = append(binary.LittleEndian.AppendUint32(b, 0), body...)
-	} else {
-		b = enc.EncodeAll(body, binary.LittleEndian.AppendUint32(b, uint32(len(body))))
-	}
+// seal frames a body.
+func seal(body []byte) []byte {
+	b := append(make([]byte, 0, sealBytes+s2.MaxEncodedLen(len(body))+4), 'E', 'S', pastFormat)
+	b = append(b, s2.Encode(b[sealBytes:cap(b)-4], body)...) // in its place already
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
-// unseal checks a frame and returns its body, which may alias value.
-func unseal(dec *zstd.Decoder, value []byte) ([]byte, error) {
+// unseal checks a frame and returns its body.
+func unseal(value []byte) ([]byte, error) {
 	n := len(value) - 4
 	if n < sealBytes || value[0] != 'E' || value[1] != 'S' || value[2] != pastFormat {
 		return nil, fmt.Errorf("%w: %d bytes, begins %x", errSnapshot, len(value), value[:min(3, len(value))])
@@ -355,18 +347,10 @@ func unseal(dec *zstd.Decoder, value []byte) ([]byte, error) {
 	if crc32.Checksum(value[:n], castagnoli) != binary.LittleEndian.Uint32(value[n:]) {
 		return nil, fmt.Errorf("%w: crc", errSnapshot)
 	}
-	raw := binary.LittleEndian.Uint32(value[3:])
-	if raw == 0 {
-		return value[sealBytes:n], nil
+	if raw, err := s2.DecodedLen(value[sealBytes:n]); err != nil || raw > bodyMax {
+		return nil, fmt.Errorf("%w: %d bytes raw (%v)", errSnapshot, raw, err)
 	}
-	if raw > bodyMax || dec == nil {
-		return nil, fmt.Errorf("%w: %d bytes raw", errSnapshot, raw)
-	}
-	body, err := dec.DecodeAll(value[sealBytes:n], make([]byte, 0, raw))
-	if err == nil && len(body) != int(raw) {
-		err = errSnapshot
-	}
-	return body, err
+	return s2.Decode(nil, value[sealBytes:n])
 }
 
 func offsetKey(kind byte, offset uint64) []byte {
@@ -388,7 +372,7 @@ func (v *View) saveSnapshots(w *pebble.Batch) error {
 				return err
 			}
 		}
-		if err := w.Set(p.keys[len(p.values)], seal(nil, p.head()), nil); err != nil {
+		if err := w.Set(p.keys[len(p.values)], seal(p.head()), nil); err != nil {
 			return err
 		}
 		s.staged = append(s.staged, p.snapshot)
@@ -428,7 +412,7 @@ func (v *View) thin(w *pebble.Batch) error {
 				return err
 			}
 		}
-		if err := w.Set(offsetKey(pastHead, next.offset), seal(nil, next.head()), nil); err != nil {
+		if err := w.Set(offsetKey(pastHead, next.offset), seal(next.head()), nil); err != nil {
 			return err
 		}
 	}
