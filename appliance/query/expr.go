@@ -54,11 +54,34 @@ type notNode struct{ node }
 
 func (n notNode) match(r Row) bool { return !n.node.match(r) }
 
-// wordNode is free text: found in any of the row's texts, whatever the case.
-type wordNode string
+// wordNode is free text: found in any of the row's texts, whatever the case. A
+// word that reads as a number is also found where a number of the row is written so.
+type wordNode struct {
+	text   string
+	number bool
+}
+
+func newWord(s string) wordNode {
+	w := wordNode{text: lower(s)}
+	digit := false
+	for i := range len(s) {
+		c := s[i]
+		if digit = digit || c >= '0' && c <= '9'; !(c >= '0' && c <= '9') && !strings.ContainsRune("+-.eE", rune(c)) {
+			return w
+		}
+	}
+	w.number = digit
+	return w
+}
 
 func (n wordNode) match(r Row) bool {
-	return r.Texts(func(s string) bool { return containsFold(s, string(n)) })
+	if r.Texts(func(s string) bool { return containsFold(s, n.text) }) {
+		return true
+	}
+	if x, ok := r.(Numbered); ok && n.number {
+		return x.Numbers(func(s string) bool { return equalFold(n.text, s) })
+	}
+	return false
 }
 
 // fieldNode is field:value with one or more alternatives.
@@ -68,7 +91,14 @@ type fieldNode struct {
 }
 
 func (n *fieldNode) match(r Row) bool {
-	v := r.Field(n.field)
+	if n.is(r.Field(n.field)) {
+		return true
+	}
+	x, ok := r.(Several)
+	return ok && x.Each(n.field, n.is)
+}
+
+func (n *fieldNode) is(v Value) bool {
 	for i := range n.alts {
 		if n.alts[i].match(v) {
 			return true
@@ -132,12 +162,31 @@ func truth(s string) (val, ok bool) {
 	return false, false
 }
 
+// fold is the one folding of case: the simple lower case, which never leads
+// from outside ASCII into it, so that an ASCII byte stands for itself and its
+// other case alone.
+func fold(r rune) rune {
+	if r < utf8.RuneSelf {
+		if r >= 'A' && r <= 'Z' {
+			r += 'a' - 'A'
+		}
+		return r
+	}
+	if l := unicode.ToLower(r); l >= utf8.RuneSelf {
+		return l
+	}
+	return r
+}
+
+func lower(s string) string { return strings.Map(fold, s) }
+
 // equalFold compares a lower-cased pattern with any text.
 func equalFold(lower, s string) bool {
-	if len(lower) == len(s) && lower == s {
+	if lower == s {
 		return true
 	}
-	return strings.EqualFold(lower, s)
+	n, ok := prefixFold(s, lower)
+	return ok && n == len(s)
 }
 
 // containsFold finds a lower-cased needle in s, whatever the case of s.
@@ -146,7 +195,7 @@ func containsFold(s, lower string) bool {
 		return true
 	}
 	for i := 0; i < len(s); {
-		if hasPrefixFold(s[i:], lower) {
+		if _, ok := prefixFold(s[i:], lower); ok {
 			return true
 		}
 		_, n := utf8.DecodeRuneInString(s[i:])
@@ -155,19 +204,32 @@ func containsFold(s, lower string) bool {
 	return false
 }
 
-func hasPrefixFold(s, lower string) bool {
+// prefixFold tells whether s begins with a lower-cased text, and how many bytes
+// of s that is.
+func prefixFold(s, lower string) (int, bool) {
+	n := len(s)
 	for lower != "" {
 		if s == "" {
-			return false
+			return 0, false
 		}
-		a, n := utf8.DecodeRuneInString(s)
-		b, m := utf8.DecodeRuneInString(lower)
-		if a != b && unicode.ToLower(a) != b {
-			return false
+		if c := s[0]; c < utf8.RuneSelf && lower[0] < utf8.RuneSelf {
+			if c >= 'A' && c <= 'Z' {
+				c += 'a' - 'A'
+			}
+			if c != lower[0] {
+				return 0, false
+			}
+			s, lower = s[1:], lower[1:]
+			continue
 		}
-		s, lower = s[n:], lower[m:]
+		a, i := utf8.DecodeRuneInString(s)
+		b, j := utf8.DecodeRuneInString(lower)
+		if fold(a) != b {
+			return 0, false
+		}
+		s, lower = s[i:], lower[j:]
 	}
-	return true
+	return n - len(s), true
 }
 
 // globFold matches a lower-cased pattern with * against all of s, in time
@@ -175,7 +237,7 @@ func hasPrefixFold(s, lower string) bool {
 func globFold(pat, s string) bool {
 	parts := strings.Split(pat, "*")
 	first, last := parts[0], parts[len(parts)-1]
-	low := strings.ToLower(s)
+	low := lower(s)
 	if !strings.HasPrefix(low, first) {
 		return false
 	}

@@ -171,7 +171,7 @@ func (p *parser) term() (node, error) {
 		if err != nil {
 			return nil, err
 		}
-		return wordNode(strings.ToLower(w)), nil
+		return newWord(w), nil
 	}
 	start := p.i
 	for p.i < len(p.s) && !isSpace(p.s[p.i]) && p.s[p.i] != ')' && p.s[p.i] != '(' {
@@ -185,7 +185,7 @@ func (p *parser) term() (node, error) {
 	if p.i == start {
 		return nil, p.fail("unexpected %q", p.s[p.i])
 	}
-	return wordNode(strings.ToLower(p.s[start:p.i])), nil
+	return newWord(p.s[start:p.i]), nil
 }
 
 func isField(s string) bool {
@@ -244,7 +244,7 @@ func (p *parser) alt() (test, error) {
 
 // exact is a value compared as text, and as a number where it reads as one.
 func exact(raw string) test {
-	t := test{text: strings.ToLower(raw), glob: strings.Contains(raw, "*")}
+	t := test{text: lower(raw), glob: strings.Contains(raw, "*")}
 	if x, ok := number(raw); ok {
 		t.number, t.lo, t.hi = true, x, x
 	}

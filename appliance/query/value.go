@@ -47,3 +47,15 @@ type Row interface {
 	// true, and reports whether it did.
 	Texts(fn func(s string) bool) bool
 }
+
+// Numbered is what a Row may be too: one with numbers that free words are sought
+// in. Numbers shows each as JSON writes it, until fn returns true.
+type Numbered interface {
+	Numbers(fn func(s string) bool) bool
+}
+
+// Several is what a Row may be too: one with fields of several values. Each shows
+// them until fn returns true, and reports whether it did.
+type Several interface {
+	Each(field string, fn func(v Value) bool) bool
+}

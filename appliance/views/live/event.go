@@ -189,6 +189,10 @@ func (e *eventRow) Field(name string) query.Value {
 			}
 			return query.T(string(u.Model))
 		}
+	case "state":
+		if st, _, _, ok := e.w.State(); ok {
+			return query.T(string(st))
+		}
 	case "error":
 		if code, msg, ok := e.w.Error(); ok {
 			return query.T(strings.TrimSpace(string(code) + " " + string(msg)))
@@ -203,33 +207,8 @@ func (e *eventRow) Field(name string) query.Value {
 		}
 		return query.Value{}
 	}
-	key, _ := strings.CutPrefix(name, "labels.")
+	// Any path into the payload; a name alone is sought in labels and attrs, too.
 	var v query.Value
-	e.w.Strings(wire.FLabels, func(k, val []byte) {
-		if strings.EqualFold(string(k), key) {
-			v = query.T(string(val))
-		}
-	})
+	e.Each(name, func(x query.Value) bool { v = x; return true })
 	return v
-}
-
-// Texts shows the texts that free words are sought in.
-func (e *eventRow) Texts(fn func(string) bool) bool {
-	if fn(e.agent) {
-		return true
-	}
-	for _, f := range [...]wire.Field{wire.FName, wire.FMsg, wire.FRun, wire.FTask, wire.FSpan, wire.FTo} {
-		if s := e.w.Str(f); len(s) > 0 && fn(string(s)) {
-			return true
-		}
-	}
-	if _, msg, ok := e.w.Error(); ok && fn(string(msg)) {
-		return true
-	}
-	for _, f := range [...]wire.Field{wire.FInput, wire.FOutput} {
-		if raw := e.w.Raw(f); len(raw) > 0 && fn(string(raw)) {
-			return true
-		}
-	}
-	return false
 }
