@@ -42,7 +42,7 @@ func (q *req) asOf() (*fleet.View, *asOf, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return s.View, &asOf{At: float64(s.At/1e3) / 1e3, Offset: s.Offset}, nil
+	return s.View, &asOf{At: float64(s.At/1e3) / 1e3, Offset: s.Offset, Partial: s.Partial}, nil
 }
 
 // moment reads offset:N, Unix ms, an instant of RFC 3339 or a negative duration.

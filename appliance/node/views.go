@@ -33,7 +33,7 @@ func (n *Node) openViews() (err error) {
 		}
 	}()
 	n.fleet = fleet.New(n.log)
-	n.fleet.Snapshots(fleet.SnapshotOptions{Background: background})
+	n.fleet.Snapshots(fleet.SnapshotOptions{Background: background, First: n.log.First})
 	n.past = fleet.NewPast(fleet.PastOptions{
 		Log: fleet.PastLogOf(n.log), Fleet: n.fleet, Store: n.store, Background: background, Now: n.now, Metrics: n.set,
 		Aside: func() (map[uint64]string, error) { return views.SetAside(n.store, n.fleet.Name()) },

@@ -3,7 +3,7 @@ package fleet
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"sort"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -19,14 +19,18 @@ type Moment struct {
 // MomentBefore returns the newest stored snapshot at or below an offset. Its rows may
 // be thinned away at any time: then LoadMoment says pebble.ErrNotFound, and
 // asking again names another.
-func (v *View) MomentBefore(offset uint64) Moment {
+func (v *View) MomentBefore(offset uint64) Moment { return v.momentBefore(target{offset: offset}) }
+
+func (v *View) momentBefore(t target) Moment {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	list := v.snaps.list
-	n, found := slices.BinarySearchFunc(list, offset, func(s snapshot, off uint64) int { return compare(s.offset, off) })
-	if found {
-		n++
-	}
+	n := sort.Search(len(list), func(i int) bool {
+		if t.offset != 0 {
+			return list[i].offset > t.offset
+		}
+		return list[i].clock > t.recv
+	})
 	if n == 0 {
 		return Moment{}
 	}
@@ -44,20 +48,6 @@ func (v *View) MomentBefore(offset uint64) Moment {
 		}
 	}
 	return m
-}
-
-// Around narrows down which offsets were received until recv (Unix ns): the one
-// sought, the last, is at least from and less than to; to is 0 when nothing bounds it.
-func (v *View) Around(recv int64) (from, to uint64) {
-	v.mu.RLock()
-	defer v.mu.RUnlock()
-	for _, s := range v.snaps.list {
-		if s.clock > recv {
-			return from, s.offset
-		}
-		from = s.offset
-	}
-	return from, 0
 }
 
 // LoadMoment replaces the state of a view of its own, one that no runner saves,

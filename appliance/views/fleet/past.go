@@ -18,7 +18,7 @@ import (
 type PastLog interface {
 	Names
 	Next() uint64
-	Find(ctx context.Context, q wal.Query) ([]wal.Record, uint64, error)
+	Stretches() []wal.Stretch
 	Follow(from uint64) Follower
 }
 
@@ -68,8 +68,8 @@ type Past struct {
 	waiting chan struct{}
 
 	mu     sync.Mutex
-	kept   []*PastState         // least recently used first
-	builds map[uint64]*building // by offset
+	kept   []*PastState // least recently used first
+	builds map[target]*building
 
 	built, folded *metrics.Counter
 	shared        *metrics.Counter
@@ -79,9 +79,25 @@ type Past struct {
 // PastState is the fleet behind one offset.
 type PastState struct {
 	*View
-	At     int64  // recv of the last record in it, Unix ns
-	Offset uint64 // that record's
-	used   time.Time
+	At      int64  // recv of the last record in it, Unix ns
+	Offset  uint64 // that record's, or the one asked for where the log has a hole
+	Partial bool   // retention has dropped, or damage has taken, records that led to it
+	until   int64  // recv of the record behind it, 0 where there was none
+	used    time.Time
+}
+
+// target is what is asked for: the state behind an offset or, with 0, that at an instant.
+type target struct {
+	offset uint64
+	recv   int64
+}
+
+// is tells whether the state is what was asked for.
+func (s *PastState) is(t target) bool {
+	if t.offset != 0 {
+		return s.Offset == t.offset
+	}
+	return s.At <= t.recv && t.recv < s.until
 }
 
 // NewPast returns a Past that holds nothing yet.
@@ -110,7 +126,7 @@ func NewPast(o PastOptions) *Past {
 	if o.Waiting == 0 {
 		o.Waiting = 64
 	}
-	p := &Past{o: o, turn: make(chan struct{}, 1), waiting: make(chan struct{}, o.Waiting), builds: map[uint64]*building{}}
+	p := &Past{o: o, turn: make(chan struct{}, 1), waiting: make(chan struct{}, o.Waiting), builds: map[target]*building{}}
 	p.built = o.Metrics.GetOrCreateCounter("eyrie_past_builds_total")
 	p.folded = o.Metrics.GetOrCreateCounter("eyrie_past_folded_total")
 	p.shared = o.Metrics.GetOrCreateCounter("eyrie_past_shared_total")
@@ -131,14 +147,7 @@ func (p *Past) At(ctx context.Context, recv int64) (*PastState, error) {
 	if recv > p.o.Now().UnixNano() {
 		return nil, ErrFuture
 	}
-	off, err := p.offsetAt(ctx, recv)
-	if err != nil {
-		return nil, err
-	}
-	if off == 0 {
-		return nil, ErrBefore
-	}
-	return p.Behind(ctx, off)
+	return p.get(ctx, target{recv: recv})
 }
 
 // Behind returns the fleet as it was once the record at an offset was folded.
@@ -149,7 +158,11 @@ func (p *Past) Behind(ctx context.Context, offset uint64) (*PastState, error) {
 	case offset >= p.o.Log.Next():
 		return nil, fmt.Errorf("%w: the log ends before offset %d", ErrFuture, p.o.Log.Next())
 	}
-	b, s, err := p.ask(offset)
+	return p.get(ctx, target{offset: offset})
+}
+
+func (p *Past) get(ctx context.Context, t target) (*PastState, error) {
+	b, s, err := p.ask(t)
 	if err != nil || s != nil {
 		return s, err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"sync"
 	"testing"
 	"time"
@@ -23,21 +22,13 @@ type memLog struct {
 	*dict
 	blocks []*block.Block
 	lost   uint64
+	sealed []wal.Stretch
 	gate   chan struct{} // if set, followers wait for it
 }
 
 func (l *memLog) Next() uint64 { return l.blocks[len(l.blocks)-1].Next() }
 
-func (l *memLog) Find(_ context.Context, q wal.Query) (recs []wal.Record, next uint64, err error) {
-	for _, b := range l.blocks {
-		for i := range b.Len() {
-			if r := b.Record(i); r.Offset >= q.FromOffset && r.Offset < q.ToOffset {
-				return []wal.Record{r}, 0, nil
-			}
-		}
-	}
-	return nil, 0, nil
-}
+func (l *memLog) Stretches() []wal.Stretch { return l.sealed }
 
 func (l *memLog) Follow(from uint64) Follower { return &memFollower{l, from} }
 
@@ -130,7 +121,7 @@ func TestPastProperty(t *testing.T) {
 		live := New(d)
 		live.Snapshots(SnapshotOptions{Min: 30, Reach: 100})
 		for i, b := range l.blocks {
-			apply(live, piece{b, parse(b)}, 0, math.MaxUint64-1, aside)
+			apply(live, piece{b, parse(b), 0, b.Len()}, aside)
 			if i%3 == 0 {
 				saved(t, db, live)
 			}
@@ -219,8 +210,21 @@ func TestPastBounds(t *testing.T) {
 	if _, err := p.Behind(ctx, 20); err != nil {
 		t.Errorf("a state that is kept: %v", err)
 	}
-	l.lost = 0
-	for off := uint64(1); off <= 6; off++ {
+	l.lost, l.sealed = 0, []wal.Stretch{{Base: 4, Next: 6, RecvMin: t0 + 3e9}}
+	if _, err := p.Behind(ctx, 8); !errors.Is(err, ErrGone) {
+		t.Errorf("offsets that were dropped: %v", err)
+	}
+	l.sealed = []wal.Stretch{{Base: 1, Next: 4, RecvMin: t0}, {Base: 4, Next: 6, RecvMin: t0 + 3e9, Dropped: 2}}
+	for off, want := range map[uint64]bool{3: false, 5: true, 7: true} {
+		if s, err := p.Behind(ctx, off); err != nil || s.Partial != want {
+			t.Errorf("behind %d, of which something may be dropped: %+v, %v", off, s, err)
+		}
+		if s, err := p.At(ctx, t0+int64(off-1)*1e9+5e8); err != nil || s.Partial != want || s.Offset != off {
+			t.Errorf("at %d: %+v, %v", off, s, err)
+		}
+	}
+	l.sealed = nil
+	for off := uint64(9); off <= 15; off++ {
 		if _, err := p.Behind(ctx, off); err != nil {
 			t.Fatal(err)
 		}
@@ -261,7 +265,7 @@ func TestPastSharesAndCancels(t *testing.T) {
 		t.Helper()
 		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 			p.mu.Lock()
-			b := p.builds[off]
+			b := p.builds[target{offset: off}]
 			ok := b == nil && n == 0 || b != nil && b.askers == n
 			p.mu.Unlock()
 			if ok {

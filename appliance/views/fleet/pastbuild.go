@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sort"
 
 	"eyrie/engine/wire"
 	"eyrie/wal"
@@ -16,23 +17,23 @@ import (
 // thinned away meanwhile.
 const loadTries = 3
 
-// build builds the state behind an offset.
-func (p *Past) build(ctx context.Context, offset uint64) (_ *PastState, err error) {
+// build builds the state asked for.
+func (p *Past) build(ctx context.Context, t target) (_ *PastState, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("fleet: a record up to %d cannot be folded: %v", offset, r)
+			err = fmt.Errorf("fleet: a record before offset %d cannot be folded: %v", p.o.Log.Next(), r)
 		}
 	}()
 	aside, err := p.o.Aside()
 	if err != nil {
 		return nil, err
 	}
-	v := New(p.o.Log)
-	v.NoSnapshots()
+	s := &PastState{View: New(p.o.Log)}
+	s.NoSnapshots()
 	from := uint64(0)
 	for try := 1; ; try++ {
-		m := p.o.Fleet.MomentBefore(offset)
-		if err = v.LoadMoment(p.o.Store, m); err == nil {
+		m := p.o.Fleet.momentBefore(t)
+		if err = s.LoadMoment(p.o.Store, m); err == nil {
 			from = m.Offset
 			break
 		}
@@ -40,29 +41,33 @@ func (p *Past) build(ctx context.Context, offset uint64) (_ *PastState, err erro
 			return nil, err
 		}
 	}
-	if err := p.fold(ctx, v, from+1, offset, aside); err != nil {
+	s.Offset, s.At = s.View.Offset()
+	if err := p.fold(ctx, s, from+1, t, aside); err != nil {
 		return nil, err
 	}
-	at, clock := v.Offset()
-	p.folded.Add(int(at - from))
-	return &PastState{View: v, At: clock, Offset: offset}, nil
+	if s.Offset == 0 {
+		return nil, ErrBefore
+	}
+	p.folded.Add(int(s.Offset - from))
+	if t.offset > s.Offset { // in a hole: no instant leads there
+		s.Offset, s.until = t.offset, 0
+	}
+	return s, nil
 }
 
-// piece is a block with its events parsed.
+// piece is a block with its events parsed; of it the records from..to-1 are folded.
 type piece struct {
-	b  *block.Block
-	vs []wire.View
+	b        *block.Block
+	vs       []wire.View
+	from, to int
 }
 
 // piecesMax is how many blocks are read ahead of the fold.
 const piecesMax = 4
 
-// fold brings v from before offset next to behind last. Blocks are read and
+// fold brings s from before offset next to where t says. Blocks are read and
 // parsed while the ones before are folded.
-func (p *Past) fold(ctx context.Context, v *View, next, last uint64, aside map[uint64]string) error {
-	if next > last {
-		return nil
-	}
+func (p *Past) fold(ctx context.Context, s *PastState, next uint64, t target, aside map[uint64]string) error {
 	ctx, cancel := context.WithCancel(ctx)
 	pieces, free := make(chan piece), make(chan []wire.View, piecesMax)
 	for range piecesMax {
@@ -72,7 +77,7 @@ func (p *Past) fold(ctx context.Context, v *View, next, last uint64, aside map[u
 	go func() {
 		defer close(pieces)
 		p.o.Background()
-		failed <- p.read(ctx, next, last, pieces, free)
+		failed <- p.read(ctx, s, next, t, pieces, free)
 	}()
 	defer func() { // also when the fold panics
 		cancel()
@@ -80,31 +85,49 @@ func (p *Past) fold(ctx context.Context, v *View, next, last uint64, aside map[u
 		}
 	}()
 	for x := range pieces {
-		apply(v, x, next, last, aside)
-		next = x.b.Next()
+		apply(s.View, x, aside)
 		free <- x.vs
 	}
 	return <-failed
 }
 
-func (p *Past) read(ctx context.Context, next, last uint64, out chan<- piece, free <-chan []wire.View) error {
+// read hands out the blocks from offset next to where t says, and notes what is
+// missing in between and what follows.
+func (p *Past) read(ctx context.Context, s *PastState, next uint64, t target, out chan<- piece, free <-chan []wire.View) error {
+	last := p.o.Log.Next() - 1
+	if t.offset != 0 {
+		last = t.offset
+	}
+	if err := p.missing(s, next, last, t); err != nil {
+		return err
+	}
 	follow := p.o.Log.Follow(next)
 	for next <= last {
 		b, err := follow.Next(ctx)
 		var lost *wal.LostError
 		if errors.As(err, &lost) {
-			return fmt.Errorf("%w: offsets %d to %d", ErrGone, lost.From, lost.To)
+			if lost.Records == 0 {
+				return fmt.Errorf("%w: offsets %d to %d", ErrGone, lost.From, lost.To)
+			}
+			s.Partial = true
+			continue
 		}
 		if err != nil {
 			return err
 		}
-		if b.Base() > last {
-			return nil // the log has a hole up to there, and says so
+		if s.until = b.RecvMin(); b.Base() > last || t.offset == 0 && b.RecvMin() > t.recv {
+			return nil
 		}
-		var x piece
+		x := piece{b: b, from: int(max(next, b.Base()) - b.Base()), to: t.end(b)}
+		if s.until = 0; x.to < b.Len() {
+			s.until = b.Record(x.to).Recv
+		}
+		if x.to > x.from {
+			s.Offset, s.At = b.Base()+uint64(x.to)-1, b.Record(x.to-1).Recv
+		}
 		select {
 		case vs := <-free:
-			x = piece{b, parseEvents(b, vs)}
+			x.vs = parseEvents(b, vs)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -113,9 +136,34 @@ func (p *Past) read(ctx context.Context, next, last uint64, out chan<- piece, fr
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		if x.to < b.Len() {
+			return nil
+		}
 		next = b.Next()
 	}
 	return nil
+}
+
+// missing tells what retention has left of the offsets next..last: with the first
+// of them gone there is nothing to begin with, with tiers gone a part is missing.
+func (p *Past) missing(s *PastState, next, last uint64, t target) error {
+	for i, st := range p.o.Log.Stretches() {
+		if i == 0 && next < st.Base {
+			return fmt.Errorf("%w: it begins at offset %d", ErrGone, st.Base)
+		}
+		if st.Next > next && st.Base <= last && (t.offset != 0 || st.RecvMin <= t.recv) && st.Dropped != 0 {
+			s.Partial = true
+		}
+	}
+	return nil
+}
+
+// end returns the index behind the last record of b that t takes in.
+func (t target) end(b *block.Block) int {
+	if t.offset != 0 {
+		return int(min(t.offset+1, b.Next()) - b.Base())
+	}
+	return sort.Search(b.Len(), func(i int) bool { return b.Record(i).Recv > t.recv })
 }
 
 func parseEvents(b *block.Block, vs []wire.View) []wire.View {
@@ -132,23 +180,18 @@ func parseEvents(b *block.Block, vs []wire.View) []wire.View {
 	return vs
 }
 
-// apply folds the records of x that lie in from..last and are not set aside.
-func apply(v *View, x piece, from, last uint64, aside map[uint64]string) {
-	i := 0
-	if from > x.b.Base() {
-		i = int(from - x.b.Base())
-	}
-	end := x.b.Len()
-	if x.b.Next() > last+1 {
-		end = int(last + 1 - x.b.Base())
-	}
-	for j := i; j < end; j++ {
-		if _, bad := aside[x.b.Base()+uint64(j)]; bad {
-			part(v, x, i, j)
-			i = j + 1
+// apply folds the records of x that are not set aside.
+func apply(v *View, x piece, aside map[uint64]string) {
+	i := x.from
+	if len(aside) > 0 {
+		for j := i; j < x.to; j++ {
+			if _, bad := aside[x.b.Base()+uint64(j)]; bad {
+				part(v, x, i, j)
+				i = j + 1
+			}
 		}
 	}
-	part(v, x, i, end)
+	part(v, x, i, x.to)
 }
 
 // part folds the records i..j-1 of x.

@@ -9,7 +9,7 @@ import (
 // building is a state in the making: all who ask for it wait for the same one, and
 // it is given up when the last of them leaves.
 type building struct {
-	offset uint64
+	target
 	askers int
 	cancel context.CancelFunc
 	done   chan struct{} // closed when state or err is set
@@ -18,11 +18,11 @@ type building struct {
 }
 
 // ask returns the state if it is kept, else the build that makes it.
-func (p *Past) ask(offset uint64) (*building, *PastState, error) {
+func (p *Past) ask(t target) (*building, *PastState, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, s := range p.kept {
-		if s.Offset == offset {
+		if s.is(t) {
 			s.used = p.o.Now()
 			p.kept = append(slices.Delete(p.kept, i, i+1), s)
 			return nil, s, nil
@@ -33,14 +33,14 @@ func (p *Past) ask(offset uint64) (*building, *PastState, error) {
 	default:
 		return nil, nil, ErrBusy
 	}
-	if b := p.builds[offset]; b != nil {
+	if b := p.builds[t]; b != nil {
 		b.askers++
 		p.shared.Inc()
 		return b, nil, nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	b := &building{offset: offset, askers: 1, cancel: cancel, done: make(chan struct{})}
-	p.builds[offset] = b
+	b := &building{target: t, askers: 1, cancel: cancel, done: make(chan struct{})}
+	p.builds[t] = b
 	go p.run(ctx, b)
 	return b, nil, nil
 }
@@ -52,8 +52,8 @@ func (p *Past) leave(b *building) {
 	defer p.mu.Unlock()
 	if b.askers--; b.askers == 0 {
 		b.cancel()
-		if p.builds[b.offset] == b {
-			delete(p.builds, b.offset)
+		if p.builds[b.target] == b {
+			delete(p.builds, b.target)
 		}
 	}
 }
@@ -70,15 +70,15 @@ func (p *Past) run(ctx context.Context, b *building) {
 	}
 	p.o.Background()
 	begin := p.o.Now()
-	b.state, b.err = p.build(ctx, b.offset)
+	b.state, b.err = p.build(ctx, b.target)
 	if b.err == nil {
 		p.built.Inc()
 		p.took.Update(p.o.Now().Sub(begin).Seconds())
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.builds[b.offset] == b {
-		delete(p.builds, b.offset)
+	if p.builds[b.target] == b {
+		delete(p.builds, b.target)
 	}
 	if b.err != nil {
 		return

@@ -84,6 +84,7 @@ type snapshots struct {
 	perAgent   uint64
 	chunk      int // agents a chunk
 	never      bool
+	first      func() uint64
 	keepAll    int64
 	background func()
 
@@ -108,6 +109,9 @@ type SnapshotOptions struct {
 	Min, Reach uint64 // work between two: at least, at most
 	KeepAll    int64  // ns
 	Background func() // called first by goroutines that compress; nil: nothing
+	// First tells the first offset that the log still has: snapshots of which no
+	// state can be folded on any more go. nil: it has all.
+	First func() uint64
 }
 
 // Snapshots sets the options. It is called before Load.
@@ -126,6 +130,9 @@ func (v *View) Snapshots(o SnapshotOptions) {
 	}
 	if s.background == nil {
 		s.background = func() {}
+	}
+	if s.first = o.First; s.first == nil {
+		s.first = func() uint64 { return 1 }
 	}
 }
 
@@ -386,11 +393,13 @@ func (v *View) saveSnapshots(w *pebble.Batch) error {
 // of one that goes belong to the next, unless that has newer ones.
 func (v *View) thin(w *pebble.Batch) error {
 	s := &v.snaps
-	var before uint64 // work at the snapshot before
+	before, first := uint64(0), s.first() // work at the snapshot before
 	kept := s.list[:0:len(s.list)]
 	for i := range s.list {
 		x := &s.list[i]
-		if i+1 == len(s.list) || v.clock-x.clock <= s.keepAll || s.list[i+1].work-before > s.reach {
+		last := i+1 == len(s.list)
+		useless := !last && s.list[i+1].offset < first // what lies between is gone
+		if last || !useless && (v.clock-x.clock <= s.keepAll || s.list[i+1].work-before > s.reach) {
 			kept = append(kept, *x)
 			before = x.work
 			continue
