@@ -20,6 +20,9 @@ type Query struct {
 	Reverse              bool  // newest first
 	Limit                int   // records; 0 is 1,000
 	Budget               Budget
+	// Skip, if set, tells from the payloads of many records, end to end, that
+	// none of them is sought. They are borrowed until it returns.
+	Skip func(payloads []byte) bool
 	// Match, if set, has the last word; the record is borrowed until it returns.
 	Match func(*Record) bool
 }
@@ -163,8 +166,10 @@ func (s *search) blocks(from, to uint64) (err error) {
 			}
 			s.read += int64(h.BodyLen)
 		}
-		if s.scan(b); s.done {
-			return nil
+		if q.Skip == nil || !q.Skip(b.Payloads()) {
+			if s.scan(b); s.done {
+				return nil
+			}
 		}
 		s.passed(h.Base, h.Next())
 	}

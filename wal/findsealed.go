@@ -8,7 +8,8 @@ import (
 )
 
 // directedShare: a query that needs less than one in so many chunks of a
-// stretch reads these alone; others read the stretch once for all pages.
+// stretch, or may skip them unread, reads these alone; others read the stretch
+// once for all pages.
 const directedShare = 4
 
 // stretch searches the sealed stretch that holds off, or what of it the query's
@@ -50,7 +51,7 @@ func (s *search) stretch(off uint64) error {
 	if err != nil {
 		return err
 	}
-	if len(q.Agents) == 0 && q.Key == 0 && len(chunks)*directedShare >= len(x.Chunks) {
+	if len(q.Agents) == 0 && q.Key == 0 && q.Skip == nil && len(chunks)*directedShare >= len(x.Chunks) {
 		err = s.inOrder(&st, off)
 	} else {
 		err = s.directed(&st, chunks)
@@ -124,6 +125,9 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 			continue
 		}
 		s.read += int64(chunks[i].Len)
+		if s.q.Skip != nil && s.q.Skip(p.Payloads()) {
+			continue
+		}
 		scan := func(from, to int) {
 			var r Record
 			for j := from; j < to; j++ {

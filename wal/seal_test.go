@@ -115,6 +115,14 @@ func fill(t testing.TB, r *rig, n int) {
 	r.mustCommit(t)
 }
 
+func holds(word string) func(*Record) bool {
+	return func(r *Record) bool { return bytes.Contains(r.Payload, []byte(word)) }
+}
+
+func lacks(word string) func([]byte) bool {
+	return func(payloads []byte) bool { return !bytes.Contains(payloads, []byte(word)) }
+}
+
 func TestSealedReadsTheSame(t *testing.T) {
 	fs := newMem()
 	clk := newClock()
@@ -156,6 +164,8 @@ func TestSealedReadsTheSame(t *testing.T) {
 		{Kinds: KindAgentDict.Mask()}, {FromRecv: mid, Limit: 33}, {ToRecv: mid, Limit: 33, Reverse: true}, {FromRecv: mid, ToRecv: mid + 5e6, Reverse: true},
 		{FromOffset: 900, ToOffset: 17_000, Limit: 999}, {FromOffset: 900, ToOffset: 950, Reverse: true},
 		{Limit: 100, Match: func(r *Record) bool { return bytes.Contains(r.Payload, []byte("77")) }},
+		{Limit: 9, Match: holds("777 "), Skip: lacks("777 ")}, {Limit: 2, Reverse: true, Match: holds("12 12"), Skip: lacks("12 12")},
+		{FromOffset: 900, ToOffset: 17_000, Match: holds("5 "), Skip: lacks("5 ")}, {Match: holds("1000 "), Skip: lacks("1000 ")},
 		{Limit: 100, Budget: Budget{Bytes: 1}}, {Limit: 100, Reverse: true, Budget: Budget{Bytes: 1}}, {Limit: 500, Budget: Budget{Time: 1}}, {Limit: 500, Reverse: true, Budget: Budget{Time: 1}},
 	} {
 		checkFind(t, r, q)

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
-	"time"
 
 	"eyrie/appliance/access"
 	"eyrie/appliance/query"
@@ -13,15 +12,12 @@ import (
 	"eyrie/wal"
 )
 
-// eventBudget bounds what one request for events may read.
-var eventBudget = wal.Budget{Bytes: 256 << 20, Time: 2 * time.Second}
-
 // events answers a page of the log. It may stop early, at its budget: then
 // `next` goes on from there and `partial` says so. `total` counts every match
 // where only space or agent were asked for; else it is null, and with limit=0
 // it is counted within the budget.
 func (q *req) events() error {
-	wq, err := q.eventQuery()
+	wq, x, err := q.eventQuery()
 	if err != nil {
 		return err
 	}
@@ -39,35 +35,45 @@ func (q *req) events() error {
 	case wq.Limit == 0 && out.Total != nil:
 	case wq.Limit == 0:
 		n := uint64(0)
-		out.Total = &n
 		if !none {
-			match := wq.Match
-			wq.Match = func(r *wal.Record) bool {
-				if match == nil || match(r) {
-					n++
-				}
-				return false
-			}
-			_, at, err := q.s.p.Log.Find(q, wq)
-			if err != nil {
+			var at uint64
+			if _, n, at, err = x.find(q, wq, true); err != nil {
 				return err
 			}
-			out.Partial = at != 0
+			out.Partial, out.Next = at != 0, cursorAt(at)
 		}
+		out.Total = &n
 	case !none:
-		recs, at, err := q.s.p.Log.Find(q, wq)
+		recs, at, err := q.page(wq, x)
 		if err != nil {
 			return err
 		}
 		for i := range recs {
 			out.Items = append(out.Items, live.AppendEventJSON(nil, &recs[i], q.s.p.Log.Agent))
 		}
-		if at != 0 {
-			out.Next = strconv.FormatUint(at, 10)
-			out.Partial = len(recs) < wq.Limit
-		}
+		out.Next, out.Partial = cursorAt(at), at != 0 && len(recs) < wq.Limit
 	}
 	return q.json(out)
+}
+
+// page finds a page of events.
+func (q *req) page(wq wal.Query, x *search) (recs []wal.Record, next uint64, err error) {
+	if x.plain() || wq.Agents != nil || wq.Key != 0 { // the log's own indexes lead there
+		if !x.plain() {
+			wq.Match = x.match()
+		}
+		return q.s.p.Log.Find(q, wq)
+	}
+	recs, _, next, err = x.find(q, wq, false)
+	return recs, next, err
+}
+
+// cursorAt is the next of a page that goes on at an offset.
+func cursorAt(at uint64) string {
+	if at == 0 {
+		return ""
+	}
+	return strconv.FormatUint(at, 10)
 }
 
 // eventPage is a page of the log.
@@ -81,7 +87,7 @@ type eventPage struct {
 
 // countable reports whether the fleet's counts answer how many events match.
 func (q *req) countable() bool {
-	for _, name := range []string{"type", "severity", "run", "from_ms", "to_ms", "offset", "system", "q"} {
+	for _, name := range []string{"type", "severity", "run", "task", "session", "span", "after", "from_ms", "to_ms", "offset", "system", "q"} {
 		if q.arg(name) != "" {
 			return false
 		}
@@ -90,37 +96,38 @@ func (q *req) countable() bool {
 }
 
 // eventQuery reads the parameters of a look-up in the log.
-func (q *req) eventQuery() (w wal.Query, err error) {
+func (q *req) eventQuery() (w wal.Query, x *search, err error) {
+	x = newSearch(q.s)
 	space, err := q.space()
 	if err != nil {
-		return w, err
+		return w, x, err
 	}
 	if w.Limit, err = q.limit(); err != nil {
-		return w, err
+		return w, x, err
 	}
 	asc, err := q.order()
 	if err != nil {
-		return w, err
+		return w, x, err
 	}
 	w.Reverse = !asc
 	w.Budget = eventBudget
 	w.Kinds = wal.KindEvent.Mask()
 	if q.arg("system") == "1" {
 		if q.who.Space != access.AnySpace {
-			return w, problem(403, "space", "System records are for keys that may read every space.")
+			return w, x, problem(403, "space", "System records are for keys that may read every space.")
 		}
 		w.Kinds = 0
 	}
 	if w.FromRecv, err = q.instant("from_ms"); err != nil {
-		return w, err
+		return w, x, err
 	}
 	if w.ToRecv, err = q.instant("to_ms"); err != nil {
-		return w, err
+		return w, x, err
 	}
 	if after := q.arg("after"); after != "" {
 		n, err := strconv.ParseUint(after, 10, 53)
 		if err != nil {
-			return w, badField("after", "want the next of the page before")
+			return w, x, badField("after", "want the next of the page before")
 		}
 		if w.Reverse {
 			w.ToOffset = n
@@ -131,7 +138,7 @@ func (q *req) eventQuery() (w wal.Query, err error) {
 	if v := q.arg("offset"); v != "" {
 		n, err := strconv.ParseUint(v, 10, 53)
 		if err != nil || n == 0 {
-			return w, badField("offset", "want an offset")
+			return w, x, badField("offset", "want an offset")
 		}
 		w.FromOffset, w.ToOffset = n, n+1
 	}
@@ -139,32 +146,32 @@ func (q *req) eventQuery() (w wal.Query, err error) {
 		for s := range strings.SplitSeq(v, ",") {
 			t, ok := wire.ParseType(s)
 			if !ok {
-				return w, badField("type", strconv.Quote(s)+" is no event type")
+				return w, x, badField("type", strconv.Quote(s)+" is no event type")
 			}
 			w.Classes |= 1 << t
 		}
 	}
-	least := wire.Severity(0)
 	if v := q.arg("severity"); v != "" {
-		s, ok := wire.ParseSeverity(v)
-		if !ok {
-			return w, badField("severity", "want debug, info, warn, error or fatal")
+		var ok bool
+		if x.least, ok = wire.ParseSeverity(v); !ok {
+			return w, x, badField("severity", "want debug, info, warn, error or fatal")
 		}
-		least = s
 	}
 	if id := q.arg("agent"); id != "" {
 		w.Agents = q.agentNums(space, id)
 	}
-	run := q.arg("run")
-	if run != "" {
+	x.space, x.task = space, q.arg("task")
+	for i, f := range exactFields {
+		x.values[i] = q.arg(f.String())
+	}
+	if run := q.arg("run"); run != "" {
 		w.Key = wire.RunKey([]byte(run))
 	}
-	filter, err := query.Parse(q.arg("q"))
-	if err != nil {
-		return w, err
+	if x.filter, err = query.Parse(q.arg("q")); err != nil {
+		return w, x, err
 	}
-	w.Match = q.matcher(space, run, least, filter)
-	return w, nil
+	x.prepare()
+	return w, x, nil
 }
 
 // agentNums returns the numbers of the agents with an id in a space ("" = all).
@@ -177,35 +184,4 @@ func (q *req) agentNums(space, id string) []uint32 {
 		return []uint32{n}
 	}
 	return []uint32{}
-}
-
-// matcher returns the part of a look-up that needs the payload or the
-// dictionary; nil where there is none.
-func (q *req) matcher(space, run string, least wire.Severity, filter *query.Query) func(*wal.Record) bool {
-	if space == "" && run == "" && least == 0 && filter.Empty() {
-		return nil
-	}
-	var v wire.View
-	return func(r *wal.Record) bool {
-		sp, id, _ := q.s.p.Log.Agent(r.Agent)
-		if space != "" && sp != space {
-			return false
-		}
-		if r.Kind != wal.KindEvent {
-			return run == "" && least == 0 && filter.Empty()
-		}
-		if least != 0 && wire.HeadFromFlags(r.Flags).Severity < least {
-			return false
-		}
-		if run == "" && filter.Empty() {
-			return true
-		}
-		if v.Reset(r.Payload) != nil {
-			return false
-		}
-		if run != "" && string(v.Str(wire.FRun)) != run {
-			return false
-		}
-		return filter.Match(live.NewEventRow(r, &v, sp, id))
-	}
 }

@@ -40,7 +40,7 @@ var operations = []operation{
 	{"GET", "/v1/spans/{space}/{span}", "One span with input and output", "", "Span", false},
 	{"GET", "/v1/runs", "Runs with what their spans add up to", "space agent status open name from_ms to_ms q order limit after", "a list of runs", false},
 	{"GET", "/v1/runs/{space}/{id}", "One run", "", "Run", false},
-	{"GET", "/v1/events", "Events of the log, newest first", "space agent type severity run from_ms to_ms offset system q order limit after", "a list of events", false},
+	{"GET", "/v1/events", "Events of the log, newest first; within a budget: partial says that it stopped early, next where to go on", "space agent type severity run task session span from_ms to_ms offset system q order limit after", "a list of events", false},
 	{"POST", "/v1/events", `Append events: {"events":[…]}, an array, one event, or JSON lines; MessagePack with its content type. With an Idempotency-Key it is done once, and the answer kept 24 h`, "", "stored, refused, first, last", false},
 	{"GET", "/v1/series", "Metrics of one agent", "space agent", "a list of series", false},
 	{"GET", "/v1/series/range", "Samples of one agent's metrics in steps: average, least, greatest", "space agent metric from_ms to_ms points", "series, step_ms", false},
@@ -56,7 +56,7 @@ var operations = []operation{
 // route.
 var parameters = map[string]string{
 	"space": "Tenant; the key's own by default, all of them for a key of all",
-	"q":     "Query: field:value, ranges, NOT, OR, free text",
+	"q":     "Query: field:value (of any path, as attrs.http.status:500), ranges, NOT, OR, free text over names, messages and payloads",
 	"state": "What is shown: running, waiting, idle, stuck, silent, failed, unknown, ended; several with commas",
 	"agent": "Agent id", "manager": "Agents that this one delegates to",
 	"ended": "0 living agents, 1 ended ones, all (default)",
@@ -66,6 +66,7 @@ var parameters = map[string]string{
 	"open": "1: spans that have not ended", "run": "Run id", "parent": "Span id of the parent", "name": "Name of the tool or model",
 	"from_ms": "From this instant on, Unix ms", "to_ms": "Before this instant, Unix ms", "severity": "This severity or worse",
 	"offset": "One offset of the log", "system": "1: the log's own records too", "metric": "Name of the metric; all by default",
+	"task": "Task id: of its own events and of those that name it", "session": "Session id", "span": "Span id",
 	"at":     "As it was at this moment: Unix ms, RFC 3339, how far back (-5m), or offset:N, behind that offset. For further pages: offset: with the offset that the first one answered",
 	"points": "Steps, at most 11,000; 300 by default", "what": "events (default), agents or fleet",
 	"mode": "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",

@@ -66,6 +66,9 @@ func (b *Block) Classes() uint64 { return b.classes }
 // Ranges returns what the block holds of each producer. Not to be changed.
 func (b *Block) Ranges() []Range { return b.ranges }
 
+// Payloads returns the payloads of all records, end to end. They alias the block.
+func (b *Block) Payloads() []byte { return b.payload }
+
 // PayloadBytes returns the bytes of payload in the block.
 func (b *Block) PayloadBytes() int { return len(b.payload) }
 

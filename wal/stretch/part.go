@@ -41,6 +41,9 @@ func (p *Part) Bytes() int {
 	return cap(p.payload) + cap(p.rows)*int(unsafe.Sizeof(row{})) + int(unsafe.Sizeof(*p))
 }
 
+// Payloads returns the payloads of all records, end to end. They alias the part.
+func (p *Part) Payloads() []byte { return p.payload }
+
 // Record returns the record at index i, 0 ≤ i < Len. Its payload aliases the part.
 func (p *Part) Record(i int) (r block.Record) {
 	p.Load(i, &r)

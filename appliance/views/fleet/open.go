@@ -118,6 +118,7 @@ func clip(b []byte) string {
 // delegate hands an open task to the agent it names; who delegates is that
 // agent's usual manager, unless it declared one.
 func (v *View) delegate(a *agent, to []byte, s span) {
+	v.release(s.hash)
 	if b := v.get(v.byID[string(v.keyOf(a.space, to))]); b != nil {
 		v.manage(b, s.from, false)
 		v.hold(b, s)
@@ -134,6 +135,28 @@ func (v *View) delegate(a *agent, to []byte, s span) {
 	if len(t.tasks) < openMax && v.awaited[key] == t {
 		t.tasks = append(t.tasks, s)
 		v.holdAt(s.hash, holder{key: key})
+	}
+}
+
+// release takes an open delegated task from who has it: one that is delegated
+// again leaves its former place, so that it is never in two.
+func (v *View) release(h uint64) {
+	if !v.held.may(h) {
+		return
+	}
+	t, ok := v.holds[h]
+	if !ok || t.key != "" {
+		v.forgetAwaited(h)
+		return
+	}
+	b := v.agents[t.num]
+	for i := range b.open {
+		if b.open[i].hash == h && b.open[i].from != "" {
+			v.touch(b)
+			v.drop(b, i)
+			v.schedule(b)
+			return
+		}
 	}
 }
 
