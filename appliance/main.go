@@ -46,6 +46,10 @@ type command struct {
 	Follow  followCmd  `cmd:"" help:"Follow an agent's own files, without touching the agent."`
 	Watch   watchCmd   `cmd:"" help:"Run any program and watch it."`
 	Replay  replayCmd  `cmd:"" help:"Play recorded runs as if they happened now."`
+	Backup  backupCmd  `cmd:"" help:"Copy the log to a folder, while it runs or at rest."`
+	Restore restoreCmd `cmd:"" help:"Make a data folder from a backup, whole or as it was at a point in time."`
+	Verify  verifyCmd  `cmd:"" help:"Read everything in a data folder or backup and name what is damaged."`
+	Audit   auditCmd   `cmd:"" help:"Print what operators and eyrie itself did."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
@@ -82,7 +86,7 @@ func main() {
 func newParser(c *command, user string) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("eyrie"),
-		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb talks to a running one."),
+		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb but restore and verify talks to a running one."),
 		variables(),
 		kong.Vars{"user": user},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
@@ -116,13 +120,18 @@ func run(args []string, stderr *os.File) int {
 			return int(code)
 		}
 		fmt.Fprintf(stderr, "eyrie: %v\n", err)
-		var e *exitError
-		if errors.As(err, &e) {
-			return e.code
-		}
-		return exitFailed
+		return exitCodeOf(err)
 	}
 	return 0
+}
+
+// exitCodeOf returns the exit code of an error.
+func exitCodeOf(err error) int {
+	var e *exitError
+	if errors.As(err, &e) {
+		return e.code
+	}
+	return exitFailed
 }
 
 // exitCode ends the process with a code and without a word of ours: the

@@ -131,6 +131,9 @@ func printJSON(v any) error {
 	return e.Encode(v)
 }
 
+// printLine prints v as one line of JSON.
+func printLine(v any) error { return json.NewEncoder(os.Stdout).Encode(v) }
+
 // plain makes text from agents fit to print: control characters, which could
 // move a terminal's cursor, and bidirectional overrides come out as \u escapes.
 func plain(s string) string {

@@ -32,6 +32,10 @@ type source interface {
 	lock(name string) (io.Closer, error)
 }
 
+// Overlay returns a file system that shows what is on fs and keeps in memory what
+// is written to it, so that a store opened on it leaves fs as it is.
+func Overlay(fs vfs.FS) vfs.FS { return newOverlay(fs, inPlace{fs}) }
+
 func newOverlay(fs vfs.FS, below source) *overlay {
 	return &overlay{FS: fs, below: below, mem: vfs.NewMem(), gone: map[string]bool{}}
 }

@@ -521,6 +521,7 @@ func (t *truncation) look(ctx context.Context) error {
 	d.Kinds = map[string]int{}
 	first := map[uint32]uint64{} // producer → lowest number dropped
 	last := map[uint32]uint64{}
+	made := map[uint32]ProducerKey{}
 	err := t.read(ctx, t.next, t.end, func(b *Block) error {
 		for i := range b.Len() {
 			rec := b.Record(i)
@@ -538,6 +539,8 @@ func (t *truncation) look(ctx context.Context) error {
 					space, id, _ := l.Agent(rec.Agent)
 					d.Agents = append(d.Agents, space+"/"+id)
 				}
+			case KindProducerDict:
+				made[rec.Producer], _ = decodeProducerKey(rec.Payload)
 			case KindEvent, KindLost, KindShed, KindRefused:
 				if _, ok := first[rec.Producer]; !ok {
 					first[rec.Producer] = rec.Seq
@@ -555,7 +558,7 @@ func (t *truncation) look(ctx context.Context) error {
 		if len(d.Producers) == droppedMax {
 			break
 		}
-		n := DroppedNumbers{From: first[p], To: last[p]}
+		n := DroppedNumbers{Producer: made[p], From: first[p], To: last[p]}
 		if pr := t.tables.producers[p]; pr != nil {
 			n.Producer = pr.key
 		}

@@ -26,8 +26,9 @@ type VerifyOptions struct {
 	// "" for the newest, is looked at in place of Log.Dir.
 	Backups string
 	Backup  string
-	// Block, if set, is called for each intact block, in order.
-	Block func(b *Block)
+	// Block, if set, is called for each intact block, in order, with the log's
+	// id; gap tells that records may be missing before it.
+	Block func(log [16]byte, b *Block, gap bool)
 	// Progress, if set, is called now and then with the offset that was reached
 	// and the log's end.
 	Progress func(at, end uint64)
@@ -118,6 +119,7 @@ type verifier struct {
 	seen    bool // the mark's position was passed
 	tabled  bool // the tables have been compared
 	lenient bool // records are missing, so the tables cannot be folded
+	gap     bool // just now
 	stored  struct {
 		agents    []agentName
 		producers map[uint32]*producer
@@ -431,8 +433,12 @@ func (v *verifier) behind(prefix byte, from uint64) (base uint64, ok bool) {
 
 // skip goes on at offset to, with no knowledge of what lies before.
 func (v *verifier) skip(to uint64) {
-	v.next, v.linked, v.lenient, v.folded.salvage = max(v.next, to), false, true, true
+	v.next, v.linked = max(v.next, to), false
+	v.incomplete()
 }
+
+// incomplete tells that records are missing.
+func (v *verifier) incomplete() { v.lenient, v.folded.salvage, v.gap = true, true, true }
 
 // header verifies the block that it stands on.
 func (v *verifier) header(it *pebble.Iterator) {
@@ -474,7 +480,7 @@ func (v *verifier) header(it *pebble.Iterator) {
 	b, err := l.loadBody(&h)
 	if err != nil {
 		v.damage(Damage{Part: "body", From: h.Base, To: h.Next() - 1, File: v.file(), Msg: brief(err)})
-		v.lenient, v.folded.salvage = true, true
+		v.incomplete()
 		return
 	}
 	v.body(&h, b)
@@ -489,7 +495,7 @@ func (v *verifier) follows(part string, base uint64) {
 		v.damage(Damage{Part: part, From: v.next, To: base - 1, Msg: "no block holds them"})
 		v.skip(base)
 	case base > v.next:
-		v.lenient, v.folded.salvage = true, true
+		v.incomplete()
 	}
 }
 
@@ -568,8 +574,9 @@ func (v *verifier) records(b *Block, recv int64) {
 		v.tabled = true
 	}
 	if v.o.Block != nil {
-		v.o.Block(b)
+		v.o.Block(v.l.id, b, v.gap)
 	}
+	v.gap = false
 }
 
 // compare holds the stored tables to those folded up to their checkpoint, once.

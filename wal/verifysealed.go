@@ -46,7 +46,8 @@ func (v *verifier) stretches(ctx context.Context) error {
 	v.l.sealed.change(func([]Stretch) []Stretch { return list })
 	if len(list) > 0 && list[0].Base > 1 {
 		// Retention has dropped what came before.
-		v.res.First, v.next, v.linked, v.lenient, v.folded.salvage = list[0].Base, list[0].Base, false, true, true
+		v.res.First, v.next, v.linked = list[0].Base, list[0].Base, false
+		v.incomplete()
 	}
 	for i := range list {
 		if err := ctx.Err(); err != nil {
@@ -102,7 +103,8 @@ func (v *verifier) stretch(st *Stretch) {
 	}
 	if err != nil {
 		bad("index", brief(err))
-		v.next, v.lenient, v.folded.salvage = st.Next, true, true
+		v.next = st.Next
+		v.incomplete()
 		return
 	}
 	if x.Chain != st.chain || x.Digest != st.digest || uint64(x.Count) != st.Records {
@@ -124,7 +126,7 @@ func (v *verifier) stretch(st *Stretch) {
 func (v *verifier) chunks(st *Stretch, x *stretch.Index, w *whole) {
 	whole := len(w.lost) == 0 && st.Dropped == 0
 	if !whole {
-		v.lenient, v.folded.salvage = true, true
+		v.incomplete()
 	}
 	for _, e := range w.lost {
 		v.damage(Damage{Part: "chunk", From: e.From, To: e.To, File: v.file(), Msg: fmt.Sprintf("%d records: %s", e.Records, e.Reason)})
@@ -148,7 +150,7 @@ func (v *verifier) chunks(st *Stretch, x *stretch.Index, w *whole) {
 		}
 		if to > off && whole && !v.known(off, to-1) {
 			v.damage(Damage{Part: "stretch", From: off, To: to - 1, Msg: "no chunk holds them"})
-			v.lenient, v.folded.salvage = true, true
+			v.incomplete()
 		}
 		if b == nil {
 			break

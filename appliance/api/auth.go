@@ -89,6 +89,10 @@ func (q *req) signIn() error {
 	if !t.Role.Includes(access.Viewer) {
 		return problem(403, "role", "This is an agent's key: it sends events and sees nothing. Sign in with the operator's.")
 	}
+	// A full disk must not keep out who is to make room.
+	if err := q.recordBy(t.ID, "session.create", t.ID, ""); err != nil {
+		q.s.p.Logger.Warn("a sign-in could not be recorded", "key", t.ID, "err", err)
+	}
 	v, exp := q.s.p.Keys.Session(t)
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
@@ -105,6 +109,11 @@ func (q *req) signIn() error {
 
 // signOut forgets the session in this browser.
 func (q *req) signOut() error {
+	if len(q.Request.Header.Cookie(access.SessionCookie)) > 0 && q.ok {
+		if err := q.record("session.delete", q.who.ID); err != nil {
+			q.s.p.Logger.Warn("a sign-out could not be recorded", "key", q.who.ID, "err", err)
+		}
+	}
 	c := fasthttp.AcquireCookie()
 	defer fasthttp.ReleaseCookie(c)
 	c.SetKey(access.SessionCookie)

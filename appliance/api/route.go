@@ -69,6 +69,9 @@ func (s *Server) table() []route {
 		r("GET", "/v1/tokens", access.Admin, (*req).tokens),
 		r("POST", "/v1/tokens", access.Admin, (*req).createToken),
 		r("DELETE", "/v1/tokens/*", access.Admin, (*req).revokeToken),
+		r("GET", "/v1/audit", access.Admin, (*req).audit),
+		r("GET", "/v1/backup", access.Admin, (*req).backupState),
+		r("POST", "/v1/backup", access.Admin, (*req).startBackup),
 		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
 		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
 	}

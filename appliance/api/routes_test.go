@@ -69,6 +69,9 @@ func routes() map[string]documented {
 		"GET /v1/tokens":               {"admin", "/v1/tokens", "", 200, list, first("id", "name", "role", "space")},
 		"POST /v1/tokens":              {"admin", "/v1/tokens", `{"role":"viewer","name":"new"}`, 201, []string{"id", "role", "key"}, nil},
 		"DELETE /v1/tokens/{id}":       {"admin", "/v1/tokens/TOKEN", "", 200, []string{"id", "revoked_ms"}, nil},
+		"GET /v1/audit":                {"admin", "/v1/audit", "", 200, list, first("n", "ts_ns", "action", "object", "by", "offset", "recv_ms", "hash")},
+		"GET /v1/backup":               {"admin", "/v1/backup", "", 200, []string{"state", "done_bytes", "total_bytes"}, nil},
+		"POST /v1/backup":              {"admin", "/v1/backup", `{"to":"FOLDER"}`, 202, []string{"state", "to", "begun_ms"}, nil},
 		"GET /v1/live/sse":             {"viewer", "/v1/live/sse", "", 200, nil, nil},
 		"GET /v1/live/poll":            {"viewer", "/v1/live/poll?after=1", "", 200, []string{"items", "after"}, nil},
 	}
@@ -124,7 +127,8 @@ func TestRoutes(t *testing.T) {
 
 // matrix asks one route as everybody.
 func matrix(t *testing.T, r *rig, method string, d documented) {
-	allowed := d.min == ""
+	allowed, folder := d.min == "", t.TempDir()
+	t.Cleanup(func() { backedUp(t, r) })
 	for _, role := range roles {
 		key := r.keys[role]
 		// An agent's key opens what is for agents, and nothing above.
@@ -133,7 +137,7 @@ func matrix(t *testing.T, r *rig, method string, d documented) {
 			allowed = true
 		}
 		path := strings.Replace(d.ask, "TOKEN", victim(t, r), 1)
-		body := strings.Replace(d.body, "KEY", r.keys["viewer"], 1)
+		body := strings.NewReplacer("KEY", r.keys["viewer"], "FOLDER", folder).Replace(d.body)
 		a := r.ask(method, path, key, body)
 		switch {
 		case !ok && role == "":

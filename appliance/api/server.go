@@ -58,6 +58,11 @@ type Host interface {
 	Settings() any
 	// Tuning returns what was chosen for this host, and why.
 	Tuning() []Decision
+	// StartBackup begins a backup that the holder of key by asked for from
+	// remote; wal.ErrBackupRunning where one is being made.
+	StartBackup(ask BackupAsk, by, remote string) error
+	// BackupState tells how far the last one is.
+	BackupState() any
 }
 
 // NodeStatus is the node's own part of /v1/status.

@@ -6,9 +6,8 @@ import (
 	"time"
 
 	"eyrie/appliance/access"
+	"eyrie/appliance/audit"
 	"eyrie/appliance/intake"
-
-	"github.com/tinylib/msgp/msgp"
 )
 
 type tokenRow struct {
@@ -68,7 +67,7 @@ func (q *req) createToken() error {
 	if err != nil {
 		return err
 	}
-	if err := q.record("token.create", t.ID); err != nil {
+	if err := q.recordBy(q.who.ID, "token.create", t.ID, string(t.Role)+" in space "+t.Space); err != nil {
 		// Nobody will ever see the key, and the log does not know of it.
 		_, undone := q.s.p.Keys.Revoke(t.ID)
 		return errors.Join(err, undone)
@@ -100,12 +99,11 @@ func (q *req) revokeToken() error {
 	return q.json(rowOf(t))
 }
 
-// record writes what an operator did as a record of the log.
-func (q *req) record(action, object string) error {
-	b := msgp.AppendMapHeader(nil, 4)
-	b = msgp.AppendString(msgp.AppendString(b, "action"), action)
-	b = msgp.AppendString(msgp.AppendString(b, "object"), object)
-	b = msgp.AppendString(msgp.AppendString(b, "by"), q.who.ID)
-	b = msgp.AppendString(msgp.AppendString(b, "remote"), q.RemoteAddr().String())
-	return q.s.p.Intake.Submit(q, &intake.Submission{System: b})
+// record writes what an operator did into the log's audit chain.
+func (q *req) record(action, object string) error { return q.recordBy(q.who.ID, action, object, "") }
+
+func (q *req) recordBy(by, action, object, detail string) error {
+	return q.s.p.Intake.Submit(q, &intake.Submission{Audit: &audit.Entry{
+		Action: action, Object: object, By: by, Remote: q.RemoteAddr().String(), Detail: detail,
+	}})
 }

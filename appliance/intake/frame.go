@@ -62,7 +62,7 @@ func (in *Intake) item(it *engine.Item) {
 const (
 	systemStart  = 1 // a new process serves the log: every link before it is gone
 	systemResult = 2 // a command's answer, as the engine encodes it
-	systemAction = 3 // what an operator did, a MessagePack map
+	// 3 is audit.Class
 )
 
 // judge counts a verdict and owes the link what it says.

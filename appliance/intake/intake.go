@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"eyrie/appliance/audit"
 	"eyrie/engine"
 	"eyrie/engine/ring"
 	"eyrie/netpoll"
@@ -80,6 +81,7 @@ type Intake struct {
 	inFrame  bool
 	body     []byte // scratch
 	recv     int64
+	chain    audit.Chain // of what was appended
 	nextTick time.Time
 	ticked   time.Time // the last tick
 	calm     time.Time // since when ticks have come one after another

@@ -1,6 +1,11 @@
 package intake
 
-import "eyrie/wal"
+import (
+	"context"
+
+	"eyrie/appliance/audit"
+	"eyrie/wal"
+)
 
 // Begin and Step are Run in pieces, for a simulator that decides when what
 // happens: Begin once, then Step as often as it likes, all from one goroutine,
@@ -10,6 +15,7 @@ import "eyrie/wal"
 // Begin takes the log's Writer and records that a process begins to serve.
 func (in *Intake) Begin() {
 	in.w = in.log.Writer()
+	in.chain = auditTail(in.log)
 	in.nextTick = in.o.Now()
 	in.note(owed{kind: wal.KindSystem, class: systemStart})
 }
@@ -28,4 +34,14 @@ func (in *Intake) step(submissions bool) (taken int, handed bool, err error) {
 		handed = in.commit()
 	}
 	return taken, handed, nil
+}
+
+// auditTail returns where the log's audit chain stands.
+func auditTail(log *wal.Log) audit.Chain {
+	return audit.Tail(log.ID(), func(at func(payload []byte) bool) {
+		_, _, _ = log.Find(context.Background(), wal.Query{
+			Kinds: wal.KindSystem.Mask(), Classes: 1 << audit.Class, Reverse: true, Limit: 1,
+			Match: func(r *wal.Record) bool { return r.Class == audit.Class && at(r.Payload) },
+		})
+	})
 }

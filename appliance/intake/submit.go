@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 
+	"eyrie/appliance/audit"
 	"eyrie/wal"
 )
 
@@ -32,9 +33,9 @@ type Submission struct {
 	// Answer is kept with a named submission and given back to its repeats.
 	Answer []byte
 
-	// System, if not nil, is appended as a system record: what an operator
-	// did, as a MessagePack map. Space, Owner and Events are then empty.
-	System []byte
+	// Audit, if not nil, is appended as the next entry of the log's audit
+	// chain; it gets its number and instant. Space, Owner and Events are then empty.
+	Audit *audit.Entry
 
 	// First and Last are the offsets of the first and last event stored;
 	// 0 where none was. Replayed says that Answer is the first one's.
@@ -94,8 +95,15 @@ func (in *Intake) submit(s *Submission) {
 		s.finish(err)
 		return
 	}
-	if s.System != nil {
-		in.w.System(wal.KindSystem, systemAction, 0, s.System)
+	if s.Audit != nil {
+		s.Audit.At = in.recv
+		was := in.chain
+		if s.First = in.w.System(wal.KindSystem, audit.Class, 0, in.chain.Append(nil, s.Audit)); s.First == 0 {
+			in.chain = was
+			s.finish(errors.New("the log does not take the audit record"))
+			return
+		}
+		s.Last = s.First
 		in.cur.done = append(in.cur.done, s)
 		return
 	}

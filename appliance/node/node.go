@@ -83,6 +83,8 @@ type Node struct {
 
 	failed   chan error // the first failure that ends the process
 	failOnce sync.Once
+	backups  backups
+	stopping context.Context // done when the end is near
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
 	selfDone chan struct{}
@@ -198,13 +200,14 @@ func (n *Node) openFront() (err error) {
 // named and the rest starts; it returns an error only if none could.
 func (n *Node) Start() error {
 	ctx, cancel := context.WithCancel(context.Background())
-	n.cancel = cancel
+	n.stopping, n.cancel = ctx, cancel
 	n.running.Go(func() {
 		n.foreground()
 		if err := n.intake.Run(context.Background()); err != nil {
 			n.fail(err)
 		}
 	})
+	n.began(ctx) // before anybody can do anything
 	n.runner.Start()
 	n.api.Start()
 	ingest, web := n.cfg.Addresses()
@@ -266,6 +269,7 @@ func (n *Node) Keys() (*access.Keys, bool) { return n.keys, n.madeKeys }
 func (n *Node) Stop(ctx context.Context) error {
 	n.engine.Quiesce(ctx)
 	n.self.goodbye(ctx)
+	n.audit(ctx, "server.stop", n.hostname, bySystem, "", "")
 	n.cancel()
 	<-n.selfDone
 	n.intake.Stop()
