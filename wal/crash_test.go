@@ -32,6 +32,7 @@ type cut struct {
 	led   *ledger
 	clone *vfs.MemFS
 	acked uint64
+	links sync.Mutex // held by a link, and by a clone
 }
 
 func (c *cut) String() string { return "cut" }
@@ -47,6 +48,8 @@ func (c *cut) pull() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.clone == nil {
+		c.links.Lock()
+		defer c.links.Unlock()
 		c.acked = c.led.acked.Load()
 		c.clone = c.fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: c.rng.IntN(101), RNG: c.rng})
 	}
@@ -56,6 +59,19 @@ func (c *cut) pulled() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.clone != nil
+}
+
+// linking keeps links and clones of a MemFS apart: it takes its locks for one in
+// another order than for the other, and both may wait for ever.
+type linking struct {
+	vfs.FS
+	mu *sync.Mutex
+}
+
+func (l linking) Link(from, to string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.FS.Link(from, to)
 }
 
 // ledger is what a client that never forgets knows.
@@ -144,7 +160,7 @@ func (t *trial) run(fs *vfs.MemFS, acked uint64) (*vfs.MemFS, uint64, error) {
 	if t.rounds > 40 {
 		c.at = 1 << 40
 	}
-	o := t.options(errorfs.Wrap(fs, c))
+	o := t.options(errorfs.Wrap(linking{fs, &c.links}, c))
 	o.Now = time.Now
 	var announced atomic.Int64
 	o.Committed = func(_ any, _, last uint64, err error) {

@@ -380,6 +380,13 @@ func (a *agent) make() {
 	default:
 		if w.one(6) {
 			pad = strings.Repeat("x", w.rng.IntN(30_000))
+			if w.cfg.Seal { // what takes room, so that there is something to seal
+				b := []byte(pad)
+				for i := range b {
+					b[i] = 'a' + byte(w.rng.Uint32()%26)
+				}
+				pad = string(b)
+			}
 		}
 		e := wire.Event{Type: wire.TypeMessage, Msg: it.msg, TS: epoch0 + int64(a.next)*1e6}
 		if pad != "" {

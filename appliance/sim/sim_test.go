@@ -45,11 +45,12 @@ func TestSimulation(t *testing.T) {
 	var all Result
 	seed := first
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); seed++ {
-		res, err := Run(Config{Seed: seed, Views: seed%4 == 0})
+		res, err := Run(Config{Seed: seed, Views: seed%4 == 0, Seal: seed%3 == 0})
 		if err != nil {
 			t.Fatalf("%v\nreplay: go test ./appliance/sim -run TestReplay -v -seed %d", err, seed)
 		}
 		all.Steps += res.Steps
+		all.Sealed += res.Sealed
 		all.Virtual += res.Virtual
 		all.Crashes += res.Crashes
 		all.Cuts += res.Cuts
@@ -62,6 +63,9 @@ func TestSimulation(t *testing.T) {
 		all.Shed += res.Shed
 		all.Lost += res.Lost
 		all.Forgotten += res.Forgotten
+	}
+	if seed > first+3 && all.Sealed <= seed-first {
+		t.Error("no log was sealed: the runs are too short")
 	}
 	t.Logf("%d seeds from %d: %+v", seed-first, first, all)
 }

@@ -62,7 +62,7 @@ func (w *world) serve(d *disk) bool {
 	s := &site{w: w, disk: d, durable: make(chan durable, 16)}
 	var err error
 	s.in = intake.New(nil, nil, intake.Options{Now: w.wall, Tick: time.Second})
-	s.log, err = wal.Open(wal.Options{
+	o := wal.Options{
 		FS: d.fs(), Dir: "data/log", Now: w.wall, Rand: seeded(w.cfg.Seed), MemtableBytes: memtableBytes, CheckpointBytes: 64 << 10,
 		CacheBytes: 256 << 10, StoreCacheBytes: 1 << 20, DiskFree: func(string) (uint64, error) { return 1 << 40, nil },
 		Committed: func(token any, first, last uint64, err error) {
@@ -70,7 +70,12 @@ func (w *world) serve(d *disk) bool {
 				s.durable <- durable{token, first, last, err}
 			}
 		},
-	})
+		Seal: wal.SealOptions{Off: !w.cfg.Seal, Bytes: 64 << 10, Tier: func(r *wal.Record) uint8 { return uint8(r.Kind) % 2 }},
+	}
+	if w.cfg.Seal {
+		o.MemtableBytes, o.GroupBytes = 64<<10, 32<<10 // little stays in blocks
+	}
+	s.log, err = wal.Open(o)
 	if err != nil {
 		if left := d.pulled(); left != nil { // it died while it opened
 			w.note("the server dies while it opens")

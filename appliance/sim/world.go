@@ -29,6 +29,7 @@ type Config struct {
 	Agents int           // producers; default 4
 	Chaos  time.Duration // how long there are faults; default 20 s
 	Plant  Plant
+	Seal   bool // the log seals its old blocks, at a pace of its own
 	Views  bool // fold the views, and compare them with a fresh fold after each life of the server
 	Log    func(at time.Duration, what string)
 }
@@ -37,6 +38,7 @@ type Config struct {
 type Result struct {
 	Trace                                      uint64 // hash of all that happened, in order
 	Steps                                      int
+	Sealed                                     uint64 // offset up to which the log was sealed at the end; not part of the trace
 	Virtual                                    time.Duration
 	Crashes, Cuts, DiskErrors, Jumps, Restarts int
 	Books
@@ -197,6 +199,7 @@ func (w *world) end() {
 	if w.err == nil {
 		w.verify(s, true)
 	}
+	w.res.Sealed = s.log.Sealed()
 	w.site = nil
 	s.close()
 }
