@@ -37,7 +37,7 @@ func Open(o Options) (*Log, error) {
 func openOnce(o Options) (*Log, error) {
 	l := newLog(o)
 	if err := l.open(); err != nil {
-		return nil, errors.Join(err, l.abandon())
+		return nil, errors.Join(l.asLoss(err), l.abandon())
 	}
 	return l, nil
 }

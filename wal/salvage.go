@@ -3,6 +3,7 @@ package wal
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
@@ -82,27 +83,14 @@ type salvager struct {
 	r     recovery
 	batch *pebble.Batch
 	holes []Hole
+	// refold: the tables cannot be read and are folded from the first record on
+	refold bool
 }
 
 func (s *salvager) run(first *LostError) error {
-	l, r := s.l, &s.r
-	l.epochs, l.holes, l.agents = nil, nil, newAgentTable()
-	if err := errors.Join(l.loadEpochs(), l.loadHoles(), l.cursors.load(l.db), r.tables()); err != nil {
-		return err
-	}
-	created, err := l.identify()
+	r := &s.r
+	c, err := s.load()
 	if err != nil {
-		return err
-	}
-	if created {
-		if l.id = r.mark.log; r.mark.generation == 0 {
-			if err := l.newID(); err != nil {
-				return err
-			}
-		}
-	}
-	var c checkpoint
-	if err := l.get([]byte(metaCheckpoint), c.decode); err != nil && !errors.Is(err, pebble.ErrNotFound) {
 		return err
 	}
 	s.batch = s.to.NewBatch()
@@ -117,96 +105,176 @@ func (s *salvager) run(first *LostError) error {
 	return s.finish(first, c)
 }
 
+// load reads the tables, or as much of them as can be read: agents and producers
+// are folded from the records where they cannot.
+func (s *salvager) load() (c checkpoint, err error) {
+	l, r := s.l, &s.r
+	l.epochs, l.holes, l.agents = nil, nil, newAgentTable()
+	created, err := l.identify()
+	if created = created || pebble.IsCorruptionError(err); created {
+		if l.id, err = r.mark.log, nil; r.mark.generation == 0 {
+			err = l.newID()
+		}
+	}
+	if err != nil {
+		return c, err
+	}
+	for _, load := range []func() error{l.loadEpochs, l.loadHoles, func() error { return l.cursors.load(l.db) }} {
+		if err := load(); err != nil && !pebble.IsCorruptionError(err) {
+			return c, err
+		}
+	}
+	if len(l.epochs) == 0 && r.mark.epoch != 0 {
+		l.epochs = []EpochStart{{Epoch: r.mark.epoch, First: 1, Reason: "where it began was lost"}}
+	}
+	err = errors.Join(r.tables(), l.get([]byte(metaCheckpoint), c.decode))
+	switch {
+	case pebble.IsCorruptionError(err):
+		s.refold, c, l.agents = true, checkpoint{}, newAgentTable()
+		r.producers, r.expired = map[uint32]*producer{}, map[uint32]*producer{}
+	case err != nil && !errors.Is(err, pebble.ErrNotFound):
+		return c, err
+	}
+	return c, nil
+}
+
+// fold takes the records of a stretch into tables that are folded anew.
+func (s *salvager) fold(st *Stretch) error {
+	w, err := s.l.decodeWhole(st)
+	if err != nil {
+		return nil // its index was read: what is left of it is copied
+	}
+	for off := st.Base; ; {
+		b := w.block(off)
+		if b == nil {
+			return nil
+		}
+		if err := s.r.foldBlock(b); err != nil {
+			return err
+		}
+		off = b.Next()
+	}
+}
+
 // stretches copies what is sealed: each stretch whose summary and index are
 // intact, with those of its chunks that can be read. One that is damaged inside is
 // copied as it is, and named to who reads it.
-func (s *salvager) stretches() (err error) {
-	l, r := s.l, &s.r
-	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixStretch}, UpperBound: []byte{prefixStretch + 1}})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	for ok := it.First(); ok; ok = it.Next() {
-		k, st := it.Key(), Stretch{}
-		if len(k) != 10 || k[9] != partSummary || baseIn(k[:9]) < r.next() || st.decode(baseIn(k[:9]), it.Value()) != nil {
-			continue // the hole shows at what follows
-		}
-		x, err := l.index(&st)
+func (s *salvager) stretches() error {
+	return s.each(prefixStretch, s.stretch)
+}
+
+// each calls fn for each key below the prefix that can be read, from where the
+// copy stands.
+func (s *salvager) each(prefix byte, fn func(it *pebble.Iterator) error) error {
+	for from := s.r.next(); ; {
+		it, err := s.l.db.NewIter(&pebble.IterOptions{LowerBound: key8(prefix, from), UpperBound: []byte{prefix + 1}})
 		if err != nil {
-			continue
-		}
-		if st.Base > r.next() {
-			s.hole(r.next(), st.Base-1, "no intact stretch or block holds them")
-		}
-		st.chain = r.digest
-		r.end, r.digest, r.recv = st.Next, st.digest, max(r.recv, st.RecvMax)
-		if err := s.batch.Set(k, st.encode(), nil); err != nil {
 			return err
 		}
-		copies := [][]byte{stretchKey(st.Base, partIndex), key8(prefixDrop, st.Base)}
-		for i := range x.KeyPages() {
-			copies = append(copies, pageKey(st.Base, i))
+		for ok := it.First(); ok && err == nil; ok = it.Next() {
+			from = baseIn(it.Key()[:9])
+			err = fn(it)
 		}
-		for i := range x.Chunks {
-			copies = append(copies, st.chunkKey(x.Chunks[i].Tier, x.Chunks[i].No))
+		bad := it.Error()
+		cerr := it.Close() // says the same again
+		switch {
+		case err != nil:
+			return err
+		case bad == nil:
+			return cerr
+		case !pebble.IsCorruptionError(bad):
+			return bad
 		}
-		for _, k := range copies {
-			if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); err != nil {
-				continue // what cannot be read here cannot be read there
-			}
-			if s.batch.Len() > 4<<20 {
-				if err := s.write(pebble.NoSync); err != nil {
-					return err
-				}
-			}
+		var ok bool
+		if from, ok = s.l.behind(prefix, from); !ok {
+			return nil // the hole shows at what follows, or at the end
 		}
 	}
-	return it.Error()
+}
+
+// stretch copies the one whose summary it stands on.
+func (s *salvager) stretch(it *pebble.Iterator) error {
+	l, r := s.l, &s.r
+	k, st := it.Key(), Stretch{}
+	if len(k) != 10 || k[9] != partSummary || baseIn(k[:9]) < r.next() || st.decode(baseIn(k[:9]), it.Value()) != nil {
+		return nil // the hole shows at what follows
+	}
+	x, err := l.index(&st)
+	if err != nil {
+		return nil
+	}
+	if st.Base > r.next() {
+		s.hole(r.next(), st.Base-1, "no intact stretch or block holds them")
+	}
+	st.chain = r.digest
+	r.end, r.digest, r.recv = st.Next, st.digest, max(r.recv, st.RecvMax)
+	if err := s.batch.Set(k, st.encode(), nil); err != nil {
+		return err
+	}
+	copies := [][]byte{stretchKey(st.Base, partIndex), key8(prefixDrop, st.Base)}
+	for i := range x.KeyPages() {
+		copies = append(copies, pageKey(st.Base, i))
+	}
+	for i := range x.Chunks {
+		copies = append(copies, st.chunkKey(x.Chunks[i].Tier, x.Chunks[i].No))
+	}
+	for _, k := range copies {
+		if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); err != nil {
+			continue // what cannot be read here cannot be read there
+		}
+		if err := s.spill(); err != nil {
+			return err
+		}
+	}
+	if s.refold {
+		return s.fold(&st)
+	}
+	return nil
 }
 
 // blocks copies what is intact, in order, and notes the holes between.
-func (s *salvager) blocks() (err error) {
+func (s *salvager) blocks() error {
+	var value []byte
+	return s.each(prefixHeader, func(it *pebble.Iterator) error { return s.block(it, &value) })
+}
+
+// block copies the one whose header it stands on.
+func (s *salvager) block(it *pebble.Iterator, value *[]byte) error {
 	l, r := s.l, &s.r
-	it, err := l.headers(r.next(), 0)
+	var h block.Header
+	if headerAt(it, &h) != nil || h.LogID != l.id || h.Base < r.next() {
+		return nil // the hole shows at the next intact block
+	}
+	*value = append((*value)[:0], it.Value()...)
+	if err := block.DecodeHeader(*value, &h); err != nil {
+		return err
+	}
+	if _, err := l.loadBody(&h); err != nil {
+		return nil
+	}
+	if h.Base > r.next() {
+		s.hole(r.next(), h.Base-1, "no intact block holds them")
+	}
+	if err := r.fold(&h); err != nil {
+		return err
+	}
+	digest := block.Restamp(*value, &h, r.digest)
+	r.end, r.digest, r.recv = h.Next(), digest, max(r.recv, h.RecvMax)
+	err := l.get(key8(prefixBody, h.Base), func(body []byte) error {
+		return errors.Join(s.batch.Set(it.Key(), *value, nil), s.batch.Set(key8(prefixBody, h.Base), body, nil))
+	})
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, it.Close()) }()
-	var value []byte
-	for ok := it.First(); ok; ok = it.Next() {
-		var h block.Header
-		if headerAt(it, &h) != nil || h.LogID != l.id || h.Base < r.next() {
-			continue // the hole shows at the next intact block
-		}
-		value = append(value[:0], it.Value()...)
-		if err := block.DecodeHeader(value, &h); err != nil {
-			return err
-		}
-		if _, err := l.loadBody(&h); err != nil {
-			continue
-		}
-		if h.Base > r.next() {
-			s.hole(r.next(), h.Base-1, "no intact block holds them")
-		}
-		if err := r.fold(&h); err != nil {
-			return err
-		}
-		digest := block.Restamp(value, &h, r.digest)
-		r.end, r.digest, r.recv = h.Next(), digest, max(r.recv, h.RecvMax)
-		err := l.get(key8(prefixBody, h.Base), func(body []byte) error {
-			return errors.Join(s.batch.Set(it.Key(), value, nil), s.batch.Set(key8(prefixBody, h.Base), body, nil))
-		})
-		if err != nil {
-			return err
-		}
-		if s.batch.Len() > 4<<20 {
-			if err := s.write(pebble.NoSync); err != nil {
-				return err
-			}
-		}
+	return s.spill()
+}
+
+// spill writes the batch where it has grown large.
+func (s *salvager) spill() error {
+	if s.batch.Len() > 4<<20 {
+		return s.write(pebble.NoSync)
 	}
-	return it.Error()
+	return nil
 }
 
 func (s *salvager) write(o *pebble.WriteOptions) error {
@@ -269,6 +337,16 @@ func (s *salvager) finish(first *LostError, c checkpoint) error {
 	for n, p := range r.producers {
 		free = max(free, n+1)
 		ops = append(ops, op{key4(prefixProducer, n), p.encode(nil)})
+	}
+	for n := range r.expired {
+		free = max(free, n+1)
+	}
+	err := scan(l.db, prefixHold, func(k, v []byte) error {
+		ops = append(ops, op{slices.Clone(k), slices.Clone(v)})
+		return nil
+	})
+	if err != nil && !pebble.IsCorruptionError(err) {
+		return err
 	}
 	end := checkpoint{next: blk.Next(), recv: blk.RecvMax(), agents: uint32(len(l.agents.names)), free: free}
 	ops = append(ops, op{[]byte(metaCheckpoint), end.encode()})

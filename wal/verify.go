@@ -389,46 +389,14 @@ func brief(err error) string {
 	return s
 }
 
-// behind returns the base of the first key below the prefix that can be read
-// behind a damage at from, or with false what the log's end is taken to be.
+// behind is Log.behind; what it fails to read is no finding of its own.
 func (v *verifier) behind(prefix byte, from uint64) (base uint64, ok bool) {
-	try := func(at uint64) (base uint64, some bool, err error) {
-		it, err := v.l.db.NewIter(&pebble.IterOptions{LowerBound: key8(prefix, at), UpperBound: []byte{prefix + 1}})
-		if err != nil {
-			return 0, false, err
-		}
-		if it.First() {
-			base, some = baseIn(it.Key()[:9]), true
-		}
-		err = it.Error()
-		_ = it.Close()
-		return base, some, err
+	base, ok = v.l.behind(prefix, from)
+	v.file()
+	if !ok {
+		base = max(v.mark.next, base)
 	}
-	bad, step := from, uint64(1)
-	var good uint64
-	for {
-		good = bad + step
-		if _, _, err := try(good); err == nil {
-			break
-		}
-		if bad, step = good, 2*step; bad >= OffsetMax {
-			return max(v.mark.next, from+1), false
-		}
-	}
-	for good-bad > 1 {
-		mid := bad + (good-bad)/2
-		if _, _, err := try(mid); err == nil {
-			good = mid
-		} else {
-			bad = mid
-		}
-	}
-	v.file() // of the attempts
-	base, some, _ := try(good)
-	if !some {
-		return max(v.mark.next, good, from+1), false
-	}
-	return base, true
+	return base, ok
 }
 
 // skip goes on at offset to, with no knowledge of what lies before.
