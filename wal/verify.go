@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -81,6 +82,9 @@ type VerifyResult struct {
 	Took     time.Duration // by Options.Now
 }
 
+// producersMax bounds the memory that a damaged producer's number may cost.
+const producersMax = 1 << 28
+
 // damagesMax bounds the damages that are named one by one.
 const damagesMax = 10_000
 
@@ -125,7 +129,11 @@ type verifier struct {
 		producers map[uint32]*producer
 	}
 	folded recovery
-	number map[uint32]uint64 // next of each producer
+	number []uint64 // next of each producer, by its number, which is never given again
+	// of the block at hand
+	rec    Record
+	agents []uint32
+	keys   map[uint32]bool
 }
 
 func (v *verifier) damage(d Damage) {
@@ -226,7 +234,7 @@ func (v *verifier) log(ctx context.Context) error {
 		return err
 	}
 	v.tables()
-	v.next, v.linked, v.number = 1, true, map[uint32]uint64{}
+	v.next, v.linked, v.keys = 1, true, map[uint32]bool{}
 	v.folded = recovery{l: &Log{o: l.o, agents: newAgentTable()}, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
 	if err := errors.Join(v.stretches(ctx), v.blocks(ctx)); err != nil {
 		return err
@@ -492,11 +500,23 @@ func (v *verifier) known(from, to uint64) bool {
 func (v *verifier) body(h *block.Header, b *Block) {
 	var kinds uint32
 	var classes uint64
+	v.agents = h.Agents(v.agents[:0])
+	clear(v.keys)
 	for i := range b.Len() {
-		r := b.Record(i)
+		b.Load(i, &v.rec)
+		r := &v.rec
 		kinds |= r.Kind.Mask()
 		classes |= 1 << (r.Class & 63)
-		if !h.HasAgent(r.Agent) || r.Key != 0 && !h.MayHaveKey(r.Key) {
+		_, leads := slices.BinarySearch(v.agents, r.Agent)
+		if leads && r.Key != 0 {
+			known, ok := v.keys[r.Key]
+			if !ok {
+				known = h.MayHaveKey(r.Key)
+				v.keys[r.Key] = known
+			}
+			leads = known
+		}
+		if !leads {
 			v.damage(Damage{Part: "header", From: r.Offset, To: r.Offset, Msg: "the block's header does not lead to the record"})
 		}
 	}
@@ -514,17 +534,22 @@ func (v *verifier) records(b *Block, recv int64) {
 		v.damage(Damage{Part: part, From: off, To: off, Msg: fmt.Sprintf(format, args...)})
 	}
 	for i := range b.Len() {
-		r := b.Record(i)
+		b.Load(i, &v.rec)
+		r := &v.rec
 		if r.Recv < recv {
 			bad("record", r.Offset, "recv goes back from %d to %d", recv, r.Recv)
 		}
 		recv = r.Recv
 		switch {
 		case r.Kind.Numbered():
-			want, met := v.number[r.Producer]
-			if !met {
-				want = 1
+			for uint64(r.Producer) >= uint64(len(v.number)) && r.Producer < producersMax {
+				v.number = append(v.number, 1)
 			}
+			if r.Producer >= producersMax {
+				bad("numbers", r.Offset, "producer %d was never given out", r.Producer)
+				continue
+			}
+			want := v.number[r.Producer]
 			if r.Seq > want && v.lenient {
 				want = r.Seq // what lies between may be in what is missing
 			}
@@ -533,8 +558,6 @@ func (v *verifier) records(b *Block, recv int64) {
 			}
 			v.number[r.Producer] = max(want, r.To()+1)
 			v.res.Numbers += r.To() - r.Seq + 1
-		case r.Kind == KindExpired:
-			delete(v.number, r.Producer)
 		}
 	}
 	if err := v.folded.foldBlock(b); err != nil {
