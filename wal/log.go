@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync"
@@ -173,7 +174,7 @@ func (l *Log) closeStore() error {
 		}()
 		done <- l.db.Close()
 	}()
-	t := time.NewTimer(failedCloseWait)
+	t := time.NewTimer(cmp.Or(l.o.faults.closeWait, failedCloseWait))
 	defer t.Stop()
 	select {
 	case err := <-done:

@@ -120,7 +120,7 @@ func (l *Log) openStore() (mark, error) {
 	if err := l.roomToRecover(); err != nil {
 		return m, err
 	}
-	db, err := pebble.Open(store, l.storeOptions(lock))
+	db, err := openPebble(store, l.storeOptions(lock))
 	if err != nil {
 		// Not wrapped: a file that is missing here is not the mark.
 		return m, fmt.Errorf("open the log's store: %v", err)

@@ -83,6 +83,7 @@ type Events struct {
 // faults takes durable steps out, to show that tests notice.
 type faults struct {
 	skipStoreSync, skipMarkSync, skipMarkDirSync, skipParentDirSync, skipSealSync bool
+	closeWait                                                                     time.Duration // instead of failedCloseWait
 }
 
 func (o *Options) defaults() error {

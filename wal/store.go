@@ -45,6 +45,16 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 	return o
 }
 
+// openPebble is pebble.Open; where a folder cannot be synced, that panics.
+func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			db, err = nil, fmt.Errorf("store: %v", r)
+		}
+	}()
+	return pebble.Open(dir, o)
+}
+
 // spanPolicy ends a table where a prefix ends.
 func spanPolicy(start []byte) (pebble.SpanPolicy, []byte, error) {
 	p := pebble.SpanPolicy{ValueStoragePolicy: pebble.ValueStorageLowReadLatency}

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -33,9 +34,11 @@ func (l luck) with(role string, block int) bool {
 // crashed returns what a crash of fs leaves: all that was synced, and of the
 // rest each block and each name by luck. MemFS can do so itself, but goes through
 // its files in an order that differs from run to run.
-func crashed(fs *vfs.MemFS, l luck) *vfs.MemFS {
+func crashed(fs *vfs.MemFS, moves *sync.RWMutex, l luck) *vfs.MemFS {
 	whole := vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rand.New(rand.NewPCG(0, 0))}
+	moves.Lock()
 	t := tear{luck: l, left: fs.CrashClone(vfs.CrashCloneCfg{}), all: fs.CrashClone(whole)}
+	moves.Unlock()
 	if err := t.dir("/"); err != nil {
 		panic(fmt.Sprintf("sim: a disk in memory failed: %v", err))
 	}

@@ -20,6 +20,8 @@ import (
 // beside, does not move the instant of a crash.
 type disk struct {
 	log, views *vfs.MemFS
+	logMoves   sync.RWMutex
+	viewMoves  sync.RWMutex
 	plant      Plant
 	seed       uint64
 
@@ -87,7 +89,7 @@ func (d *disk) pull() *disk {
 func (d *disk) clone() *disk {
 	rng := rand.New(rand.NewPCG(d.seed, 1))
 	luck := luck{seed: rng.Uint64(), percent: rng.Uint64N(101)}
-	return &disk{log: crashed(d.log, luck), views: crashed(d.views, luck), plant: d.plant, seed: rng.Uint64()}
+	return &disk{log: crashed(d.log, &d.logMoves, luck), views: crashed(d.views, &d.viewMoves, luck), plant: d.plant, seed: rng.Uint64()}
 }
 
 // counts tells whether a commit waits for operations on this file.
@@ -125,19 +127,12 @@ func (d *disk) MaybeError(op errorfs.Op) error {
 
 // fs is the log's file system as the log sees it.
 func (d *disk) fs() vfs.FS {
-	var fs vfs.FS = linkless{d.log}
+	var fs vfs.FS = stillFS{d.log, &d.logMoves}
 	if d.plant == NoSync {
 		fs = deafFS{fs}
 	}
 	return errorfs.Wrap(fs, d)
 }
-
-// linkless is a file system without links, so that the store copies. MemFS takes
-// its locks for a link in another order than for a clone, and both may wait for
-// ever.
-type linkless struct{ vfs.FS }
-
-func (linkless) Link(string, string) error { return errors.ErrUnsupported }
 
 // deafFS does not sync the files that count.
 type deafFS struct{ vfs.FS }

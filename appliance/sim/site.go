@@ -118,7 +118,7 @@ func (w *world) serve(d *disk) bool {
 	w.note("the server serves from %d", s.log.Next())
 	w.verify(s, false)
 	if w.cfg.Views && w.err == nil {
-		if s.views, err = openViews(d.views, s.log); err != nil {
+		if s.views, err = openViews(stillFS{d.views, &d.viewMoves}, s.log); err != nil {
 			w.fail("the views do not open: %w", err)
 			return false
 		}
