@@ -4,11 +4,16 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"eyrie/wal"
 )
 
 // TestBackupRestoreVerify takes backups of a running server, restores one, serves
@@ -105,6 +110,102 @@ func TestBackupRestoreVerify(t *testing.T) {
 	if damaged < 5 {
 		t.Errorf("%d of %d damaged files of backups were named", damaged, len(pool))
 	}
+}
+
+// TestBackupUnderLoad takes backups while events come in, kills the server in the
+// middle of one, and holds each whole backup to the ledger of what was acknowledged.
+func TestBackupUnderLoad(t *testing.T) {
+	dir := t.TempDir()
+	data, to := filepath.Join(dir, "data"), filepath.Join(dir, "backups")
+	p := serve(t, data)
+	var mu sync.Mutex
+	ledger := map[uint64]string{} // offset → message, as acknowledged
+	ask := func(path string, body string, out any) error {
+		req, err := http.NewRequest("POST", "http://"+p.web+path, strings.NewReader(body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+p.key)
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		return json.NewDecoder(resp.Body).Decode(out)
+	}
+	var load sync.WaitGroup
+	for lane := range 3 {
+		load.Go(func() {
+			for n := 0; ; n++ {
+				msg := fmt.Sprintf("%d-%d %s", lane, n, strings.Repeat("x", 500))
+				var a struct{ First uint64 }
+				if ask("/v1/events", fmt.Sprintf(`{"type":"message","agent":"a%d","msg":%q}`, n%50, msg), &a) != nil {
+					return // the server is gone
+				}
+				mu.Lock()
+				ledger[a.First] = msg
+				mu.Unlock()
+			}
+		})
+	}
+	acked := func() int { mu.Lock(); defer mu.Unlock(); return len(ledger) }
+	var names []string
+	for i := range 3 {
+		for acked() < 100*(i+1) {
+			time.Sleep(time.Millisecond)
+		}
+		r := runEyrie(t, "backup", "--to", to, "--data", data, "--server", "http://"+p.ingest, "--json")
+		r.want(t, 0)
+		var made struct{ Name string }
+		if err := json.Unmarshal([]byte(r.stdout), &made); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, made.Name)
+	}
+	var state struct{ State string }
+	if err := ask("/v1/backup", fmt.Sprintf(`{"to":%q}`, to), &state); err != nil || state.State == "" {
+		t.Fatal(state, err)
+	}
+	p.kill()
+	load.Wait()
+	list := runEyrie(t, "backup", "--to", to, "--list", "--json")
+	list.want(t, 0)
+	var rows []struct {
+		Name, Error string
+		Next        uint64
+	}
+	if err := json.Unmarshal([]byte(list.stdout), &rows); err != nil || len(rows) < len(names) {
+		t.Fatal(list, err)
+	}
+	for i, b := range rows {
+		if b.Error != "" || i < len(names) && b.Name != names[i] {
+			t.Fatalf("%+v, made were %v", rows, names)
+		}
+		again := filepath.Join(dir, b.Name)
+		runEyrie(t, "restore", "--from", to, "--backup", b.Name, "--data", again).want(t, 0)
+		runEyrie(t, "verify", "--data", again).want(t, 0, "intact")
+		log, err := wal.Open(wal.Options{Dir: filepath.Join(again, "log"), DiskMin: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := 0
+		for off, msg := range ledger {
+			if off >= b.Next {
+				continue
+			}
+			held++
+			if r, err := log.Read(off); err != nil || !strings.Contains(string(r.Payload), msg) {
+				t.Fatalf("backup %d, offset %d: %q %v", i, off, r.Payload, err)
+			}
+		}
+		if held < 100*min(i+1, 3) {
+			t.Errorf("backup %d holds %d acknowledged events", i, held)
+		}
+		if err := log.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	runEyrie(t, "verify", "--data", data).want(t, 0, "intact")
 }
 
 // flipped runs a command while a bit in the middle of a file is flipped.
