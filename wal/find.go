@@ -20,9 +20,11 @@ type Query struct {
 	Reverse              bool  // newest first
 	Limit                int   // records; 0 is 1,000
 	Budget               Budget
-	// Skip, if set, tells from the payloads of many records, end to end, that
-	// none of them is sought. They are borrowed until it returns.
-	Skip func(payloads []byte) bool
+	// Skip, if set, tells from the payloads of many records that none of them is
+	// sought. They come in pieces, borrowed until it returns, in no order and
+	// with what is alike once; each text that is a value or a name of a
+	// MessagePack payload lies whole in one of them.
+	Skip func(payloads [][]byte) bool
 	// Match, if set, has the last word; the record is borrowed until it returns.
 	Match func(*Record) bool
 }
@@ -92,6 +94,8 @@ type search struct {
 	begin time.Time
 	read  int64 // bytes
 	steps int
+
+	payloads []byte // memory of a block's
 }
 
 // stop ends the search; it goes on at next, 0 for never.
@@ -158,15 +162,17 @@ func (s *search) blocks(from, to uint64) (err error) {
 		}
 		b := l.cache.at(h.Base)
 		if b == nil {
-			if b, err = l.loadBody(&h); err != nil {
+			if b, err = s.load(&h); err != nil {
 				if h.Next() <= l.Sealed() {
 					return nil // what is left of the query finds it there
 				}
 				return err
 			}
 			s.read += int64(h.BodyLen)
+		} else if q.Skip != nil && q.Skip([][]byte{b.Payloads()}) {
+			b = nil
 		}
-		if q.Skip == nil || !q.Skip(b.Payloads()) {
+		if b != nil {
 			if s.scan(b); s.done {
 				return nil
 			}
@@ -175,6 +181,20 @@ func (s *search) blocks(from, to uint64) (err error) {
 	}
 	s.passed(from, to)
 	return it.Error()
+}
+
+// load reads the block of h; nil is one to skip.
+func (s *search) load(h *block.Header) (b *Block, err error) {
+	if s.q.Skip == nil {
+		return s.l.loadBody(h)
+	}
+	err = s.l.get(key8(prefixBody, h.Base), func(v []byte) (err error) {
+		if s.payloads, err = block.Payloads(h, v, s.payloads); err == nil && !s.q.Skip([][]byte{s.payloads}) {
+			b, err = block.Decode(h, v)
+		}
+		return err
+	})
+	return b, notFound(err, h.Base)
 }
 
 // loadBody reads and decodes the block of h.

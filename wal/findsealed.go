@@ -117,15 +117,12 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
-		p, err := s.l.chunk(st, &chunks[i])
+		p, err := s.l.chunkUnless(st, &chunks[i], s.q.Skip)
+		s.read += int64(chunks[i].Len)
 		if err != nil {
 			return err
 		}
 		if p == nil {
-			continue
-		}
-		s.read += int64(chunks[i].Len)
-		if s.q.Skip != nil && s.q.Skip(p.Payloads()) {
 			continue
 		}
 		scan := func(from, to int) {

@@ -119,8 +119,10 @@ func holds(word string) func(*Record) bool {
 	return func(r *Record) bool { return bytes.Contains(r.Payload, []byte(word)) }
 }
 
-func lacks(word string) func([]byte) bool {
-	return func(payloads []byte) bool { return !bytes.Contains(payloads, []byte(word)) }
+func lacks(word string) func([][]byte) bool {
+	return func(payloads [][]byte) bool {
+		return !slices.ContainsFunc(payloads, func(p []byte) bool { return bytes.Contains(p, []byte(word)) })
+	}
 }
 
 func TestSealedReadsTheSame(t *testing.T) {

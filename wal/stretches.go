@@ -292,8 +292,13 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 // chunk reads and decodes a chunk. A chunk that is damaged or missing is a
 // *LostError that names it; of one that retention has dropped it returns nil.
 func (l *Log) chunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err error) {
+	return l.chunkUnless(s, c, nil)
+}
+
+// chunkUnless is chunk that returns nil, too, where skip tells to leave it.
+func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) bool) (p *stretch.Part, err error) {
 	err = l.get(s.chunkKey(c.Tier, c.No), func(v []byte) (err error) {
-		p, err = stretch.DecodeChunk(c, v)
+		p, err = stretch.DecodeChunkUnless(c, v, skip)
 		return err
 	})
 	if err == nil {

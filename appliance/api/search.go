@@ -237,9 +237,11 @@ func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) b
 	}
 	read := 0
 	if !f.x.block.Empty() {
-		q.Skip = func(payloads []byte) bool {
-			read += len(payloads)
-			return !f.x.block.In(payloads)
+		q.Skip = func(payloads [][]byte) bool {
+			for _, p := range payloads {
+				read += len(p)
+			}
+			return !f.x.block.Among(payloads)
 		}
 	}
 	q.Match = func(r *wal.Record) bool {

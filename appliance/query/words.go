@@ -2,6 +2,7 @@ package query
 
 import (
 	"bytes"
+	"slices"
 	"unicode"
 	"unicode/utf8"
 )
@@ -32,9 +33,12 @@ func (w *Words) Exact(s string) {
 func (w *Words) Empty() bool { return len(w.clauses) == 0 }
 
 // In tells whether b may hold a row that matches.
-func (w *Words) In(b []byte) bool {
+func (w *Words) In(b []byte) bool { return w.Among([][]byte{b}) }
+
+// Among is In for the bytes of many rows, in pieces of which each text lies in one.
+func (w *Words) Among(pieces [][]byte) bool {
 	for i := range w.clauses {
-		if !anyIn(w.clauses[i], b) {
+		if !slices.ContainsFunc(pieces, func(b []byte) bool { return anyIn(w.clauses[i], b) }) {
 			return false
 		}
 	}

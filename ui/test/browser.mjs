@@ -26,6 +26,7 @@ export async function openPage(browser, base, { theme = 'dark', size = 'wide' } 
 export const places = [
   { name: 'fleet', path: '/', ready: '.attention-row' },
   { name: 'fleet-ended', path: '/?scope=ended', ready: 'table.grid tbody tr' },
+  { name: 'fleet-past', path: `/?at=${Date.now()}`, ready: '.past time' },
   { name: 'agent', path: '/agents/main/m-1', ready: '.uplot' },
   { name: 'agent-span', path: '/agents/main/m-1?span=m-1-tool-2', ready: '.details pre' },
   { name: 'runs', path: '/runs', ready: 'table.grid tbody tr' },

@@ -52,8 +52,15 @@ export function startMock({ port = 0, agents: n = 60, empty = false, calm = fals
   const equal = (list, url, ...fields) => list.filter((x) => fields.every((f) => !url.searchParams.get(f) || url.searchParams.get(f).split(',').includes(x[f])))
   const ordered = (list, url, at) => list.toSorted((x, y) => (url.searchParams.get('order') === 'asc' ? 1 : -1) * (at(x) - at(y)))
 
+  // The past is as the present, with fewer agents: enough to tell them apart.
+  const then = agents.slice(0, Math.ceil(agents.length / 2))
+  const past = (url) => ({ at: Number(/^\d+$/.exec(url.searchParams.get('at'))?.[0] ?? begun - 3600e3), offset: 4711, partial: false })
+
   const api = (url, parts) => {
     const [, what, space, id] = parts
+    if (what === 'state') return { ...fleetOf(then, [], 4711, past(url).at), ...past(url) }
+    if (url.searchParams.get('at') && what === 'agents' && !id) return { ...page(ordered(url.searchParams.get('ended') === '1' ? [] : equal(then, url, 'state'), url, (a) => a.last_ms), url), ...past(url) }
+    if (url.searchParams.get('at') && what === 'attention') return { items: attentionOf(then, past(url).at), total: attentionOf(then, past(url).at).length, ...past(url) }
     if (what === 'agents' && id) return byId.get(id)
     if (what === 'agents') return page(ordered(url.searchParams.get('ended') === '1' ? ended : agents, url, (a) => a.last_ms), url)
     if (what === 'fleet') return fleetOf(agents, ended, offset, now())

@@ -100,6 +100,11 @@ func TestRoundTrip(t *testing.T) {
 		if err := same(b, got); err != nil {
 			t.Fatal(err)
 		}
+		for _, buf := range [][]byte{nil, make([]byte, 0, 1<<19)} {
+			if p, err := Payloads(&h, body, buf); err != nil || !bytes.Equal(p, b.Payloads()) {
+				t.Fatalf("%d bytes of payloads (%v), the block has %d", len(p), err, len(b.Payloads()))
+			}
+		}
 		// The header's sets hold what the block holds.
 		have := map[uint32]bool{}
 		for i := range b.Len() {
@@ -172,6 +177,9 @@ func TestEveryFlipIsSeen(t *testing.T) {
 		body[i/8] ^= 1 << (i % 8)
 		if _, err := Decode(&h, body); !errors.As(err, &corrupt) || corrupt.Base != 1 {
 			t.Fatalf("body bit %d: %v", i, err)
+		}
+		if _, err := Payloads(&h, body, nil); !errors.As(err, &corrupt) || corrupt.Base != 1 {
+			t.Fatalf("payloads, body bit %d: %v", i, err)
 		}
 		body[i/8] ^= 1 << (i % 8)
 	}

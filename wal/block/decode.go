@@ -70,6 +70,41 @@ func openBody(h *Header, value []byte) (*Block, error) {
 	return b, nil
 }
 
+// Payloads checks the body value of the block with header h and returns the
+// payloads of all its records, end to end, in buf or in more memory where that is
+// short. Errors are those of Decode.
+func Payloads(h *Header, value, buf []byte) ([]byte, error) {
+	if len(value) != h.BodyLen || checksum(value) != h.BodyCRC || len(value) < bodyFixed || string(value[:4]) != bodyMagic || value[4] != bodyVersion {
+		_, err := Decode(h, value) // says what is wrong
+		return nil, err
+	}
+	n := int(value[5])
+	at := bodyFixed + n*sectionDir
+	for i := range n {
+		if at > len(value) {
+			break
+		}
+		d := value[bodyFixed+i*sectionDir:]
+		raw, stored := uint64(binary.LittleEndian.Uint32(d[4:])), uint64(binary.LittleEndian.Uint32(d[8:]))
+		if stored > uint64(len(value)-at) {
+			break
+		}
+		if src := value[at : at+int(stored)]; d[0] == sectionPayloads && d[1] == codecS2 && raw <= RecordBytesMax {
+			if m, err := s2.DecodedLen(src); err == nil && uint64(m) == raw {
+				if p, err := s2.Decode(buf[:cap(buf)], src); err == nil {
+					return p, nil
+				}
+			}
+		}
+		at += int(stored)
+	}
+	b, err := Decode(h, value)
+	if err != nil {
+		return nil, err
+	}
+	return b.payload, nil
+}
+
 func open(h *Header, codec byte, src []byte, raw, most uint64) ([]byte, error) {
 	if raw > most {
 		return nil, badBody(h.Base, "section of %d bytes, at most %d allowed", raw, most)

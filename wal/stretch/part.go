@@ -41,9 +41,6 @@ func (p *Part) Bytes() int {
 	return cap(p.payload) + cap(p.rows)*int(unsafe.Sizeof(row{})) + int(unsafe.Sizeof(*p))
 }
 
-// Payloads returns the payloads of all records, end to end. They alias the part.
-func (p *Part) Payloads() []byte { return p.payload }
-
 // Record returns the record at index i, 0 ≤ i < Len. Its payload aliases the part.
 func (p *Part) Record(i int) (r block.Record) {
 	p.Load(i, &r)
@@ -75,15 +72,23 @@ func (p *Part) Agent(a uint32) (from, to int) {
 // format and by what so many bytes can give. Errors are *CorruptError, with the
 // chunk's tier and number, or *VersionError.
 func DecodeChunk(info *ChunkInfo, value []byte) (*Part, error) {
+	return DecodeChunkUnless(info, value, nil)
+}
+
+// DecodeChunkUnless is DecodeChunk that returns nil where skip, if set, tells
+// from the bytes of all payloads that none is wanted. It is given them in pieces
+// that it borrows, in no order and with what is alike once; each name and each
+// value that is no map lies whole in one of them.
+func DecodeChunkUnless(info *ChunkInfo, value []byte, skip func(payloads [][]byte) bool) (*Part, error) {
 	body, err := check(partChunk, chunkMagic, value, chunkFixed, chunkVersion)
 	if err == nil && (len(value) != int(info.Len) || binary.LittleEndian.Uint32(value[len(body):]) != info.CRC) {
 		err = corrupt(partChunk, "%d bytes with CRC32C %x, the index says %d with %08x", len(value), value[len(body):], info.Len, info.CRC)
 	}
 	var p *Part
 	if err == nil {
-		p, err = openChunk(body)
+		p, err = openChunk(body, skip)
 	}
-	if err == nil {
+	if err == nil && p != nil {
 		err = p.compare(info, body[5])
 	}
 	if c, ok := err.(*CorruptError); ok {
@@ -134,13 +139,13 @@ const keptBytesMax = 128 << 10
 var openers = sync.Pool{New: func() any { return &opener{zip: newDecoder()} }}
 
 // openChunk is DecodeChunk behind the checksum, without the index.
-func openChunk(body []byte) (*Part, error) {
+func openChunk(body []byte, skip func([][]byte) bool) (*Part, error) {
 	o := openers.Get().(*opener)
 	defer openers.Put(o)
-	return o.open(body)
+	return o.open(body, skip)
 }
 
-func (o *opener) open(body []byte) (*Part, error) {
+func (o *opener) open(body []byte, skip func([][]byte) bool) (*Part, error) {
 	n := int(binary.LittleEndian.Uint32(body[8:]))
 	fields := int(binary.LittleEndian.Uint16(body[6:]))
 	if n < 1 || n > RecordsMax || fields > fieldsMax {
@@ -148,6 +153,9 @@ func (o *opener) open(body []byte) (*Part, error) {
 	}
 	if err := o.unpack(n, fields, body[chunkFixed:]); err != nil {
 		return nil, err
+	}
+	if skip != nil && skip(append([][]byte{o.cols[colTemplates], o.cols[colValues], o.cols[colRest]}, o.alone...)) {
+		return nil, nil
 	}
 	t := reader{p: o.cols[colTables]}
 	offset, recv := t.uvarint(), t.uint64()

@@ -706,7 +706,7 @@ func FuzzChunk(f *testing.F) {
 	for _, c := range append(s.chunks, m.chunks...) {
 		f.Add(c[:len(c)-4])
 		p := plain(f, c)
-		if _, err := openChunk(p); err != nil {
+		if _, err := openChunk(p, nil); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(p)
@@ -715,7 +715,7 @@ func FuzzChunk(f *testing.F) {
 		if len(body) < chunkFixed {
 			return
 		}
-		p, err := openChunk(body)
+		p, err := openChunk(body, nil)
 		if err != nil {
 			return
 		}

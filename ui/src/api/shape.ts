@@ -117,6 +117,9 @@ export type EventShape = { offset?: number; recv_ms?: number; space?: string; ag
 
 export type Page<T> = { items?: T[] | null; next?: string; total?: number }
 
+/** What answers about a past moment add: which it is. */
+export type AsOfShape = { at?: number; partial?: boolean }
+
 export type SeriesShape = { metric?: string; labels?: Record<string, string> | null; unit?: string; last?: number; last_ms?: number; samples?: number }
 
 export type RangeShape = {

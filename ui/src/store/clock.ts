@@ -12,8 +12,16 @@ export function setSkew(ms: number): void {
   skew = Math.abs(ms) < 50 ? 0 : ms
 }
 
+let held = 0
+
+/** Holds the clock at an instant (ms) while a page shows the past; 0 lets it go on. */
+export function holdClock(ms: number): void {
+  held = ms
+  clock.setState({ now: held || now() })
+}
+
 /** Starts the tick; returns what stops it. */
 export function startClock(): () => void {
-  const id = setInterval(() => clock.setState({ now: now() }), 1000)
+  const id = setInterval(() => clock.setState({ now: held || now() }), 1000)
   return () => clearInterval(id)
 }

@@ -3,7 +3,7 @@ import { useStore } from 'zustand'
 import { agentPath, runPath, to } from '../../app/router'
 import { Link } from '../../app/Link'
 import { hourly } from '../../model/format'
-import type { AttentionView, Show } from '../../model/view'
+import type { AttentionView, FleetView, Show } from '../../model/view'
 import { Shape } from '../../parts/State'
 import { Id, Line, Since } from '../../parts/Text'
 import { fleet } from '../../store/app'
@@ -41,10 +41,11 @@ function Item({ item }: { item: AttentionView }) {
   )
 }
 
-export function Attention() {
-  const rows = useStore(fleet.store, (s) => s.attention)
-  const total = useStore(fleet.store, (s) => s.attentionTotal)
-  const summary = useStore(fleet.store, (s) => s.summary)
+export type Wanted = { attention: readonly AttentionView[]; attentionTotal: number; summary: FleetView | null }
+
+export function Attention({ past }: { past?: Wanted }) {
+  const live = useStore(fleet.store, (s) => (past ? null : s))
+  const { attention: rows, attentionTotal: total, summary } = past ?? live ?? fleet.store.getState()
   const [all, setAll] = useState(false)
   const shown = all ? rows : rows.slice(0, shownFirst)
   return (
@@ -53,7 +54,7 @@ export function Attention() {
         <h2>Attention</h2>
         <span className={total > 0 ? 'large' : 'large dim'}>{total}</span>
         <span className="grow" />
-        {summary ? <span><strong>{hourly(summary.burn)}</strong><span className="dim"> now</span></span> : null}
+        {summary ? <span><strong>{hourly(summary.burn)}</strong><span className="dim"> {past ? 'then' : 'now'}</span></span> : null}
       </header>
       {rows.length === 0 ? (
         <p className="quiet-line dim">{summary ? 'Nobody asks, nobody is stuck, nothing failed or fell silent.' : 'Waiting for the fleet…'}</p>

@@ -11,22 +11,24 @@ import { Empty, Failed, Loading } from '../../parts/Notice'
 import { Table } from '../../parts/Table'
 import type { Sort } from '../../parts/Table'
 import { fleet } from '../../store/app'
+import { AsOf } from './AsOf'
 import { Attention } from './Attention'
 import { Cells } from './Cells'
 import { columns } from './columns'
+import { Past } from './Past'
 import { Strip } from './Strip'
 import { useRows } from './useRows'
 
-const open = (a: AgentView) => go(to(agentPath(a.space, a.id)))
-const rowKey = (a: AgentView) => a.key
+export const open = (a: AgentView) => go(to(agentPath(a.space, a.id)))
+export const rowKey = (a: AgentView) => a.key
 
-function useSort(): [Sort, (s: Sort) => void] {
+export function useSort(): [Sort, (s: Sort) => void] {
   const text = useParam('sort')
   const sort = { by: text.replace(/^-/, '') || 'state', desc: text.startsWith('-') }
   return [sort, (s) => setParams({ sort: (s.desc ? '-' : '') + s.by })]
 }
 
-const apiSort: Record<string, string> = { state: 'state', name: 'name', last: 'last', tokens: 'tokens', cost: 'cost', failures: 'failures' }
+export const apiSort: Record<string, string> = { state: 'state', name: 'name', last: 'last', tokens: 'tokens', cost: 'cost', failures: 'failures' }
 
 /** The archive: agents that have ended come from the server page by page. */
 function Ended({ tools }: { tools: React.ReactNode }) {
@@ -85,15 +87,27 @@ function Current({ tools }: { tools: React.ReactNode }) {
 
 export function Fleet() {
   const ended = useParam('scope') === 'ended'
+  const at = useParam('at')
   useEffect(() => {
     document.title = 'Fleet · eyrie'
   }, [])
   const tools = (
-    <span className="segments" role="group" aria-label="Which agents">
-      <button type="button" aria-pressed={!ended} onClick={() => setParams({ scope: '', sort: '' })}>Live</button>
-      <button type="button" aria-pressed={ended} onClick={() => setParams({ scope: 'ended', show: '', sort: '' })}>Ended</button>
-    </span>
+    <>
+      <AsOf />
+      <span className="segments" role="group" aria-label="Which agents">
+        <button type="button" aria-pressed={!ended} onClick={() => setParams({ scope: '', sort: '' })}>{at ? 'Alive' : 'Live'}</button>
+        <button type="button" aria-pressed={ended} onClick={() => setParams({ scope: 'ended', show: '', sort: '' })}>Ended</button>
+      </span>
+    </>
   )
+  if (at) {
+    return (
+      <div className="page">
+        <h1 className="hidden">Fleet</h1>
+        <Past key={at} at={at} ended={ended} tools={tools} />
+      </div>
+    )
+  }
   return (
     <div className="page">
       <h1 className="hidden">Fleet</h1>

@@ -1,15 +1,16 @@
 import { useStore } from 'zustand'
 import { setParams, useParam } from '../../app/router'
 import { count, percent, rate } from '../../model/format'
-import type { Show } from '../../model/view'
+import type { FleetView, Show } from '../../model/view'
 import { Shape, words } from '../../parts/State'
 import { fleet } from '../../store/app'
 
 const order: Show[] = ['running', 'waiting', 'idle', 'stuck', 'silent', 'failed', 'unknown']
 
 /** How everyone is, in one line. A state narrows the table to it. */
-export function Strip() {
-  const f = useStore(fleet.store, (s) => s.summary)
+export function Strip({ past }: { past?: FleetView }) {
+  const live = useStore(fleet.store, (s) => s.summary)
+  const f = past ?? live
   const only = useParam('show')
   if (!f) return <section className="panel strip" aria-label="Counts"><span className="dim">Counting…</span></section>
   return (
