@@ -37,7 +37,7 @@ const (
 )
 
 // A snapshot is taken after so much work, counted in what one event takes to
-// fold: see docs/adr/0014-fleet-at-any-moment.md for the measurements.
+// fold: see docs/adr/0015-fleet-at-any-moment.md for the measurements.
 const (
 	// Reach is how much work lies at most between two snapshots, and so
 	// bounds the time in which a moment comes back.
