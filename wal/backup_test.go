@@ -227,6 +227,14 @@ func TestRestoreIsTheLedger(t *testing.T) {
 		}
 		n := reopen(t, o, data)
 		got := n.all(t)
+		if off, ok := n.Parts(1); !ok || off != b.Next {
+			t.Errorf("the histories part at %d, expected %d", off, b.Next)
+		}
+		for _, e := range []uint32{n.Epoch(), 77} {
+			if off, ok := n.Parts(e); ok {
+				t.Errorf("epoch %d parts at %d", e, off)
+			}
+		}
 		if uint64(len(got)) != b.Next-1 || n.Epoch() != res.Epoch {
 			t.Fatalf("%d records in epoch %d, expected %d in %d", len(got), n.Epoch(), b.Next-1, res.Epoch)
 		}

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (q *req) subscription(what string, credits int) ([]byte, error) {
 		s := from
 		if e, off, ok := strings.Cut(from, ":"); ok {
 			if e != strconv.FormatUint(uint64(q.s.p.Log.Epoch()), 10) {
-				return nil, problem(409, "dead_epoch", "This cursor is of another epoch of the log.")
+				return nil, q.deadEpoch(e)
 			}
 			s = off
 		}
@@ -68,6 +69,21 @@ func (q *req) subscription(what string, credits int) ([]byte, error) {
 		}
 	}
 	return json.Marshal(sub)
+}
+
+// deadEpoch tells the holder of a cursor where its history and the log's part.
+func (q *req) deadEpoch(epoch string) *Problem {
+	const what = "This cursor is of another epoch of the log."
+	n, err := strconv.ParseUint(epoch, 10, 32)
+	if err != nil {
+		return problem(409, "dead_epoch", what)
+	}
+	log := q.s.p.Log
+	off, ok := log.Parts(uint32(n))
+	if !ok {
+		return problem(409, "dead_epoch", what+" The log knows nothing of it.")
+	}
+	return problem(409, "dead_epoch", fmt.Sprintf("%s The histories part at offset %d: what lies below is the same, %d:%d goes on from there.", what, off, log.Epoch(), off-1))
 }
 
 // viewer opens a viewer of the hub whose messages come through a channel.
