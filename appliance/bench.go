@@ -29,6 +29,8 @@ type benchCmd struct {
 	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
 	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
 	Peers       benchPeersCmd       `cmd:"" help:"Compare the engine with other WebSocket servers, per second of server CPU."`
+	Log         benchLogCmd         `cmd:"" help:"The log alone: appending beside other stores, sealing, look-up and opening after kill -9."`
+	LogChild    benchLogChildCmd    `cmd:"" hidden:"" help:"A process of the log: reads its orders from standard input."`
 	Bare        benchBareCmd        `cmd:"" hidden:"" help:"The bare Go loop that peers compares with."`
 	PeerClient  benchPeerClientCmd  `cmd:"" hidden:"" help:"The load client of peers: reads its job and orders from standard input."`
 	IdleServer  benchIdleServerCmd  `cmd:"" hidden:"" help:"The server of connections --idle: reads orders from standard input."`

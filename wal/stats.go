@@ -15,6 +15,9 @@ type Stats struct {
 	PayloadBytes uint64
 	StoredBytes  uint64
 	Marks        uint64
+	// HotBytes are blocks that are not sealed, as stored; SealBehind is how much of
+	// them the sealer is behind by, nearly: 0 while it waits for a stretch to fill up.
+	HotBytes, SealBehind int64
 	// WriteAmplification of the store: bytes flushed and compacted per byte flushed.
 	WriteAmplification float64
 }
@@ -30,6 +33,8 @@ func (l *Log) Stats() Stats {
 	l.cache.mu.Lock()
 	s.CacheBytes = l.cache.bytes
 	l.cache.mu.Unlock()
+	s.HotBytes = l.sealer.hot.Load()
+	s.SealBehind = max(0, s.HotBytes-l.keptHot()*9/8-l.o.Seal.Bytes) // what is kept is counted in bodies
 	l.life.RLock()
 	defer l.life.RUnlock()
 	if !l.closed {

@@ -16,8 +16,8 @@ const (
 	tierKept             // errors, and all that eyrie itself records: sessions, losses, actions of operators
 )
 
-// tier is a record's place in what retention drops.
-func tier(r *wal.Record) uint8 {
+// Tier is a record's place in what retention drops.
+func Tier(r *wal.Record) uint8 {
 	if r.Kind == wal.KindTick {
 		return tierTelemetry
 	}

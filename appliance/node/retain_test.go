@@ -26,7 +26,7 @@ func TestTier(t *testing.T) {
 		"a session":            {&wal.Record{Kind: wal.KindFence}, tierKept},
 		"an operator's action": {&wal.Record{Kind: wal.KindSystem}, tierKept},
 	} {
-		if got := tier(c.r); got != c.want {
+		if got := Tier(c.r); got != c.want {
 			t.Errorf("%s: tier %d, want %d", name, got, c.want)
 		}
 	}

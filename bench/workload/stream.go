@@ -1,6 +1,10 @@
 package workload
 
-import "eyrie/engine/wire"
+import (
+	"fmt"
+
+	"eyrie/engine/wire"
+)
 
 // Stream makes the events of one connection, in the order of their numbers.
 type Stream struct {
@@ -34,6 +38,24 @@ func NewStream(sh Shape, conn int) *Stream {
 	}
 	return s
 }
+
+// NewRun returns the stream of the workers of one team in run number n, a run of
+// its own that does not end: about half of its events name it.
+func NewRun(sh Shape, n int) *Stream {
+	s := &Stream{dice: dice(mix(sh.Seed) ^ mix(uint64(n)+0x10e5)), conn: runBit | uint64(n), seq: 1}
+	s.runs = []uint64{s.span()}
+	lead := n * Team % max(sh.Agents/Team*Team, Team)
+	for i := 1; i < Team; i++ {
+		s.actors = append(s.actors, actor{id: AgentID(lead + i), manager: AgentID(lead), model: uint8(s.dice.below(len(modelNames))), context: uint32(s.dice.between(2_000, 30_000))})
+	}
+	return s
+}
+
+// runBit keeps the spans of runs apart from those of connections.
+const runBit = 1 << 20
+
+// Run returns the id of the run that the stream's first team is in.
+func (s *Stream) Run() string { return fmt.Sprintf("%016x", s.runs[0]) }
 
 // Seq returns the number of the next event.
 func (s *Stream) Seq() uint64 { return s.seq }

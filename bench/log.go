@@ -1,0 +1,146 @@
+package bench
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"slices"
+	"syscall"
+	"time"
+
+	"eyrie/bench/host"
+	"eyrie/bench/logbench"
+	"eyrie/bench/workload"
+)
+
+// Log measures the log alone, in process: appending beside other stores, sealing,
+// and look-up.
+type Log struct {
+	Common
+	Child     []string      // arguments that make Exe a child of this part
+	Parts     []string      // of LogParts
+	Agents    int           // whose events they are
+	Seed      uint64        // of the mix
+	Rounds    int           // append: each store once in each
+	Slice     time.Duration // append: length of one measurement
+	JetStream string        // append: folder of the module bench/peers/jetstream
+	Sealing   int           // seal: events
+	Events    int           // query: events of the log
+	Samples   int           // query: look-ups of random agents; a tenth of them cold
+	Kills     int           // query: times that the log is killed and opened
+
+	rep *Report
+	cpu time.Duration // of children that are gone, and servers
+}
+
+// LogParts are the sections of the report.
+var LogParts = []string{"append", "seal", "query"}
+
+// Run measures and reports.
+func (m Log) Run(ctx context.Context) (*Report, error) {
+	dir, remove, err := m.temp("log")
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	m.rep = newReport("log", m.Command, dir)
+	m.rep.set("mix", "%s; %d agents, %d senders in turn with frames of %d events, seed %d", workload.Mix, m.Agents, logbench.Connections, logbench.FrameEvents, m.Seed)
+	began, used := host.ReadClock(), selfCPU()
+	for _, p := range []struct {
+		name string
+		run  func(context.Context, string) error
+	}{{"append", m.append}, {"seal", m.seal}, {"query", m.query}} {
+		if !slices.Contains(m.Parts, p.name) {
+			continue
+		}
+		from, was := host.ReadClock(), m.cpu+selfCPU()
+		if err := p.run(ctx, dir); err != nil {
+			return m.rep, fmt.Errorf("%s: %w", p.name, err)
+		}
+		n := host.Since(from, host.ReadClock(), m.rep.Machine.Cores, m.cpu+selfCPU()-was)
+		m.rep.set(p.name+":", "others used %.0f %% of the cores meanwhile", 100*n.OtherShare)
+	}
+	noise := host.Since(began, host.ReadClock(), m.rep.Machine.Cores, m.cpu+selfCPU()-used)
+	m.rep.Noise = &noise
+	return m.rep, nil
+}
+
+// selfCPU is what this process and its children that were waited for have used.
+func selfCPU() (d time.Duration) {
+	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
+		var r syscall.Rusage
+		if err := syscall.Getrusage(who, &r); err == nil {
+			d += time.Duration(r.Utime.Nano() + r.Stime.Nano())
+		}
+	}
+	return d
+}
+
+// ServeLog is the life of a child of Log.
+func ServeLog(r io.Reader, w io.Writer) error { return logbench.Serve(r, w) }
+
+// logChild is a process of our own code that is measured.
+type logChild struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	enc *json.Encoder
+	dec *json.Decoder
+}
+
+func (m *Log) child() (*logChild, error) {
+	cmd := exec.Command(m.Exe, m.Child...)
+	cmd.Stderr = os.Stderr
+	setParentDeath(cmd)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	return &logChild{cmd, in, json.NewEncoder(in), json.NewDecoder(bufio.NewReader(out))}, nil
+}
+
+func (c *logChild) do(o logbench.Order) (a logbench.Answer, err error) {
+	if err := c.enc.Encode(o); err != nil {
+		return a, err
+	}
+	if err := c.dec.Decode(&a); err != nil {
+		return a, fmt.Errorf("%s: the child: %w", o.Do, err)
+	}
+	if a.Error != "" {
+		return a, fmt.Errorf("%s: %w", o.Do, errors.New(a.Error))
+	}
+	return a, nil
+}
+
+// close ends the child in good order.
+func (c *logChild) close() error {
+	c.in.Close()
+	return c.cmd.Wait()
+}
+
+// kill ends it as kill -9 does.
+func (c *logChild) kill() {
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+	c.in.Close()
+}
+
+// must reports a figure beside what is asked of it.
+func (m *Log) must(name string, value float64, unit string, most float64, says string) {
+	word := "kept"
+	if value > most {
+		word = "NOT KEPT"
+	}
+	m.rep.add(name, value, unit, fmt.Sprintf("%s; at most %s asked: %s", says, figure(most), word))
+}
