@@ -34,7 +34,7 @@ func (c *benchLogCmd) Run(ctx context.Context) error {
 	}
 	if c.Quick {
 		m.Rounds, m.Slice, m.Samples, m.Kills = 3, min(m.Slice, time.Second), 200, 2
-		m.Sealing, m.Events = min(m.Sealing, 3_000_000), min(m.Events, 2_000_000)
+		m.Sealing, m.Events = min(m.Sealing, 2_000_000), min(m.Events, 2_000_000)
 	}
 	if c.Agents < 1 || m.Sealing < bench.LogEventsMin || m.Events < bench.LogEventsMin {
 		return exit(exitUsage, "--agents %d --seal-events %d --events %d: want 1 agent and %d events at least", c.Agents, m.Sealing, m.Events, bench.LogEventsMin)

@@ -149,7 +149,7 @@ func (m *Log) stores(ctx context.Context, dir string, pool *logbench.Pool) (out 
 	if err := begin("eyrie-unsealed", logbench.KindLog, true, 0, "the same without sealing"); err != nil {
 		return out, err
 	}
-	if err := begin("segment", logbench.KindSegment, false, 0.75, "one preallocated file of 512 MiB, overwritten from its beginning: blocks as large as eyrie's in S2, length and CRC, fdatasync of all that came while the one before it ran, one in flight; no dictionary, index, digest or mark"); err != nil {
+	if err := begin("segment", logbench.KindSegment, false, 0.75, "one preallocated file of 256 MiB, overwritten from its beginning: blocks as large as eyrie's in S2, length and CRC, fdatasync of all that came while the one before it ran, one in flight; no dictionary, index, digest or mark"); err != nil {
 		return out, err
 	}
 	for _, p := range []struct {

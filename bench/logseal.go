@@ -22,7 +22,7 @@ const (
 // small ones.
 func (m *Log) seal(_ context.Context, dir string) error {
 	opts := logbench.Options("", true)
-	m.rep.set("seal", "%d events, all distinct, appended as fast as they are made, while the log seals; with the server's sizes some 320 MiB of blocks (what the next open checks) and a stretch stay unsealed, with small ones 40 MiB and a stretch: memtables of %d MiB, groups of %d, checkpoints every %d; stretches of %d MiB in both", m.Sealing, opts.MemtableBytes>>20, opts.GroupBytes>>20, opts.CheckpointBytes>>20, opts.Seal.Bytes>>20)
+	m.rep.set("seal", "%d events, all distinct, appended as fast as they are made, while the log seals; with the server's sizes some 320 MiB of blocks (what the next open checks) and a stretch stay unsealed, with small ones 20 MiB and a stretch: memtables of %d MiB, groups of %d, checkpoints every %d; stretches of %d MiB in both", m.Sealing, opts.MemtableBytes>>20, opts.GroupBytes>>20, opts.CheckpointBytes>>20, opts.Seal.Bytes>>20)
 	for _, small := range []bool{false, true} {
 		name := "seal"
 		if small {

@@ -37,7 +37,7 @@ type written struct {
 }
 
 const (
-	segmentBytes  = 512 << 20
+	segmentBytes  = 256 << 20
 	segmentGroup  = 8 << 20 // a group's bound, as eyrie's
 	segmentRows   = 1024    // of a block, as eyrie's
 	segmentBlock  = 256 << 10

@@ -85,9 +85,9 @@ func Options(dir string, small bool) wal.Options {
 
 // The small sizes.
 const (
-	SmallMemtable   = 8 << 20
-	SmallGroup      = 2 << 20
-	SmallCheckpoint = 8 << 20
+	SmallMemtable   = 4 << 20
+	SmallGroup      = 1 << 20
+	SmallCheckpoint = 4 << 20
 	SmallStretch    = 64 << 20
 )
 

@@ -12,7 +12,8 @@ import (
 type Source struct {
 	streams []*workload.Stream
 	nums    map[string]uint32
-	next    int
+	next    int // frame
+	turn    int // sender of the next frame that is of no long run
 	buf     []byte
 	parser  wire.Parser
 	items   [FrameEvents]Item
@@ -78,7 +79,8 @@ func (s *Source) Frame(ts int64) ([]Item, int, error) {
 			return items, Connections + s.runConn, nil
 		}
 	}
-	conn := n % len(s.streams)
+	conn := s.turn
+	s.turn = (s.turn + 1) % len(s.streams)
 	items, err := s.frame(s.streams[conn], ts)
 	return items, conn, err
 }
