@@ -340,7 +340,7 @@ func (q *lookups) text(ctx context.Context, filter *query.Query, from time.Time,
 	var v wire.View
 	recs, _, err := q.log.Find(ctx, wal.Query{
 		FromRecv: from.UnixNano(), ToRecv: from.Add(time.Hour).UnixNano(), Kinds: wal.KindEvent.Mask(), Reverse: true, Limit: 100,
-		Skip: func(payloads []byte) bool { return !block.In(payloads) },
+		Skip: func(payloads [][]byte) bool { return !block.Among(payloads) },
 		Match: func(r *wal.Record) bool {
 			*seen++
 			space, id, _ := q.log.Agent(r.Agent)
