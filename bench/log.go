@@ -123,12 +123,6 @@ func (c *logChild) do(o logbench.Order) (a logbench.Answer, err error) {
 	return a, nil
 }
 
-// close ends the child in good order.
-func (c *logChild) close() error {
-	c.in.Close()
-	return c.cmd.Wait()
-}
-
 // kill ends it as kill -9 does.
 func (c *logChild) kill() {
 	_ = c.cmd.Process.Kill()
