@@ -245,7 +245,9 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				r := newFaultRun(vfs.Default, dir)
-				cmd := exec.Command(os.Args[0], "-test.run", "^TestFaultChild$")
+				ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+				defer cancel()
+				cmd := exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestFaultChild$")
 				cmd.Env = append(os.Environ(), fmt.Sprintf("EYRIE_FAULT=%s|%d|%s", name, at, r.o.Dir))
 				var out, errs bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &out, &errs
@@ -262,13 +264,17 @@ func TestEveryOperationFailsOnce(t *testing.T) {
 				}
 				trials++
 				switch {
+				case ctx.Err() != nil:
+					t.Errorf("operation %d, %s, %v: it neither goes on nor ends", at, hit, fault.err)
 				case err != nil:
 					died++
 				case said != "":
 					loud++
 				}
-				if err := r.check(acked); err != nil {
-					t.Errorf("operation %d, %s, %v %s: %v", at, hit, fault.err, said, err)
+				cmd = exec.CommandContext(ctx, os.Args[0], "-test.run", "^TestFaultChild$")
+				cmd.Env = append(os.Environ(), fmt.Sprintf("EYRIE_FAULT=check|%d|%s", acked, r.o.Dir))
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("operation %d, %s, %v %s: %v", at, hit, fault.err, said, string(out[:min(len(out), 2000)]))
 				}
 				if err := os.RemoveAll(r.o.Dir); err != nil {
 					t.Error(err)
@@ -292,7 +298,8 @@ var ioFaults = map[string]struct {
 	"torn write":         {err: syscall.EIO, short: true},
 }
 
-// TestFaultChild is the process in which one operation fails. It prints each
+// TestFaultChild is the process in which one operation fails, or the one that
+// checks what that has left. It prints each
 // acknowledged offset, what failed, and the error that it ended with.
 func TestFaultChild(t *testing.T) {
 	part := strings.Split(os.Getenv("EYRIE_FAULT"), "|")
@@ -302,6 +309,13 @@ func TestFaultChild(t *testing.T) {
 	at, err := strconv.ParseInt(part[1], 10, 64)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if part[0] == "check" {
+		if err := newFaultRun(vfs.Default, part[2]).check(uint64(at)); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	f := &oneFault{at: at, err: ioFaults[part[0]].err, short: ioFaults[part[0]].short}
 	r := newFaultRun(errorfs.Wrap(halves{vfs.Default, f}, f), part[2])

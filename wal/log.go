@@ -51,10 +51,12 @@ type Log struct {
 	still atomic.Bool
 	due   atomic.Uint64
 
-	durable atomic.Uint64 // first offset not yet durable
-	failure atomic.Pointer[error]
-	wall    atomic.Pointer[error]
-	cache   cache
+	durable  atomic.Uint64 // first offset not yet durable
+	failure  atomic.Pointer[error]
+	failed   chan struct{} // closed with failure
+	failures atomic.Int32  // of the store's own work, in a row
+	wall     atomic.Pointer[error]
+	cache    cache
 }
 
 // EpochStart is where an epoch of the log begins.
@@ -113,6 +115,7 @@ func (l *Log) fail(err error) {
 	if !l.failure.CompareAndSwap(nil, &err) {
 		return
 	}
+	close(l.failed)
 	if f := l.o.Events.Failed; f != nil {
 		f(err)
 	}
@@ -144,7 +147,9 @@ func (l *Log) Close() error {
 		l.writer.finish()
 	}
 	close(l.work)
-	<-l.done
+	if !l.await(l.done) {
+		return l.Err() // the store does not let go of what it was given; its process has to end
+	}
 	l.life.Lock()
 	l.closed = true
 	l.life.Unlock()
@@ -160,6 +165,24 @@ func (l *Log) Close() error {
 // failedCloseWait bounds how long a failed store may take to close: its own
 // goroutines may wait for a write that will never end.
 const failedCloseWait = 5 * time.Second
+
+// await waits for what one of the log's goroutines does at its end, but not for
+// long once the log has failed.
+func (l *Log) await(end <-chan struct{}) bool {
+	select {
+	case <-end:
+		return true
+	case <-l.failed:
+	}
+	t := time.NewTimer(cmp.Or(l.o.faults.closeWait, failedCloseWait))
+	defer t.Stop()
+	select {
+	case <-end:
+		return true
+	case <-t.C:
+		return false
+	}
+}
 
 func (l *Log) closeStore() error {
 	if l.Err() == nil {

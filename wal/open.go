@@ -44,7 +44,7 @@ func openOnce(o Options) (*Log, error) {
 
 func newLog(o Options) *Log {
 	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
-		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{})}
+		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{}), failed: make(chan struct{})}
 	l.cache.most = o.CacheBytes
 	l.metrics = newMeters(o.Metrics, l)
 	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
@@ -120,7 +120,7 @@ func (l *Log) openStore() (mark, error) {
 	if err := l.roomToRecover(); err != nil {
 		return m, err
 	}
-	db, err := openPebble(store, l.storeOptions(lock))
+	db, err := l.openPebble(store, l.storeOptions(lock))
 	if err != nil {
 		// Not wrapped: a file that is missing here is not the mark.
 		return m, fmt.Errorf("open the log's store: %v", err)

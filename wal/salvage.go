@@ -35,7 +35,7 @@ func (l *Log) salvage(m mark, first *LostError) error {
 	if err := fs.MkdirAll(part, 0o755); err != nil {
 		return err
 	}
-	to, err := openPebble(part, l.storeOptions(nil))
+	to, err := l.openPebble(part, l.storeOptions(nil))
 	if err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}

@@ -72,7 +72,7 @@ func (s *sealer) stop() {
 		return
 	}
 	s.quit()
-	<-s.done
+	s.l.await(s.done)
 }
 
 // grown tells that a commit of n bytes is durable.

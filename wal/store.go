@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -21,7 +23,7 @@ const storeName = "store"
 // storeOptions are the measured ones; our values are compressed already.
 func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 	o := &pebble.Options{
-		FS:                          orderedFS{l.o.FS},
+		FS:                          stopFS{orderedFS{l.o.FS}, l},
 		Lock:                        lock,
 		FormatMajorVersion:          storeFormat,
 		CacheSize:                   l.o.StoreCacheBytes,
@@ -45,14 +47,47 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 	return o
 }
 
-// openPebble is pebble.Open; where a folder cannot be synced, that panics.
-func openPebble(dir string, o *pebble.Options) (db *pebble.DB, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			db, err = nil, fmt.Errorf("store: %v", r)
-		}
+// openPebble is pebble.Open, which panics where a folder cannot be synced, and
+// tries for ever where it cannot write what it has recovered: the log fails then,
+// see backgroundMost, and what it has begun is left to the end of the process.
+func (l *Log) openPebble(dir string, o *pebble.Options) (*pebble.DB, error) {
+	type opened struct {
+		db  *pebble.DB
+		err error
+	}
+	ch := make(chan opened, 1)
+	go func() {
+		defer func() {
+			if r := recover(); r != nil {
+				ch <- opened{err: fmt.Errorf("store: %v", r)}
+			}
+		}()
+		db, err := pebble.Open(dir, o)
+		ch <- opened{db, err}
 	}()
-	return pebble.Open(dir, o)
+	select {
+	case r := <-ch:
+		return r.db, r.err
+	case <-l.failed:
+	}
+	select {
+	case r := <-ch: // it knows, too
+		return r.db, r.err
+	case <-time.After(cmp.Or(l.o.faults.closeWait, failedCloseWait)):
+		return nil, l.Err()
+	}
+}
+
+// backgroundMost is how often in a row the store's own work may fail before the
+// log does, but for want of room, which may come again. The store tries again at
+// once, some errors for ever.
+const backgroundMost = 100
+
+// workFailed counts what fails in the store's own work.
+func (l *Log) workFailed(err error) {
+	if n := l.failures.Add(1); n >= backgroundMost && !errors.Is(err, syscall.ENOSPC) {
+		l.fail(fmt.Errorf("the store's own work has failed %d times in a row: %w", n, err))
+	}
 }
 
 // spanPolicy ends a table where a prefix ends.
@@ -71,8 +106,14 @@ func (l *Log) storeEvents() *pebble.EventListener {
 	ev := &pebble.EventListener{
 		BackgroundError: func(err error) {
 			l.metrics.background.Inc()
+			l.workFailed(err)
 			if e.Background != nil {
 				e.Background(err)
+			}
+		},
+		FlushEnd: func(i pebble.FlushInfo) {
+			if i.Err == nil {
+				l.failures.Store(0)
 			}
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
