@@ -156,6 +156,9 @@ func (q *lookups) run(ctx context.Context) error {
 	defer func() { q.log.Close() }()
 	s := logbench.SealedOf(q.log)
 	q.rep.add("query: sealed", 100*float64(s.Records)/float64(q.log.Next()-1), "%", fmt.Sprintf("of the log's events, in %d stretches; the rest is in blocks; opened in %.0f ms", s.Stretches, ms(time.Since(began))))
+	if n := float64(s.Records); n > 0 {
+		q.must("query: bytes", float64(s.Bytes+s.IndexBytes)/n, "B/event", sealedBytesMax, "of what is sealed, indexes included, where events are as far apart in time as in a fleet's day")
+	}
 	if err := q.newest(ctx); err != nil {
 		return err
 	}
