@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"syscall"
 	"time"
 
 	"eyrie/bench/host"
@@ -68,17 +67,6 @@ func (m Log) Run(ctx context.Context) (*Report, error) {
 	noise := host.Since(began, host.ReadClock(), m.rep.Machine.Cores, m.cpu+selfCPU()-used)
 	m.rep.Noise = &noise
 	return m.rep, nil
-}
-
-// selfCPU is what this process and its children that were waited for have used.
-func selfCPU() (d time.Duration) {
-	for _, who := range []int{syscall.RUSAGE_SELF, syscall.RUSAGE_CHILDREN} {
-		var r syscall.Rusage
-		if err := syscall.Getrusage(who, &r); err == nil {
-			d += time.Duration(r.Utime.Nano() + r.Stime.Nano())
-		}
-	}
-	return d
 }
 
 // ServeLog is the life of a child of Log.

@@ -19,6 +19,7 @@ import (
 	"eyrie/appliance/config"
 	"eyrie/appliance/intake"
 	"eyrie/appliance/obs"
+	"eyrie/appliance/vault"
 	"eyrie/appliance/views"
 	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/live"
@@ -142,7 +143,7 @@ func Open(o Options) (_ *Node, err error) {
 		DiskMin: uint64(o.Config.DiskMin) << 20, BallastBytes: int64(o.Config.DiskMin) << 20 / 8,
 		StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
-		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: Tier},
+		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: vault.Tier},
 		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed},
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
 		Thread: n.foreground,

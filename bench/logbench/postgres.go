@@ -53,7 +53,7 @@ func StartPostgres(dir string) (*Postgres, string, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, "", err
 	}
-	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	uid, gid := -1, -1
 	name := "bench"
 	if os.Geteuid() == 0 { // PostgreSQL refuses root
 		u, err := user.Lookup("postgres")
@@ -62,9 +62,8 @@ func StartPostgres(dir string) (*Postgres, string, error) {
 				return nil, "", err
 			}
 		}
-		uid, _ := strconv.Atoi(u.Uid)
-		gid, _ := strconv.Atoi(u.Gid)
-		attr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		uid, _ = strconv.Atoi(u.Uid)
+		gid, _ = strconv.Atoi(u.Gid)
 		if err := os.Chown(dir, uid, gid); err != nil {
 			return nil, "", err
 		}
@@ -76,7 +75,8 @@ func StartPostgres(dir string) (*Postgres, string, error) {
 	}
 	data := filepath.Join(dir, "data")
 	init := exec.Command(filepath.Join(bin, "initdb"), "-D", data, "-U", name, "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
-	init.SysProcAttr, init.Dir = attr, dir
+	init.Dir = dir
+	startAs(init, uid, gid)
 	if out, err := init.CombinedOutput(); err != nil {
 		return nil, "", fmt.Errorf("initdb: %w: %s", err, strings.TrimSpace(string(out)))
 	}
@@ -90,7 +90,8 @@ func StartPostgres(dir string) (*Postgres, string, error) {
 	}
 	defer log.Close()
 	cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
-	cmd.SysProcAttr, cmd.Dir, cmd.Stderr, cmd.Stdout = attr, dir, log, log
+	cmd.Dir, cmd.Stderr, cmd.Stdout = dir, log, log
+	startAs(cmd, uid, gid)
 	if err := cmd.Start(); err != nil {
 		return nil, "", err
 	}

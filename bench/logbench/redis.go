@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -45,7 +44,7 @@ func StartRedis(dir string) (*Server, string, error) {
 		return nil, "", err
 	}
 	cmd := exec.Command(exe, path)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	startAs(cmd, -1, -1)
 	if err := cmd.Start(); err != nil {
 		return nil, "", err
 	}

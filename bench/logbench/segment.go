@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/s2"
-	"golang.org/x/sys/unix"
 )
 
 // segment is the least that a durable log can be: a preallocated file that is
@@ -132,7 +131,7 @@ func (s *segment) sync(counts <-chan int) {
 		}
 		_, err := s.f.WriteAt(g, s.at)
 		if err == nil {
-			err = unix.Fdatasync(int(s.f.Fd()))
+			err = dataSync(s.f)
 		}
 		s.at += int64(len(g))
 		s.free <- g[:0]

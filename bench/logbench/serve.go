@@ -13,7 +13,7 @@ import (
 	"sync"
 	"time"
 
-	"eyrie/appliance/node"
+	"eyrie/appliance/vault"
 	"eyrie/bench/host"
 	"eyrie/wal"
 )
@@ -76,7 +76,7 @@ var errStalled = errors.New("stalled")
 // Options are those of the product on a machine with 4 GiB or more; small ones
 // leave little unsealed.
 func Options(dir string, small bool) wal.Options {
-	o := wal.Options{Dir: dir, Seal: wal.SealOptions{Tier: node.Tier}}
+	o := wal.Options{Dir: dir, Seal: wal.SealOptions{Tier: vault.Tier}}
 	if small {
 		o.MemtableBytes, o.GroupBytes, o.CheckpointBytes, o.Seal.Bytes = SmallMemtable, SmallGroup, SmallCheckpoint, SmallStretch
 	}

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"eyrie/bench/host"
@@ -22,12 +21,12 @@ func (u Usage) Sub(since Usage) Usage { return Usage{u.CPU - since.CPU, u.Writte
 
 // own is this process' usage, to the microsecond.
 func own() (Usage, error) {
-	var r syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &r); err != nil {
+	cpu, err := cpuTime()
+	if err != nil {
 		return Usage{}, err
 	}
 	p, err := host.Look(os.Getpid())
-	return Usage{CPU: time.Duration(r.Utime.Nano() + r.Stime.Nano()), Written: p.Written}, err
+	return Usage{CPU: cpu, Written: p.Written}, err
 }
 
 // OfServer is the usage of a process and its children. Of those that have ended

@@ -1,0 +1,31 @@
+package vault
+
+import (
+	"eyrie/engine/wire"
+	"eyrie/wal"
+)
+
+// Tiers of the sealed log, by what may go first.
+const (
+	tierTelemetry = iota // metrics, debug messages, what the next update replaces
+	tierEvents           // what agents did and said
+	tierKept             // errors, and all that eyrie itself records: sessions, losses, actions of operators
+)
+
+// Tier is a record's place in what retention drops.
+func Tier(r *wal.Record) uint8 {
+	if r.Kind == wal.KindTick {
+		return tierTelemetry
+	}
+	if r.Kind != wal.KindEvent {
+		return tierKept
+	}
+	h := wire.HeadFromFlags(r.Flags)
+	switch {
+	case h.Severity >= wire.SeverityError:
+		return tierKept
+	case wire.Type(r.Class) == wire.TypeMetrics, h.Severity == wire.SeverityDebug, h.Phase == wire.PhaseUpdate:
+		return tierTelemetry
+	}
+	return tierEvents
+}
