@@ -156,6 +156,9 @@ func (r *faultRun) live() error {
 			}
 			next := w.Next()
 			for !w.Commit(nil) {
+				if err := l.Err(); err != nil {
+					return err // the commit before does not end
+				}
 				time.Sleep(10 * time.Microsecond)
 			}
 			for r.acked.Load()+1 < next {
