@@ -35,10 +35,24 @@ type RetainOptions struct {
 type Hold struct {
 	Key    uint32 // of the records, see Record.Key
 	Since  int64  // Unix ns
+	Name   string // what has the key
 	Reason string
 }
 
-// A hold's value: since 8, reason.
+// A hold's value: since 8, name with a uvarint length, reason.
+
+func (h *Hold) encode() []byte {
+	return append(appendString(binary.LittleEndian.AppendUint64(nil, uint64(h.Since)), h.Name), h.Reason...)
+}
+
+func (h *Hold) decode(v []byte) bool {
+	if len(v) < 8 {
+		return false
+	}
+	name, reason, ok := cutString(v[8:])
+	h.Since, h.Name, h.Reason = int64(binary.LittleEndian.Uint64(v)), string(name), string(reason)
+	return ok
+}
 
 // holdTable holds them in memory.
 type holdTable struct {
@@ -50,11 +64,12 @@ type holdTable struct {
 func (t *holdTable) load(db *pebble.DB) error {
 	t.m, t.released = map[uint32]Hold{}, true
 	return scan(db, prefixHold, func(k, v []byte) error {
-		if len(k) != 5 || len(v) < 8 {
+		var h Hold
+		if len(k) != 5 || !h.decode(v) {
 			return errors.New("the log's table of holds is damaged")
 		}
-		key := binary.BigEndian.Uint32(k[1:])
-		t.m[key] = Hold{Key: key, Since: int64(binary.LittleEndian.Uint64(v)), Reason: string(v[8:])}
+		h.Key = binary.BigEndian.Uint32(k[1:])
+		t.m[h.Key] = h
 		return nil
 	})
 }
@@ -62,8 +77,8 @@ func (t *holdTable) load(db *pebble.DB) error {
 // Hold keeps records with the key from being dropped, durably, until Release.
 // Chunks are kept whole, so some records of other keys stay with them. What was
 // dropped before does not come back.
-func (l *Log) Hold(key uint32, reason string) error {
-	h := Hold{Key: key, Since: l.o.Now().UnixNano(), Reason: reason}
+func (l *Log) Hold(key uint32, name, reason string) error {
+	h := Hold{Key: key, Since: l.o.Now().UnixNano(), Name: name, Reason: reason}
 	return l.setHold(key, &h)
 }
 
@@ -81,7 +96,7 @@ func (l *Log) setHold(key uint32, h *Hold) error {
 		if h == nil {
 			err = l.db.Delete(key4(prefixHold, key), pebble.Sync)
 		} else {
-			err = l.db.Set(key4(prefixHold, key), append(binary.LittleEndian.AppendUint64(nil, uint64(h.Since)), h.Reason...), pebble.Sync)
+			err = l.db.Set(key4(prefixHold, key), h.encode(), pebble.Sync)
 		}
 		if err = errors.Join(err, l.Err()); err != nil {
 			return err

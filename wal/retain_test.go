@@ -89,7 +89,7 @@ func TestRetainModel(t *testing.T) {
 			"hold": func(t *rapid.T) {
 				k := rapid.Uint32Range(1, 5).Draw(t, "key")
 				if held[k] = rapid.Bool().Draw(t, "hold"); held[k] {
-					err = r.Hold(k, "somebody looks at it")
+					err = r.Hold(k, fmt.Sprint("main/r", k), "somebody looks at it")
 				} else {
 					delete(held, k)
 					err = r.Release(k)
