@@ -120,6 +120,8 @@ func millions(t testing.TB, otherwise float64) int {
 			t.Fatal("EYRIE_LOG_MILLIONS: ", err)
 		}
 		otherwise = x
+	} else if testing.Short() {
+		otherwise /= 5 // beside the detector of races
 	}
 	return int(otherwise * 1e6)
 }

@@ -1,7 +1,6 @@
 package api
 
 import (
-	"context"
 	"math"
 	"strconv"
 	"strings"
@@ -31,8 +30,8 @@ func (q *req) asOf() (*fleet.View, *asOf, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	ctx, cancel := context.WithTimeout(q, pastWait)
-	defer cancel()
+	ctx, release := detach(q, pastWait)
+	defer release()
 	var s *fleet.PastState
 	if offset != 0 {
 		s, err = q.s.p.Past.Behind(ctx, offset)

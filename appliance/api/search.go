@@ -129,13 +129,13 @@ func (x *search) find(ctx context.Context, wq wal.Query, count bool) (recs []wal
 		wq.ToOffset = log.Next()
 	}
 	wq.FromOffset = max(wq.FromOffset, log.First())
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, release := detach(ctx, 0)
 	workers := min(runtime.GOMAXPROCS(0), 4)
 	f := finding{x: x, q: wq, count: count, begin: x.s.p.Now()}
 	order, work := make(chan *piece, workers), make(chan *piece)
 	var running sync.WaitGroup
 	defer running.Wait()
-	defer cancel()
+	defer release()
 	for range workers {
 		running.Go(func() { f.work(ctx, work) })
 	}

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -18,10 +19,12 @@ import (
 // searchLog is a log of n varied events of 20 agents, of which two thirds are sealed.
 func searchLog(t *testing.T, rng *rand.Rand, n int) *wal.Log {
 	t.Helper()
-	now := time.Unix(1_700_000_000, 0)
+	begin := time.Unix(1_700_000_000, 0)
+	var steps atomic.Int64 // the clock is asked by several
+	clock := func() time.Time { return begin.Add(time.Duration(steps.Add(1)) * time.Millisecond) }
 	done, ready := make(chan error, 1024), make(chan struct{}, 1)
 	l, err := wal.Open(wal.Options{
-		Dir: t.TempDir(), DiskMin: 1, CheckpointBytes: 8 << 10, MemtableBytes: 8 << 10, GroupBytes: 8 << 10, Now: func() time.Time { now = now.Add(time.Millisecond); return now },
+		Dir: t.TempDir(), DiskMin: 1, CheckpointBytes: 8 << 10, MemtableBytes: 8 << 10, GroupBytes: 8 << 10, Now: clock,
 		Seal:      wal.SealOptions{Off: true, Bytes: 16 << 10},
 		Committed: func(_ any, _, _ uint64, err error) { done <- err },
 		Ready: func() {
@@ -51,7 +54,7 @@ func searchLog(t *testing.T, rng *rand.Rand, n int) *wal.Log {
 		}
 	}
 	for i := range n {
-		e := wire.Event{Type: wire.TypeTool, TS: now.UnixNano(), Span: fmt.Sprint("s", i), Name: word(), Severity: wire.SeverityInfo}
+		e := wire.Event{Type: wire.TypeTool, TS: clock().UnixNano(), Span: fmt.Sprint("s", i), Name: word(), Severity: wire.SeverityInfo}
 		switch rng.IntN(5) {
 		case 0:
 			e.Input = map[string]any{"command": word() + " " + word(), "port": rng.IntN(600), "list": []any{word(), 1.5}}
@@ -70,7 +73,7 @@ func searchLog(t *testing.T, rng *rand.Rand, n int) *wal.Log {
 			t.Fatal(err)
 		}
 		a := w.Agent([]byte([]string{"main", "other"}[i%2]), fmt.Appendf(nil, "w%02d", rng.IntN(10)))
-		if v := w.Append(p, uint64(i+1), uint8(h.Type), h.Flags(), a, h.Key, now.UnixNano(), payload); v != wal.Stored {
+		if v := w.Append(p, uint64(i+1), uint8(h.Type), h.Flags(), a, h.Key, clock().UnixNano(), payload); v != wal.Stored {
 			t.Fatal(v)
 		}
 		if i%100 == 99 {
@@ -191,8 +194,8 @@ func TestSearchEqualsScan(t *testing.T) {
 // A search whose time is up says so, and where to go on: all is found in the end.
 func TestSearchBudget(t *testing.T) {
 	l := searchLog(t, rand.New(rand.NewPCG(1, 9)), 3000)
-	now := time.Unix(0, 0)
-	s := &Server{p: Parts{Log: l, Now: func() time.Time { now = now.Add(200 * time.Millisecond); return now }}}
+	var steps atomic.Int64
+	s := &Server{p: Parts{Log: l, Now: func() time.Time { return time.Unix(0, 200e6*steps.Add(1)) }}}
 	for _, reverse := range []bool{false, true} {
 		x := newSearch(s)
 		x.first, x.most = 100, 100
