@@ -180,8 +180,8 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d were acknowledged, the log ends at %d", acked.Load(), l.Next())
 	}
 	want := l.First()
-	if fills >= 10 && want == 1 {
-		t.Error("nothing was dropped: the test is too short")
+	if fills >= 100 && want == 1 { // fewer may be over before there is enough to drop
+		t.Error("nothing was dropped")
 	}
 	for f := l.Follow(want); f.Offset() < l.Next(); {
 		b, err := f.Next(t.Context())
