@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -96,16 +97,16 @@ func TestSSEResumes(t *testing.T) {
 			i += n
 		}
 	}()
-	defer func() { cancel(); <-wrote }()
+	var start sync.Once
+	begin := func() { start.Do(func() { close(started) }) }
+	defer func() { cancel(); begin(); <-wrote }()
 	got, last, breaks := 0, "", 0
 	for ; got < total; breaks++ {
 		left := rand.IntN(30) // messages until the line breaks; 0: right after the greeting
 		last = r.stream("what=events&agent=flow&space=main", last, func(event string, data []byte) bool {
 			switch event {
 			case "subscribed":
-				if breaks == 0 {
-					close(started)
-				}
+				begin()
 				return left > 0
 			case "error":
 				t.Fatalf("%s", data)
@@ -121,6 +122,8 @@ func TestSSEResumes(t *testing.T) {
 					got++
 				}
 				left--
+			default: // what comes before the greeting has no id yet
+				return true
 			}
 			return left > 0 && got < total
 		})
