@@ -20,9 +20,6 @@ func testLog(t *testing.T) Log {
 // A generated log is found again, answers what is asked of it, and is not taken
 // for another's.
 func TestLogQuery(t *testing.T) {
-	if testing.Short() {
-		t.Skip("its parts are processes of their own, which the detector of races does not see")
-	}
 	m := testLog(t)
 	m.Parts, m.Events, m.Samples = []string{"query"}, 500_000, 20
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -58,9 +55,6 @@ func TestLogQuery(t *testing.T) {
 // What is sealed is measured, small, and written not much more often than it has
 // to be.
 func TestLogSeal(t *testing.T) {
-	if testing.Short() {
-		t.Skip("its parts are processes of their own, which the detector of races does not see")
-	}
 	m := testLog(t)
 	m.Agents, m.Sealing = 65_000, 2_000_000 // more than what stays, and a stretch
 	if err := m.sealing(filepath.Join(t.TempDir(), "log"), "seal", true); err != nil {
@@ -75,9 +69,6 @@ func TestLogSeal(t *testing.T) {
 
 // Each store that is installed here is loaded and compared.
 func TestLogAppend(t *testing.T) {
-	if testing.Short() {
-		t.Skip("its parts are processes of their own, which the detector of races does not see")
-	}
 	m := testLog(t)
 	m.Rounds, m.Slice = 2, 100*time.Millisecond
 	pool, err := logbench.MakePool(m.Seed, m.Agents, 100_000, time.Now().UnixMilli())
