@@ -11,7 +11,7 @@ import "encoding/binary"
 //	'e' epoch 4        epoch: first offset 8, begun 8 (Unix ns), reason
 //	'g' from 8         hole: to 8, epoch 4, reason
 //	'h' base 8         header value of a block
-//	'k' key 4          a hold, see retain.go
+//	'k' key 4, name    a hold, see retain.go
 //	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
 //	'p' producer 4     producer, see producer.go
 //	's' 't' 'w'        sealed stretches, see stretches.go

@@ -34,42 +34,29 @@ type RetainOptions struct {
 // Hold is a wish to keep what has a key, whatever its age.
 type Hold struct {
 	Key    uint32 // of the records, see Record.Key
+	Name   string // what has the key; several may have one
 	Since  int64  // Unix ns
-	Name   string // what has the key
 	Reason string
 }
 
-// A hold's value: since 8, name with a uvarint length, reason.
+// A hold is under 'k', key 4, name; its value: since 8, reason.
 
-func (h *Hold) encode() []byte {
-	return append(appendString(binary.LittleEndian.AppendUint64(nil, uint64(h.Since)), h.Name), h.Reason...)
-}
-
-func (h *Hold) decode(v []byte) bool {
-	if len(v) < 8 {
-		return false
-	}
-	name, reason, ok := cutString(v[8:])
-	h.Since, h.Name, h.Reason = int64(binary.LittleEndian.Uint64(v)), string(name), string(reason)
-	return ok
-}
+func holdKey(key uint32, name string) []byte { return append(key4(prefixHold, key), name...) }
 
 // holdTable holds them in memory.
 type holdTable struct {
 	mu       sync.RWMutex
-	m        map[uint32]Hold
-	released bool // what was held of dropped tiers is to go
+	m        map[string]Hold // by holdKey
+	released bool            // what was held of dropped tiers is to go
 }
 
 func (t *holdTable) load(db *pebble.DB) error {
-	t.m, t.released = map[uint32]Hold{}, true
+	t.m, t.released = map[string]Hold{}, true
 	return scan(db, prefixHold, func(k, v []byte) error {
-		var h Hold
-		if len(k) != 5 || !h.decode(v) {
+		if len(k) < 5 || len(v) < 8 {
 			return errors.New("the log's table of holds is damaged")
 		}
-		h.Key = binary.BigEndian.Uint32(k[1:])
-		t.m[h.Key] = h
+		t.m[string(k)] = Hold{Key: binary.BigEndian.Uint32(k[1:]), Name: string(k[5:]), Since: int64(binary.LittleEndian.Uint64(v)), Reason: string(v[8:])}
 		return nil
 	})
 }
@@ -78,14 +65,13 @@ func (t *holdTable) load(db *pebble.DB) error {
 // Chunks are kept whole, so some records of other keys stay with them. What was
 // dropped before does not come back.
 func (l *Log) Hold(key uint32, name, reason string) error {
-	h := Hold{Key: key, Since: l.o.Now().UnixNano(), Name: name, Reason: reason}
-	return l.setHold(key, &h)
+	return l.setHold(key, name, &Hold{Key: key, Name: name, Since: l.o.Now().UnixNano(), Reason: reason})
 }
 
 // Release ends a hold; what is over its time goes with the next Retain.
-func (l *Log) Release(key uint32) error { return l.setHold(key, nil) }
+func (l *Log) Release(key uint32, name string) error { return l.setHold(key, name, nil) }
 
-func (l *Log) setHold(key uint32, h *Hold) error {
+func (l *Log) setHold(key uint32, name string, h *Hold) error {
 	if key == 0 {
 		return errors.New("wal: a hold without a key")
 	}
@@ -94,33 +80,42 @@ func (l *Log) setHold(key uint32, h *Hold) error {
 		defer l.holds.mu.Unlock()
 		var err error
 		if h == nil {
-			err = l.db.Delete(key4(prefixHold, key), pebble.Sync)
+			err = l.db.Delete(holdKey(key, name), pebble.Sync)
 		} else {
-			err = l.db.Set(key4(prefixHold, key), h.encode(), pebble.Sync)
+			v := append(binary.LittleEndian.AppendUint64(nil, uint64(h.Since)), h.Reason...)
+			err = l.db.Set(holdKey(key, name), v, pebble.Sync)
 		}
 		if err = errors.Join(err, l.Err()); err != nil {
 			return err
 		}
-		if delete(l.holds.m, key); h != nil {
-			l.holds.m[key] = *h
+		if k := string(holdKey(key, name)); h != nil {
+			l.holds.m[k] = *h
 		} else {
+			delete(l.holds.m, k)
 			l.holds.released = true
 		}
 		return nil
 	})
 }
 
-// Holds returns what is held, by key.
+// Holds returns what is held, oldest first.
 func (l *Log) Holds() []Hold {
 	l.holds.mu.RLock()
 	defer l.holds.mu.RUnlock()
-	return slices.SortedFunc(maps.Values(l.holds.m), func(a, b Hold) int { return cmp.Compare(a.Key, b.Key) })
+	return slices.SortedFunc(maps.Values(l.holds.m), func(a, b Hold) int {
+		return cmp.Or(cmp.Compare(a.Since, b.Since), cmp.Compare(a.Name, b.Name))
+	})
 }
 
-func (l *Log) held() map[uint32]Hold {
+// held returns the keys that are held.
+func (l *Log) held() map[uint32]bool {
 	l.holds.mu.RLock()
 	defer l.holds.mu.RUnlock()
-	return maps.Clone(l.holds.m)
+	keys := make(map[uint32]bool, len(l.holds.m))
+	for _, h := range l.holds.m {
+		keys[h.Key] = true
+	}
+	return keys
 }
 
 // Retained tells what one Retain did.
@@ -164,6 +159,7 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 	}
 	if l.holds.takeReleased() {
 		if err := l.dropReleased(); err != nil {
+			l.holds.setReleased() // to be tried again
 			return r, err
 		}
 	}
@@ -224,6 +220,12 @@ func (t *holdTable) takeReleased() bool {
 	was := t.released
 	t.released = false
 	return was
+}
+
+func (t *holdTable) setReleased() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.released = true
 }
 
 // dropReleased drops what was left of dropped tiers for holds that are over.

@@ -92,7 +92,7 @@ func TestRetainModel(t *testing.T) {
 					err = r.Hold(k, fmt.Sprint("main/r", k), "somebody looks at it")
 				} else {
 					delete(held, k)
-					err = r.Release(k)
+					err = r.Release(k, fmt.Sprint("main/r", k))
 				}
 				if err != nil {
 					t.Fatal(err)

@@ -32,7 +32,7 @@ func (q *req) holds() error {
 	return q.json(map[string]any{"items": rows, "next": nil, "total": len(rows)})
 }
 
-// heldRun is the run that a request for its hold names.
+// heldRun is the run that is to be held.
 func (q *req) heldRun() (key uint32, name string, err error) {
 	space, err := q.readable(q.args[0])
 	if err != nil {
@@ -68,23 +68,33 @@ func (q *req) holdRun() error {
 	if err := q.recordBy(q.who.ID, "run.hold", name, b.Reason); err != nil {
 		return err
 	}
+	h, _ := q.holdNamed(name)
+	return q.json(holdOf(h))
+}
+
+// holdNamed returns the hold of that name, if there is one.
+func (q *req) holdNamed(name string) (wal.Hold, bool) {
 	for _, h := range q.s.p.Log.Holds() {
-		if h.Key == key {
-			return q.json(holdOf(h))
+		if h.Name == name {
+			return h, true
 		}
 	}
-	return q.json(holdRow{}) // released meanwhile
+	return wal.Hold{Name: name}, false
 }
 
 // releaseRun lets a run's events go with the others.
 func (q *req) releaseRun() error {
-	key, name, err := q.heldRun()
+	space, err := q.readable(q.args[0])
 	if err != nil {
 		return err
 	}
-	if err := q.s.p.Log.Release(key); err != nil {
+	h, ok := q.holdNamed(space + "/" + q.args[1])
+	if !ok {
+		return problem(404, "not_found", "No run of this id is held in the space "+space+".")
+	}
+	if err := q.s.p.Log.Release(h.Key, h.Name); err != nil {
 		return err
 	}
 	q.SetStatusCode(204)
-	return q.record("run.release", name)
+	return q.record("run.release", h.Name)
 }

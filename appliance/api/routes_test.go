@@ -63,7 +63,7 @@ func routes() map[string]documented {
 		"GET /v1/runs/{space}/{id}":         {"viewer", "/v1/runs/main/r1", "", 200, []string{"agents", "spans", "tools", "errors", "usage"}, nil},
 		"GET /v1/holds":                     {"viewer", "/v1/holds", "", 200, list, nil},
 		"PUT /v1/runs/{space}/{id}/hold":    {"operator", "/v1/runs/main/r1/hold", `{"reason":"for the review"}`, 200, []string{"space", "run", "since_ms", "reason"}, nil},
-		"DELETE /v1/runs/{space}/{id}/hold": {"operator", "/v1/runs/main/r1/hold", "", 204, nil, nil},
+		"DELETE /v1/runs/{space}/{id}/hold": {"operator", "/v1/runs/main/HELD/hold", "", 204, nil, nil},
 		"GET /v1/events":                    {"viewer", "/v1/events?space=main", "", 200, list, first("offset", "recv_ms", "space", "agent", "type", "phase", "severity")},
 		"POST /v1/events":                   {"agent", "/v1/events", `{"type":"log","agent":"matrix","msg":"x"}`, 200, []string{"stored", "refused", "first", "last", "epoch", "log"}, nil},
 		"GET /v1/series":                    {"viewer", "/v1/series?space=main&agent=a", "", 200, list, first("metric", "labels", "last", "last_ms", "samples")},
@@ -140,6 +140,12 @@ func matrix(t *testing.T, r *rig, method string, d documented) {
 			allowed = true
 		}
 		path := strings.Replace(d.ask, "TOKEN", victim(t, r), 1)
+		if strings.Contains(path, "HELD") {
+			if a := r.ask("PUT", "/v1/runs/main/r1/hold", r.keys["admin"], ""); a.StatusCode != 200 {
+				t.Fatalf("%d %s", a.StatusCode, a.body)
+			}
+			path = strings.Replace(path, "HELD", "r1", 1)
+		}
 		body := strings.NewReplacer("KEY", r.keys["viewer"], "FOLDER", folder).Replace(d.body)
 		a := r.ask(method, path, key, body)
 		switch {
@@ -486,4 +492,45 @@ func TestPages(t *testing.T) {
 			t.Errorf("%s: %+v", path, l)
 		}
 	}
+}
+
+// A run is held until it is released, by those who may, in its own space.
+func TestHolds(t *testing.T) {
+	r := newRig(t)
+	p, _ := r.post(r.keys["agent"], sample)
+	r.caughtUp(p.Last)
+	held := func() (items []holdRow) {
+		var l struct{ Items []holdRow }
+		r.get("/v1/holds", &l)
+		return l.Items
+	}
+	ask := func(method, path, body string) answer { return r.ask(method, path, r.keys["operator"], body) }
+	if err := ask("PUT", "/v1/runs/main/none/hold", "").problem(404, "not_found", ""); err != nil {
+		t.Error(err)
+	}
+	if err := ask("PUT", "/v1/runs/main/r1/hold", "{").problem(400, "bad_parameter", "body"); err != nil {
+		t.Error(err)
+	}
+	if err := ask("DELETE", "/v1/runs/main/r1/hold", "").problem(404, "not_found", ""); err != nil {
+		t.Error(err)
+	}
+	for range 2 { // again is no other hold
+		if a := ask("PUT", "/v1/runs/main/r1/hold", `{"reason":"for the review"}`); a.StatusCode != 200 {
+			t.Fatalf("%d %s", a.StatusCode, a.body)
+		}
+	}
+	if h := held(); len(h) != 1 || h[0].Space != "main" || h[0].Run != "r1" || h[0].Reason != "for the review" || h[0].SinceMS == 0 {
+		t.Errorf("%+v", h)
+	}
+	if a := ask("DELETE", "/v1/runs/main/r1/hold", ""); a.StatusCode != 204 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if h := held(); len(h) != 0 {
+		t.Errorf("%+v", h)
+	}
+}
+
+type holdRow struct {
+	Space, Run, Reason string
+	SinceMS            float64 `json:"since_ms"`
 }
