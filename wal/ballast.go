@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,18 +21,30 @@ type ballast struct {
 
 	mu    sync.Mutex
 	there bool
+
+	making  atomic.Bool
+	running sync.WaitGroup
 }
 
 const ballastName = "ballast"
 
-// make puts the file there, if free leaves room for it above least. Errors are
-// those of the file system; without the file the log works as well.
-func (b *ballast) make(free, least uint64) error {
+// makeSoon puts the file there, beside the caller, if free leaves room for it
+// above least. fail is told of an error; without the file the log works as well.
+func (b *ballast) makeSoon(free, least uint64, fail func(error)) {
+	if b.bytes <= 0 || free < least+2*uint64(b.bytes) || b.held() || b.making.Swap(true) {
+		return
+	}
+	b.running.Go(func() {
+		defer b.making.Store(false)
+		if err := b.make(); err != nil {
+			fail(err)
+		}
+	})
+}
+
+func (b *ballast) make() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.there || b.bytes <= 0 || free < least+2*uint64(b.bytes) {
-		return nil
-	}
 	f, err := b.fs.Create(b.path, vfs.WriteCategoryUnspecified)
 	if err != nil {
 		return fmt.Errorf("ballast: %w", err)

@@ -46,9 +46,11 @@ func (l *Log) checkDisk() {
 	}
 	full := free < least
 	if !full {
-		if err := l.ballast.make(free, l.o.DiskMin); err != nil && l.o.Events.Background != nil {
-			l.o.Events.Background(err)
-		}
+		l.ballast.makeSoon(free, l.o.DiskMin, func(err error) {
+			if f := l.o.Events.Background; f != nil {
+				f(err)
+			}
+		})
 	}
 	if full {
 		e := fmt.Errorf("%w: %d bytes are free, %d are wanted", ErrDiskFull, free, least)

@@ -58,5 +58,8 @@ func (e *LostError) Error() string {
 	if e.Records > 0 {
 		return fmt.Sprintf("the log lost %d acknowledged records among offsets %d to %d: %s", e.Records, e.From, e.To, e.Reason)
 	}
+	if e.Epoch == 0 {
+		return fmt.Sprintf("the log lost acknowledged records: offsets %d to %d: %s", e.From, e.To, e.Reason)
+	}
 	return fmt.Sprintf("the log lost acknowledged records: offsets %d to %d of epoch %d: %s", e.From, e.To, e.Epoch, e.Reason)
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"eyrie/wal/stretch"
 )
@@ -17,12 +18,8 @@ const directedShare = 4
 func (s *search) stretch(off uint64) error {
 	l, q := s.l, &s.q
 	st, ok := l.stretchAt(off)
-	if !ok { // dropped by retention: all below is
-		if q.Reverse {
-			s.stop(0)
-		} else {
-			q.FromOffset = max(l.Stretches()[0].Base, off+1)
-		}
+	if !ok { // dropped by retention, or lost
+		s.hole(off)
 		return nil
 	}
 	if q.beyond(st.RecvMin, st.RecvMax) {
@@ -60,6 +57,20 @@ func (s *search) stretch(off uint64) error {
 		s.passed(st.Base, st.Next)
 	}
 	return err
+}
+
+// hole takes the offsets around off that no stretch has off the query.
+func (s *search) hole(off uint64) {
+	list := s.l.Stretches()
+	i := sort.Search(len(list), func(i int) bool { return list[i].Base > off })
+	from, to := uint64(0), s.l.Sealed()
+	if i > 0 {
+		from = list[i-1].Next
+	}
+	if i < len(list) {
+		to = list[i].Base
+	}
+	s.passed(from, max(to, off+1))
 }
 
 // candidates returns the chunks that may hold what is sought.

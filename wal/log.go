@@ -146,6 +146,7 @@ func (l *Log) Close() error {
 	if l.Err() == nil {
 		l.writer.finish()
 	}
+	l.ballast.running.Wait()
 	close(l.work)
 	if !l.await(l.done) {
 		return l.Err() // the store does not let go of what it was given; its process has to end

@@ -284,7 +284,7 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 		return err
 	}
 	l.sealed.change(func(list []Stretch) []Stretch { return append(list, *st) })
-	s.hot.Add(-int64(st.HotBytes))
+	l.sealer.hot.Add(-int64(st.HotBytes))
 	return l.dropBlocks(st.Next)
 }
 

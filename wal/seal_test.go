@@ -300,3 +300,23 @@ func TestDamagedChunkIsNamed(t *testing.T) {
 	}
 	r.mustClose(t)
 }
+
+// Where a stretch among others is lost, and known to be, look-ups in both
+// directions find what lies on either side.
+func TestLostStretchIsSteppedOver(t *testing.T) {
+	r := filled(t, sealing(small(newMem())), 10_000)
+	defer r.mustClose(t)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	gone := r.Stretches()[1]
+	r.sealed.change(func(list []Stretch) []Stretch { return slices.Delete(list, 1, 2) })
+	r.addHole(Hole{From: gone.Base, To: gone.Next - 1, Epoch: 1, Reason: "a test"})
+	for _, q := range []Query{{Limit: 100}, {Limit: 100, Reverse: true}, {Agents: []uint32{3}, Limit: 7, Reverse: true}, {FromOffset: gone.Base + 1, ToOffset: gone.Next - 1, Reverse: true}} {
+		checkFind(t, r, q)
+	}
+	recs, _, err := r.Find(t.Context(), Query{Reverse: true, Limit: 1 << 20})
+	if err != nil || recs[len(recs)-1].Offset != 1 || uint64(len(recs)) != r.Next()-1-(gone.Next-gone.Base) {
+		t.Errorf("%d records down to %d, %v", len(recs), recs[len(recs)-1].Offset, err)
+	}
+}
