@@ -2,10 +2,12 @@ package api
 
 import (
 	"encoding/json"
+	"errors"
 
 	"eyrie/appliance/query"
 	"eyrie/appliance/views/spans"
 	"eyrie/engine/wire"
+	"eyrie/wal"
 )
 
 // spanQuery reads the parameters that spans and runs share.
@@ -84,6 +86,8 @@ type spanWhole struct {
 	Output json.RawMessage `json:"output,omitempty"`
 	Attrs  json.RawMessage `json:"attrs,omitempty"`
 	Links  json.RawMessage `json:"links,omitempty"`
+	// Dropped says that retention has taken records of it from the log.
+	Dropped bool `json:"dropped,omitempty"`
 }
 
 // span answers one span with its input and output, read from the log at the
@@ -105,7 +109,11 @@ func (q *req) span() error {
 		if off == 0 {
 			continue
 		}
-		rec, err := q.s.p.Log.Read(off)
+		rec, err := q.spanRecord(&sp, off)
+		if errors.Is(err, wal.ErrNotFound) {
+			w.Dropped = true
+			continue
+		}
 		if err != nil {
 			return err
 		}
@@ -127,4 +135,16 @@ func (q *req) span() error {
 		}
 	}
 	return q.json(w)
+}
+
+// spanRecord reads a record of a span: mostly one of its agent, of which what is
+// sealed is read alone.
+func (q *req) spanRecord(sp *spans.Span, off uint64) (wal.Record, error) {
+	log := q.s.p.Log
+	if num, ok := log.AgentNum(sp.Space, sp.Agent); ok {
+		if rec, err := log.ReadOf(off, num); !errors.Is(err, wal.ErrNotFound) {
+			return rec, err
+		}
+	}
+	return log.Read(off)
 }

@@ -93,7 +93,9 @@ func (s *sub) events(r *reader) bool {
 		b, err := s.follow.Next(h.ctx)
 		var lost *wal.LostError
 		if errors.As(err, &lost) { // the log has said so; the viewer sees the offsets jump
-			s.next = lost.To + 1
+			if lost.Records == 0 { // else some among others, to which the follower goes on
+				s.next = lost.To + 1
+			}
 			continue
 		}
 		if err != nil {

@@ -197,7 +197,9 @@ func (h *Hub) tail(f *wal.Follower) {
 		var lost *wal.LostError
 		switch {
 		case errors.As(err, &lost):
-			f.Skip(lost.To + 1)
+			if lost.Records == 0 {
+				f.Skip(lost.To + 1)
+			}
 			continue
 		case err != nil:
 			return
