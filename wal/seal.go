@@ -109,7 +109,8 @@ func (s *sealer) run() {
 			return
 		}
 		for s.hot.Load() > s.l.keptHot()+s.l.o.Seal.Bytes && s.ctx.Err() == nil && s.l.Err() == nil {
-			sealed, err := s.next(s.l.o.Seal.Bytes)
+			// At least half: what is hot is counted but nearly.
+			sealed, err := s.next(s.l.o.Seal.Bytes / 2)
 			if err != nil && s.ctx.Err() == nil {
 				s.l.metrics.sealErrors.Inc()
 				if f := s.l.o.Events.Background; f != nil {
@@ -184,7 +185,7 @@ func (s *sealer) limit() (_ uint64, err error) {
 		if err := headerAt(it, &h); err != nil {
 			return 0, err
 		}
-		if kept += int64(h.BodyLen); kept > s.l.keptHot() {
+		if kept += int64(len(it.Value()) + h.BodyLen); kept > s.l.keptHot() {
 			return h.Base, nil
 		}
 	}

@@ -34,7 +34,9 @@ func (l *Log) Stats() Stats {
 	s.CacheBytes = l.cache.bytes
 	l.cache.mu.Unlock()
 	s.HotBytes = l.sealer.hot.Load()
-	s.SealBehind = max(0, s.HotBytes-l.keptHot()*9/8-l.o.Seal.Bytes) // what is kept is counted in bodies
+	if !l.o.Seal.Off {
+		s.SealBehind = max(0, s.HotBytes-l.keptHot()-l.o.Seal.Bytes)
+	}
 	l.life.RLock()
 	defer l.life.RUnlock()
 	if !l.closed {
