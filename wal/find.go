@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -137,47 +139,73 @@ func (s *search) blocks(from, to uint64) (err error) {
 	if q.Reverse {
 		step, ok = it.Prev, it.Last()
 	}
-	for ; ok; ok = step() {
-		if err := s.ctx.Err(); err != nil {
-			return err
-		}
-		var h block.Header
-		if err := headerAt(it, &h); err != nil {
-			return err
-		}
-		if h.Next() <= from || !q.may(&h) {
-			if h.Next() > from && q.past(&h) {
-				s.stop(0)
-				return nil
+	past := false // the last header that was looked at
+	candidates := func(yield func(*block.Header) bool) {
+		for ; ok; ok = step() {
+			if err = s.ctx.Err(); err != nil {
+				return
 			}
-			continue
+			var h block.Header
+			if err = headerAt(it, &h); err != nil {
+				return
+			}
+			if h.Next() <= from || !q.may(&h) {
+				if past = h.Next() > from && q.past(&h); past {
+					return
+				}
+				continue
+			}
+			if err = block.DecodeHeader(bytes.Clone(it.Value()), &h); err != nil || !yield(&h) {
+				return
+			}
 		}
+	}
+	type loaded struct {
+		h   *block.Header
+		b   *Block
+		err error
+	}
+	var failed error
+	sealed := false // meanwhile; what is left of the query finds them there
+	ahead(q.Skip != nil, candidates, func(h *block.Header) loaded {
+		if b := l.cache.at(h.Base); b != nil {
+			if q.Skip != nil && q.Skip([][]byte{b.Payloads()}) {
+				b = nil
+			}
+			return loaded{h, b, nil}
+		}
+		b, err := s.load(h)
+		return loaded{h, b, err}
+	}, func(x loaded) bool {
 		if s.spent() {
 			if q.Reverse {
-				s.stop(min(h.Next(), to))
+				s.stop(min(x.h.Next(), to))
 			} else {
-				s.stop(max(h.Base, from))
+				s.stop(max(x.h.Base, from))
 			}
-			return nil
+			return false
 		}
-		b := l.cache.at(h.Base)
-		if b == nil {
-			if b, err = s.load(&h); err != nil {
-				if h.Next() <= l.Sealed() {
-					return nil // what is left of the query finds it there
-				}
-				return err
+		if x.err != nil {
+			if sealed = x.h.Next() <= l.Sealed(); !sealed {
+				failed = x.err
 			}
-			s.read += int64(h.BodyLen)
-		} else if q.Skip != nil && q.Skip([][]byte{b.Payloads()}) {
-			b = nil
+			return false
 		}
-		if b != nil {
-			if s.scan(b); s.done {
-				return nil
-			}
+		s.read += int64(x.h.BodyLen)
+		if x.b != nil {
+			s.scan(x.b)
 		}
-		s.passed(h.Base, h.Next())
+		if !s.done {
+			s.passed(x.h.Base, x.h.Next())
+		}
+		return !s.done
+	})
+	if err = cmp.Or(failed, err); err != nil || s.done || sealed {
+		return err
+	}
+	if past {
+		s.stop(0)
+		return nil
 	}
 	s.passed(from, to)
 	return it.Error()

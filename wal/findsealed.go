@@ -124,32 +124,44 @@ func (s *search) candidates(st *Stretch, x *stretch.Index) ([]stretch.ChunkInfo,
 // directed reads the chunks alone, and puts what it finds in order of offset.
 func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 	var found []Record
-	for i := range chunks {
+	type loaded struct {
+		c   *stretch.ChunkInfo
+		p   *stretch.Part
+		err error
+	}
+	var failed error
+	ahead(s.q.Skip != nil, pointers(chunks), func(c *stretch.ChunkInfo) loaded {
 		if err := s.ctx.Err(); err != nil {
-			return err
+			return loaded{err: err}
 		}
-		p, err := s.l.chunkUnless(st, &chunks[i], s.q.Skip)
-		s.read += int64(chunks[i].Len)
-		if err != nil {
-			return err
+		p, err := s.l.chunkUnless(st, c, s.q.Skip)
+		return loaded{c, p, err}
+	}, func(x loaded) bool {
+		if failed = x.err; failed != nil {
+			return false
 		}
-		if p == nil {
-			continue
+		s.read += int64(x.c.Len)
+		if x.p == nil {
+			return true
 		}
 		scan := func(from, to int) {
 			var r Record
 			for j := from; j < to; j++ {
-				if p.Load(j, &r); s.q.is(&r) {
+				if x.p.Load(j, &r); s.q.is(&r) {
 					found = append(found, r)
 				}
 			}
 		}
 		if len(s.q.Agents) == 0 {
-			scan(0, p.Len())
+			scan(0, x.p.Len())
 		}
 		for _, a := range s.q.Agents {
-			scan(p.Agent(a))
+			scan(x.p.Agent(a))
 		}
+		return true
+	})
+	if failed != nil {
+		return failed
 	}
 	slices.SortFunc(found, func(a, b Record) int {
 		if s.q.Reverse {

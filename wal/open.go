@@ -46,6 +46,7 @@ func newLog(o Options) *Log {
 	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
 		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{}), failed: make(chan struct{})}
 	l.cache.most = o.CacheBytes
+	l.sealer.wake = make(chan struct{}, 1)
 	l.metrics = newMeters(o.Metrics, l)
 	l.o.FS, l.closeWatch = withHealth(o.FS, l.storeEvents().DiskSlow)
 	l.ballast = ballast{fs: l.o.FS, path: l.o.FS.PathJoin(o.Dir, ballastName), bytes: o.BallastBytes}

@@ -34,7 +34,7 @@ type Options struct {
 	// CheckpointBytes of payload lie between two checkpoints of the tables;
 	// default 32 MiB. It bounds what Open folds.
 	CheckpointBytes int64
-	// MemtableBytes of the store; default 64 MiB. Tests make it small.
+	// MemtableBytes of the store; default 16 MiB. Tests make it small.
 	MemtableBytes int
 	// StoreCacheBytes of the store; default 16 MiB.
 	StoreCacheBytes int64
@@ -122,7 +122,7 @@ func (o *Options) defaults() error {
 		o.CheckpointBytes = 32 << 20
 	}
 	if o.MemtableBytes == 0 {
-		o.MemtableBytes = 64 << 20
+		o.MemtableBytes = 16 << 20
 	}
 	if o.StoreCacheBytes == 0 {
 		o.StoreCacheBytes = 16 << 20

@@ -40,20 +40,26 @@ type SealOptions struct {
 // tables come into the store in one step; readers are told; the blocks go.
 type sealer struct {
 	l    *Log
-	wake chan struct{}
+	wake chan struct{} // of room for one
 	quit context.CancelFunc
 	ctx  context.Context
 	done chan struct{}
 	hot  atomic.Int64 // bytes of headers and bodies not sealed, nearly
-	w    *stretch.Writer
+	due  atomic.Int32 // flushes of the store since it was tidied
+
+	pressed atomic.Uint64 // how often a writer had to wait for the log
+	seen    uint64        // of these, by the sealer
+	yields  bool          // to such a writer
+	w       *stretch.Writer
 }
 
 const sealFolder = "seal"
 
 // prepare removes what an earlier life left and counts the blocks.
 func (s *sealer) prepare(l *Log) error {
-	s.l, s.wake, s.done = l, make(chan struct{}, 1), make(chan struct{})
+	s.l, s.done = l, make(chan struct{})
 	s.ctx, s.quit = context.WithCancel(context.Background())
+	s.yields = true
 	if err := l.o.FS.RemoveAll(l.o.FS.PathJoin(l.dir, sealFolder)); err != nil {
 		return fmt.Errorf("what an earlier sealing left: %w", err)
 	}
@@ -85,6 +91,27 @@ func (s *sealer) grown(n int) {
 	}
 }
 
+// flushed tells that the store has flushed a memtable.
+func (s *sealer) flushed() {
+	if s.due.Add(1) >= tidyEvery {
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// tidy has the store tidied when it is due.
+func (s *sealer) tidy() {
+	if s.due.Load() < tidyEvery {
+		return
+	}
+	s.due.Store(0)
+	if err := s.l.tidy(s.ctx); err != nil && s.ctx.Err() == nil && s.l.o.Events.Background != nil {
+		s.l.o.Events.Background(fmt.Errorf("tidy the store: %w", err))
+	}
+}
+
 // keptHot is how many bytes of blocks stay: what the next open checks and folds.
 func (l *Log) keptHot() int64 {
 	if l.o.keptHot > 0 {
@@ -98,9 +125,6 @@ const sealRetry = 30 * time.Second
 
 func (s *sealer) run() {
 	defer close(s.done)
-	if s.l.o.Seal.Off {
-		return
-	}
 	s.grown(0)
 	for {
 		select {
@@ -108,7 +132,8 @@ func (s *sealer) run() {
 		case <-s.ctx.Done():
 			return
 		}
-		for s.hot.Load() > s.l.keptHot()+s.l.o.Seal.Bytes && s.ctx.Err() == nil && s.l.Err() == nil {
+		s.tidy()
+		for !s.l.o.Seal.Off && s.hot.Load() > s.l.keptHot()+s.l.o.Seal.Bytes && s.ctx.Err() == nil && s.l.Err() == nil {
 			// At least half: what is hot is counted but nearly.
 			sealed, err := s.next(s.l.o.Seal.Bytes / 2)
 			if err != nil && s.ctx.Err() == nil {
@@ -127,6 +152,31 @@ func (s *sealer) run() {
 			} else if !sealed {
 				break
 			}
+			s.tidy()
+		}
+	}
+}
+
+// While a writer waits for the log, the sealer waits for it, looking again every
+// sealPause, until it is sealPatience stretches behind: then the disk would fill
+// up with blocks.
+const (
+	sealPause    = 20 * time.Millisecond
+	sealPatience = 16
+)
+
+// giveWay is called between small pieces of work.
+func (s *sealer) giveWay() {
+	for s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes {
+		before := s.pressed.Load()
+		if before == s.seen {
+			return
+		}
+		s.seen = before
+		select {
+		case <-time.After(sealPause):
+		case <-s.ctx.Done():
+			return
 		}
 	}
 }
@@ -203,6 +253,7 @@ func (s *sealer) collect(limit uint64) (st Stretch, sum uint64, err error) {
 		if err := s.ctx.Err(); err != nil {
 			return st, 0, err
 		}
+		s.giveWay()
 		var h block.Header
 		if err := headerAt(it, &h); err != nil {
 			return st, 0, err
@@ -243,6 +294,7 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 		if err := s.ctx.Err(); err != nil {
 			return err
 		}
+		s.giveWay()
 		p, err := stretch.DecodeChunk(c, v)
 		if err != nil {
 			return fmt.Errorf("what was just encoded cannot be read: %w", err)

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -29,7 +30,7 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 		CacheSize:                   l.o.StoreCacheBytes,
 		MemTableSize:                uint64(l.o.MemtableBytes),
 		MemTableStopWritesThreshold: 4,
-		L0CompactionThreshold:       4,
+		L0CompactionThreshold:       2*tidyEvery + 4,
 		L0StopWritesThreshold:       100,
 		LBaseMaxBytes:               256 << 20,
 		MaxOpenFiles:                512,
@@ -45,6 +46,23 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return false }
 	o.Experimental.SpanPolicyFunc = spanPolicy
 	return o
+}
+
+// tidyEvery is after how many flushes the tables beside the blocks are compacted
+// by themselves. They overlap, and the blocks' tables do not: left to itself, the
+// store would compact both at once and write each block a third time.
+const tidyEvery = 8
+
+// tidy compacts what is small and is written again and again: agents, producers,
+// cursors, checkpoints. Blocks are left where they were flushed to, until they
+// are sealed.
+func (l *Log) tidy(ctx context.Context) error {
+	for _, r := range [][2]byte{{prefixBody + 1, prefixHeader}, {prefixHeader + 1, prefixStretch}} {
+		if err := l.db.Compact(ctx, []byte{r[0]}, []byte{r[1]}, false); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // openPebble is pebble.Open, which panics where a folder cannot be synced, and
@@ -114,6 +132,7 @@ func (l *Log) storeEvents() *pebble.EventListener {
 		FlushEnd: func(i pebble.FlushInfo) {
 			if i.Err == nil {
 				l.failures.Store(0)
+				l.sealer.flushed()
 			}
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {

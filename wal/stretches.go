@@ -337,29 +337,44 @@ func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
 		return nil, err
 	}
 	w := &whole{s: *s, at: make([]uint64, s.Next-s.Base)}
-	for i := range x.Chunks {
-		c := &x.Chunks[i]
+	type loaded struct {
+		p   *stretch.Part
+		err error
+	}
+	ahead(false, pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
 		p, err := l.chunk(s, c)
+		return loaded{p, err}
+	}, func(y loaded) bool {
 		var lost *LostError
-		if errors.As(err, &lost) {
+		switch {
+		case errors.As(y.err, &lost):
 			w.lost = append(w.lost, lost)
-			continue
+		case y.err != nil:
+			err = y.err
+		case y.p != nil:
+			err = w.add(y.p)
 		}
-		if p == nil {
-			continue
-		}
-		w.parts = append(w.parts, p)
-		n := uint64(len(w.parts)) << 32
-		var r Record
-		for j := range p.Len() {
-			p.Load(j, &r)
-			if r.Offset < s.Base || r.Offset >= s.Next {
-				return nil, fmt.Errorf("the sealed stretch at offset %d holds offset %d", s.Base, r.Offset)
-			}
-			w.at[r.Offset-s.Base] = n | uint64(j)
-		}
+		return err == nil
+	})
+	if err != nil {
+		return nil, err
 	}
 	return w, nil
+}
+
+// add adds what a chunk holds.
+func (w *whole) add(p *stretch.Part) error {
+	w.parts = append(w.parts, p)
+	n := uint64(len(w.parts)) << 32
+	var r Record
+	for j := range p.Len() {
+		p.Load(j, &r)
+		if r.Offset < w.s.Base || r.Offset >= w.s.Next {
+			return fmt.Errorf("the sealed stretch at offset %d holds offset %d", w.s.Base, r.Offset)
+		}
+		w.at[r.Offset-w.s.Base] = n | uint64(j)
+	}
+	return nil
 }
 
 // record loads the record at off; false if it is not there.

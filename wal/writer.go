@@ -60,7 +60,11 @@ const aheadMax = 8
 // Full tells that the group has reached its bound, or is too far ahead of the
 // encoder: commit before appending more. Options.Ready tells when to ask again.
 func (w *Writer) Full() bool {
-	return len(w.l.work) >= aheadMax || len(w.grp.blocks) >= groupBlocksMax || w.grp.bytes+w.cur.Bytes()+rowBytes*w.cur.Len() >= w.l.o.GroupBytes
+	full := len(w.l.work) >= aheadMax || len(w.grp.blocks) >= groupBlocksMax || w.grp.bytes+w.cur.Bytes()+rowBytes*w.cur.Len() >= w.l.o.GroupBytes
+	if full {
+		w.l.sealer.pressed.Add(1)
+	}
+	return full
 }
 
 // Next returns the offset that the next record will get.
