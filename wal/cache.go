@@ -38,6 +38,17 @@ func (c *cache) add(bs []*Block) {
 	}
 }
 
+// replace puts b in the place of the block with its base, if that is here.
+func (c *cache) replace(b *Block) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := sort.Search(len(c.blocks), func(i int) bool { return c.blocks[i].Base() >= b.Base() })
+	if i < len(c.blocks) && c.blocks[i].Base() == b.Base() {
+		c.bytes += b.Bytes() - c.blocks[i].Bytes()
+		c.blocks[i] = b
+	}
+}
+
 // at returns the block with this base, or nil.
 func (c *cache) at(base uint64) *Block {
 	if b := c.holding(base); b != nil && b.Base() == base {

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -78,6 +79,24 @@ func (l linking) Link(from, to string) error {
 type ledger struct {
 	recs  []Record // by offset-1; kind 0: the log's own record
 	acked atomic.Uint64
+	// what was to be forgotten; done: Forget returned before the plug was pulled
+	forgets []forgetting
+}
+
+type forgetting struct {
+	agent uint32
+	below uint64
+	done  bool
+}
+
+// forgotten tells whether the record's payload may be gone, and whether it must.
+func (g *ledger) forgotten(w *Record, off uint64) (may, must bool) {
+	for _, f := range g.forgets {
+		if w.Agent == f.agent && off < f.below {
+			may, must = true, must || f.done
+		}
+	}
+	return may, must && len(w.Payload) > 0
 }
 
 // append notes the records up to next, the last of which is r.
@@ -106,12 +125,16 @@ func (g *ledger) check(l *rig, acked uint64) error {
 	for i := range got {
 		r := &got[i]
 		if i < len(g.recs) && g.recs[i].Kind != 0 {
-			w := &g.recs[i]
+			w := g.recs[i]
+			may, must := g.forgotten(&w, r.Offset)
+			if may && (must || r.Kind == KindForgotten) {
+				w.Forget()
+			}
 			if w.Kind != r.Kind || w.Seq != r.Seq || w.Producer != r.Producer || w.Agent != r.Agent || !bytes.Equal(w.Payload, r.Payload) {
 				return fmt.Errorf("offset %d is %v, appended was %v", i+1, r, w)
 			}
 		}
-		if r.Kind == KindEvent {
+		if r.Kind == KindEvent || r.Kind == KindForgotten {
 			if want := next[r.Producer] + 1; r.Seq != want {
 				return fmt.Errorf("offset %d: number %d of producer %d, %d expected", i+1, r.Seq, r.Producer, want)
 			}
@@ -129,7 +152,7 @@ func (g *ledger) check(l *rig, acked uint64) error {
 }
 
 func (g *ledger) restart() {
-	g.recs = g.recs[:0]
+	g.recs, g.forgets = g.recs[:0], nil
 	g.acked.Store(0)
 }
 
@@ -140,6 +163,8 @@ type trial struct {
 	fl     *faults
 	buf    [700]byte
 	rounds int // of appending, in this life
+	forget bool
+	forgot int // times that something was forgotten to the end
 	sealed int // lives that began with sealed stretches
 }
 
@@ -202,9 +227,22 @@ func (t *trial) work(r *rig, c *cut) error {
 		}
 		ps[i] = p
 	}
+	for i := range t.led.forgets { // what an earlier life has not ended
+		if !t.led.forgets[i].done {
+			if err := t.erase(r, c, i); err != nil {
+				return err
+			}
+		}
+	}
 	rounds := t.rounds
 	t.rounds = 40
 	for n := 0; n < rounds && !c.pulled(); n++ {
+		if t.forget && t.rng.IntN(20) == 0 && r.Next() > 1 {
+			t.led.forgets = append(t.led.forgets, forgetting{agent: 1 + t.rng.Uint32N(40), below: 1 + t.rng.Uint64N(r.Next())})
+			if err := t.erase(r, c, len(t.led.forgets)-1); err != nil {
+				return err
+			}
+		}
 		p := ps[t.rng.IntN(len(ps))]
 		for range 1 + t.rng.IntN(30) {
 			a := w.Agent([]byte("main"), []byte{'a', byte(t.rng.IntN(40))})
@@ -222,6 +260,17 @@ func (t *trial) work(r *rig, c *cut) error {
 		}
 	}
 	return nil
+}
+
+// erase has the log forget entry i of the ledger.
+func (t *trial) erase(r *rig, c *cut, i int) error {
+	f := &t.led.forgets[i]
+	_, err := r.Forget(context.Background(), Forgetting{Agents: []uint32{f.agent}, Below: min(f.below, r.Next())})
+	if err == nil && !c.pulled() {
+		f.done = true
+		t.forgot++
+	}
+	return err
 }
 
 // newestLog returns the path of the store's newest WAL, or "".
@@ -296,7 +345,11 @@ func cutPower(seed uint64, n int, fl *faults) (noticed, harmless int, err error)
 
 // cutSealed is cutPower; sealed counts the lives that began with sealed stretches.
 func cutSealed(seed uint64, n int, fl *faults) (noticed, harmless, sealed int, err error) {
-	t := &trial{rng: rand.New(rand.NewPCG(seed, 0)), led: &ledger{}, fl: fl}
+	return (&trial{rng: rand.New(rand.NewPCG(seed, 0)), led: &ledger{}, fl: fl}).cuts(seed, n)
+}
+
+// cuts is cutSealed for a trial that is set up.
+func (t *trial) cuts(seed uint64, n int) (noticed, harmless, sealed int, err error) {
 	fs, acked := vfs.NewCrashableMem(), uint64(0)
 	for i := range n {
 		if i%12 == 0 {
@@ -338,7 +391,7 @@ func cutSealed(seed uint64, n int, fl *faults) (noticed, harmless, sealed int, e
 // notice opens a damaged log: it must refuse or hold everything acknowledged.
 // Where it refuses for a loss, accepting that must give a sound log.
 func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
-	led := &ledger{recs: t.led.recs}
+	led := &ledger{recs: t.led.recs, forgets: t.led.forgets}
 	r, err := open(t.options(fs))
 	if err == nil {
 		return false, errors.Join(led.check(r, acked), r.Close())
@@ -402,6 +455,37 @@ func TestPowerCuts(t *testing.T) {
 	}
 	if sealed.Load() == 0 {
 		t.Error("nothing was sealed: the lives are too short")
+	}
+}
+
+// TestPowerCutsForgetting is TestPowerCuts of lives in which agents are forgotten:
+// EYRIE_FORGET_CUTS trials, 100 unless told.
+func TestPowerCutsForgetting(t *testing.T) {
+	n := 100
+	if s := os.Getenv("EYRIE_FORGET_CUTS"); s != "" {
+		var err error
+		if n, err = strconv.Atoi(s); err != nil {
+			t.Fatal("EYRIE_FORGET_CUTS: ", err)
+		}
+	}
+	const lanes = 4
+	var forgot atomic.Int64
+	t.Run("lanes", func(t *testing.T) {
+		for lane := range uint64(lanes) {
+			t.Run(strconv.Itoa(int(lane)), func(t *testing.T) {
+				t.Parallel()
+				life := &trial{rng: rand.New(rand.NewPCG(lane, 7)), led: &ledger{}, fl: &faults{}, forget: true}
+				_, _, sealed, err := life.cuts(lane, n/lanes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Logf("%d cuts; %d lives began with sealed stretches; forgotten to the end %d times", n/lanes, sealed, life.forgot)
+				forgot.Add(int64(life.forgot))
+			})
+		}
+	})
+	if forgot.Load() == 0 {
+		t.Error("nothing was forgotten to the end: the lives are too short")
 	}
 }
 

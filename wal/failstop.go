@@ -1,6 +1,9 @@
 package wal
 
-import "github.com/cockroachdb/pebble/v2/vfs"
+import (
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
 
 // stopFS changes nothing any more once the log has failed. The store expects its
 // process to end where it says so, and it goes on to write, with a state that is
@@ -34,6 +37,16 @@ func (s stopFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.Ope
 func (s stopFS) ReuseForWrite(from, to string, c vfs.DiskWriteCategory) (vfs.File, error) {
 	if err := s.l.Err(); err != nil {
 		return nil, err
+	}
+	s.l.reusing.Lock()
+	defer s.l.reusing.Unlock()
+	if s.l.afresh { // see purge; from may be gone since the last one
+		if err := s.FS.Remove(from); err != nil && !oserror.IsNotExist(err) {
+			return nil, err
+		}
+	}
+	if _, err := s.FS.Stat(from); oserror.IsNotExist(err) {
+		return s.file(s.FS.Create(to, c))
 	}
 	return s.file(s.FS.ReuseForWrite(from, to, c))
 }

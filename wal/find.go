@@ -216,22 +216,22 @@ func (s *search) load(h *block.Header) (b *Block, err error) {
 	if s.q.Skip == nil {
 		return s.l.loadBody(h)
 	}
-	err = s.l.get(key8(prefixBody, h.Base), func(v []byte) (err error) {
+	err = s.l.body(h, func(h *block.Header, v []byte) (err error) {
 		if s.payloads, err = block.Payloads(h, v, s.payloads); err == nil && !s.q.Skip([][]byte{s.payloads}) {
 			b, err = block.Decode(h, v)
 		}
 		return err
 	})
-	return b, notFound(err, h.Base)
+	return b, err
 }
 
 // loadBody reads and decodes the block of h.
 func (l *Log) loadBody(h *block.Header) (b *Block, err error) {
-	err = l.get(key8(prefixBody, h.Base), func(v []byte) (err error) {
+	err = l.body(h, func(h *block.Header, v []byte) (err error) {
 		b, err = block.Decode(h, v)
 		return err
 	})
-	return b, notFound(err, h.Base)
+	return b, err
 }
 
 // may tells whether the block may hold a record that is sought.

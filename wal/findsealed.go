@@ -2,6 +2,7 @@ package wal
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"sort"
 
@@ -45,6 +46,9 @@ func (s *search) stretch(off uint64) error {
 		return err
 	}
 	chunks, err := s.candidates(&st, x)
+	if err != nil && l.moved(&st) {
+		return nil // and looked for again
+	}
 	if err != nil {
 		return err
 	}
@@ -52,6 +56,9 @@ func (s *search) stretch(off uint64) error {
 		err = s.inOrder(&st, off)
 	} else {
 		err = s.directed(&st, chunks)
+	}
+	if errors.Is(err, errMoved) {
+		return nil
 	}
 	if err == nil && !s.done {
 		s.passed(st.Base, st.Next)

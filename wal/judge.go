@@ -51,6 +51,9 @@ func (w *Writer) settled(pr *producer, r *Record) Verdict {
 
 // compare tells whether the stored record and the one sent again are the same.
 func compare(have, got *Record) Verdict {
+	if have.Kind == KindForgotten {
+		return Duplicate // the log does not know its content any more
+	}
 	if have.Kind != KindEvent {
 		return Spent
 	}
@@ -151,12 +154,7 @@ func (l *Log) load(base uint64) (*Block, error) {
 	if err := block.DecodeHeader(head, &h); err != nil {
 		return nil, err
 	}
-	var b *Block
-	err := l.get(key8(prefixBody, base), func(v []byte) (err error) {
-		b, err = block.Decode(&h, v)
-		return err
-	})
-	return b, notFound(err, base)
+	return l.loadBody(&h)
 }
 
 func notFound(err error, base uint64) error {

@@ -9,12 +9,13 @@ import "encoding/binary"
 //	'c' name           cursor: offset 8
 //	'd' agent 4        agent: space and id, each with a uvarint length
 //	'e' epoch 4        epoch: first offset 8, begun 8 (Unix ns), reason
+//	'f' base 8         what stands in the place of a block's body, see amend.go
 //	'g' from 8         hole: to 8, epoch 4, reason
 //	'h' base 8         header value of a block
 //	'k' key 4, name    a hold, see retain.go
 //	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
 //	'p' producer 4     producer, see producer.go
-//	's' 't' 'w'        sealed stretches, see stretches.go
+//	's' 't' 'v' 'w'    sealed stretches, see stretches.go
 //
 // Reserved: 'x' blobs, 'r' idempotency keys, 'n' snapshots.
 //
@@ -26,6 +27,7 @@ const (
 	prefixCursor   = 'c'
 	prefixAgent    = 'd'
 	prefixEpoch    = 'e'
+	prefixAmend    = 'f'
 	prefixHole     = 'g'
 	prefixHeader   = 'h'
 	prefixHold     = 'k'
@@ -33,8 +35,13 @@ const (
 	prefixProducer = 'p'
 )
 
-// logVersion is the version of all of the above.
-const logVersion = 1
+// logVersion is the newest version of all of the above that is read. A log is
+// begun as version 1 and becomes 2 before something of it is forgotten, which a
+// reader of version 1 would take for damage.
+const (
+	logVersion      = 2
+	logVersionBegun = 1
+)
 
 const (
 	metaLog        = "mlog"

@@ -17,6 +17,7 @@ type Log struct {
 	o          Options
 	dir        string
 	id         [16]byte
+	version    uint32       // as the store says
 	epochs     []EpochStart // fixed once open
 	holes      []Hole       // fixed once open, ascending
 	metrics    *meters
@@ -44,6 +45,9 @@ type Log struct {
 	done     chan struct{}
 	inflight atomic.Bool
 
+	shaping sync.Mutex // held while records are given another form: sealed, dropped, forgotten
+	reusing sync.Mutex // held while a write-ahead log is taken to be written over, or removed
+	afresh  bool       // none is written over now; under reusing
 	backing sync.Mutex // held by the backup being made
 	// The tables' checkpoint never stands behind a backup's end: none is made
 	// while a backup takes the store as it is. due is where the last one stood,

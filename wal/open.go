@@ -43,7 +43,7 @@ func openOnce(o Options) (*Log, error) {
 }
 
 func newLog(o Options) *Log {
-	l := &Log{o: o, dir: o.Dir, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
+	l := &Log{o: o, dir: o.Dir, version: logVersionBegun, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
 		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{}), failed: make(chan struct{})}
 	l.cache.most = o.CacheBytes
 	l.sealer.wake = make(chan struct{}, 1)
@@ -234,6 +234,7 @@ func (l *Log) identify() (created bool, err error) {
 		if got := binary.LittleEndian.Uint32(v); got > logVersion {
 			return &NewerFormatError{What: "log", Got: uint64(got), Most: logVersion}
 		}
+		l.version = binary.LittleEndian.Uint32(v)
 		copy(l.id[:], v[4:])
 		return nil
 	})
@@ -289,12 +290,12 @@ func (l *Log) newID() error {
 }
 
 func (l *Log) idValue() []byte {
-	return append(binary.LittleEndian.AppendUint32(nil, logVersion), l.id[:]...)
+	return append(binary.LittleEndian.AppendUint32(nil, l.version), l.id[:]...)
 }
 
 // start starts the goroutines behind the writer, and the one that seals.
 func (l *Log) start(r *recovery, c checkpoint) error {
-	if err := errors.Join(l.dropLeftovers(), l.redrop(), l.sealer.prepare(l)); err != nil {
+	if err := errors.Join(l.dropLeftovers(), l.endRewrites(), l.redrop(), l.sealer.prepare(l)); err != nil {
 		return err
 	}
 	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),

@@ -23,6 +23,7 @@ const (
 	KindTick         = block.KindTick
 	KindHole         = block.KindHole
 	KindExpired      = block.KindExpired
+	KindForgotten    = block.KindForgotten
 	KindSystem       = block.KindSystem
 )
 

@@ -541,7 +541,7 @@ func (t *truncation) look(ctx context.Context) error {
 				}
 			case KindProducerDict:
 				made[rec.Producer], _ = decodeProducerKey(rec.Payload)
-			case KindEvent, KindLost, KindShed, KindRefused:
+			case KindEvent, KindLost, KindShed, KindRefused, KindForgotten:
 				if _, ok := first[rec.Producer]; !ok {
 					first[rec.Producer] = rec.Seq
 				}
@@ -575,6 +575,7 @@ func (t *truncation) write(e EpochStart) error {
 	err := errors.Join(
 		b.DeleteRange(key8(prefixHeader, t.base), []byte{prefixHeader + 1}, nil),
 		b.DeleteRange(key8(prefixBody, t.base), []byte{prefixBody + 1}, nil),
+		b.DeleteRange(key8(prefixAmend, t.base), []byte{prefixAmend + 1}, nil),
 		b.DeleteRange([]byte{prefixAgent}, []byte{prefixAgent + 1}, nil),
 		b.DeleteRange([]byte{prefixProducer}, []byte{prefixProducer + 1}, nil),
 		b.DeleteRange([]byte{prefixHole}, []byte{prefixHole + 1}, nil),

@@ -130,6 +130,8 @@ type Retained struct {
 // after. Errors are those of the store.
 func (l *Log) Retain(ctx context.Context) (r Retained, err error) {
 	err = l.read(func() error {
+		l.shaping.Lock()
+		defer l.shaping.Unlock()
 		r, err = l.retain(ctx)
 		return err
 	})

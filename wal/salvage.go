@@ -266,6 +266,10 @@ func (s *salvager) block(it *pebble.Iterator, value *[]byte) error {
 	if err != nil {
 		return err
 	}
+	err = l.get(key8(prefixAmend, h.Base), func(v []byte) error { return s.batch.Set(key8(prefixAmend, h.Base), v, nil) })
+	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+		return err
+	}
 	return s.spill()
 }
 

@@ -195,6 +195,8 @@ func (l *Log) Seal(ctx context.Context) error {
 
 // next seals one stretch of at least so many bytes, if there is that much.
 func (s *sealer) next(least int64) (bool, error) {
+	s.l.shaping.Lock()
+	defer s.l.shaping.Unlock()
 	begin := time.Now()
 	if err := s.l.roomToSeal(); err != nil {
 		return false, err
@@ -349,7 +351,10 @@ func (l *Log) dropBlocks(below uint64) error {
 			return err
 		}
 	}
-	return l.Err()
+	if _, _, any, err := l.amendedRange(); err != nil || !any {
+		return errors.Join(err, l.Err())
+	}
+	return errors.Join(l.db.DeleteRange(key8(prefixAmend, 0), key8(prefixAmend, below), pebble.NoSync), l.Err())
 }
 
 // tables writes the tables of a stretch, one after the other.

@@ -34,7 +34,7 @@ import (
 // A summary, little-endian:
 //
 //	 0  4  magic "eyrZ"
-//	 4  1  version, 1
+//	 4  1  version, 1; 2 where it was written again
 //	 5  3  zero
 //	 8  8  next: offset behind its last record
 //	16  8  recv of the first record, 24 8 of the last
@@ -43,15 +43,20 @@ import (
 //	56  8  bytes of the blocks it took the place of, as stored
 //	64  8  bytes of its chunks, 72 8 of index and pages
 //	80  8  bits of the tiers in it
-//	88  4  CRC32C of the 88 bytes before
+//	88  8  version 2: how often it was written again, to forget or to compact
+//	 n  4  CRC32C of everything before
+//
+// The upper bit of a chunk's number in its key is the lowest bit of how often the
+// stretch was written again, so that the new chunks lie beside the old ones until
+// these go.
 const (
 	prefixStretch = 's'
 	prefixChunk   = 't'
 	prefixDrop    = 'w'
 
 	summaryMagic   = "eyrZ"
-	summaryVersion = 1
-	summaryBytes   = 92
+	summaryVersion = 2
+	summaryBytes   = 92 // of version 1; 8 more of version 2
 
 	partSummary = 0
 	partIndex   = 1
@@ -70,17 +75,22 @@ type Stretch struct {
 	Dropped          uint64 // of these, the ones that retention has dropped, but for what is held
 	dropping         uint64 // of these, the ones whose chunks may still be there
 	chain, digest    uint64 // of all headers before it, and up to its end
+	gen              uint64 // how often it was written again
 }
 
 func (s *Stretch) hour() uint32 { return uint32(max(s.RecvMax, 0) / 3_600_000_000_000) }
 
 func (s *Stretch) encode() []byte {
 	le := binary.LittleEndian
-	p := make([]byte, 8, summaryBytes)
+	p := make([]byte, 8, summaryBytes+8)
 	copy(p, summaryMagic)
-	p[4] = summaryVersion
+	p[4] = 1
 	for _, v := range []uint64{s.Next, uint64(s.RecvMin), uint64(s.RecvMax), s.chain, s.digest, s.Records, s.HotBytes, s.Bytes, s.IndexBytes, s.Tiers} {
 		p = le.AppendUint64(p, v)
+	}
+	if s.gen > 0 {
+		p[4] = 2
+		p = le.AppendUint64(p, s.gen)
 	}
 	return le.AppendUint32(p, crcOf(p))
 }
@@ -93,12 +103,15 @@ func (s *Stretch) decode(base uint64, p []byte) error {
 	if p[4] > summaryVersion {
 		return &NewerFormatError{What: "sealed stretch", Got: uint64(p[4]), Most: summaryVersion}
 	}
-	if len(p) != summaryBytes {
+	if p[4] == 0 || len(p) != summaryBytes+8*int(p[4]-1) {
 		return fmt.Errorf("the summary of the sealed stretch at offset %d has %d bytes", base, len(p))
 	}
 	at := func(i int) uint64 { return le.Uint64(p[i:]) }
 	*s = Stretch{Base: base, Next: at(8), RecvMin: int64(at(16)), RecvMax: int64(at(24)), chain: at(32), digest: at(40),
 		Records: at(48), HotBytes: at(56), Bytes: at(64), IndexBytes: at(72), Tiers: at(80)}
+	if p[4] == 2 {
+		s.gen = at(88)
+	}
 	if s.Next <= base {
 		return fmt.Errorf("the sealed stretch at offset %d ends at %d", base, s.Next)
 	}
@@ -117,7 +130,7 @@ func pageKey(base uint64, page int) []byte {
 func (s *Stretch) chunkKey(tier uint8, no uint32) []byte {
 	k := binary.BigEndian.AppendUint32([]byte{prefixChunk, tier}, s.hour())
 	k = binary.BigEndian.AppendUint64(k, s.Base)
-	return binary.BigEndian.AppendUint32(k, no)
+	return binary.BigEndian.AppendUint32(k, no&(1<<31-1)|uint32(s.gen&1)<<31)
 }
 
 // stretches is the list of what is sealed, for any goroutine.
@@ -250,8 +263,8 @@ type indexCache struct {
 }
 
 type cachedIndex struct {
-	base uint64
-	x    *stretch.Index
+	base, gen uint64
+	x         *stretch.Index
 }
 
 // indexesKept bounds the memory of indexes: each is some 100 KiB.
@@ -261,7 +274,7 @@ const indexesKept = 64
 func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 	c := &l.sealed.cache
 	c.mu.Lock()
-	if i := slices.IndexFunc(c.m, func(e cachedIndex) bool { return e.base == s.Base }); i >= 0 {
+	if i := slices.IndexFunc(c.m, func(e cachedIndex) bool { return e.base == s.Base && e.gen == s.gen }); i >= 0 {
 		e := c.m[i]
 		c.m = append(slices.Delete(c.m, i, i+1), e)
 		c.mu.Unlock()
@@ -283,7 +296,7 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.m = append(c.m, cachedIndex{s.Base, x}); len(c.m) > indexesKept {
+	if c.m = append(c.m, cachedIndex{s.Base, s.gen, x}); len(c.m) > indexesKept {
 		c.m = slices.Delete(c.m, 0, len(c.m)-indexesKept)
 	}
 	return x, nil
@@ -304,6 +317,9 @@ func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) 
 	if err == nil {
 		return p, nil
 	}
+	if l.moved(s) {
+		return nil, errMoved
+	}
 	reason := err.Error()
 	if errors.Is(err, pebble.ErrNotFound) {
 		if l.dropped(s.Base, c.Tier) {
@@ -313,6 +329,16 @@ func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) 
 	}
 	return nil, &LostError{From: c.FirstOffset, To: c.LastOffset, Records: c.Count,
 		Reason: fmt.Sprintf("chunk %d of tier %d of the sealed stretch at offset %d, agents %d to %d: %s", c.No, c.Tier, s.Base, c.FirstAgent, c.LastAgent, reason)}
+}
+
+// errMoved tells that the stretch was written again since the caller looked, who
+// is to look again.
+var errMoved = errors.New("the sealed stretch was written again")
+
+// moved tells whether that is so.
+func (l *Log) moved(s *Stretch) bool {
+	now, ok := l.stretchAt(s.Base)
+	return ok && (now.Base != s.Base || now.gen != s.gen)
 }
 
 // dropped tells whether retention has dropped the tier of the stretch at base: it
@@ -438,6 +464,12 @@ func (l *Log) wholeAt(s *Stretch) (*whole, error) {
 		return w, nil
 	}
 	w, err := l.decodeWhole(s)
+	for errors.Is(err, errMoved) {
+		if now, ok := l.stretchAt(s.Base); ok {
+			s = &now
+		}
+		w, err = l.decodeWhole(s)
+	}
 	if err == nil {
 		e.w = weak.Make(w)
 	}

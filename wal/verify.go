@@ -459,6 +459,11 @@ func (v *verifier) header(it *pebble.Iterator) {
 		v.incomplete()
 		return
 	}
+	if a, ok, err := l.amended(&h); err != nil {
+		v.damage(Damage{Part: "body", From: h.Base, To: h.Next() - 1, File: v.file(), Msg: brief(err)})
+	} else if ok && l.get(key8(prefixBody, h.Base), func(p []byte) error { _, err := block.Decode(&a, p); return err }) != nil {
+		bad("body", "is the one from before something of it was forgotten")
+	}
 	v.body(&h, b)
 }
 
@@ -520,7 +525,13 @@ func (v *verifier) body(h *block.Header, b *Block) {
 			v.damage(Damage{Part: "header", From: r.Offset, To: r.Offset, Msg: "the block's header does not lead to the record"})
 		}
 	}
-	if b.RecvMax() != h.RecvMax || kinds != h.Kinds || classes != h.Classes {
+	was := func(kinds uint32) uint32 { // before something was forgotten
+		if kinds&KindForgotten.Mask() != 0 {
+			kinds = kinds&^KindForgotten.Mask() | KindEvent.Mask()
+		}
+		return kinds
+	}
+	if b.RecvMax() != h.RecvMax || was(kinds) != was(h.Kinds) || classes != h.Classes {
 		v.damage(Damage{Part: "header", From: h.Base, To: h.Next() - 1, Msg: "what the header says of the records is not what they are"})
 	}
 	v.records(b, h.RecvMin)

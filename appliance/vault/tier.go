@@ -17,7 +17,7 @@ func Tier(r *wal.Record) uint8 {
 	if r.Kind == wal.KindTick {
 		return tierTelemetry
 	}
-	if r.Kind != wal.KindEvent {
+	if r.Kind != wal.KindEvent && r.Kind != wal.KindForgotten {
 		return tierKept
 	}
 	h := wire.HeadFromFlags(r.Flags)

@@ -20,13 +20,14 @@ const (
 	KindTick         Kind = 10 // the clock views go by
 	KindHole         Kind = 11 // offsets that the log itself lost: payload is a Hole of package wal
 	KindExpired      Kind = 12 // a producer is forgotten: Seq was its next number, payload the epoch
+	KindForgotten    Kind = 13 // was an event: its payload is gone for good, the rest is as it was
 	KindSystem       Kind = 16 // the caller's, without a producer's number
 	KindMax          Kind = 31 // kinds fit a 32-bit mask
 )
 
 var kindNames = [...]string{
 	KindEvent: "event", KindAgentDict: "agent-dict", KindProducerDict: "producer-dict", KindFence: "fence", KindLost: "lost",
-	KindRefused: "refused", KindShed: "shed", KindPos: "pos", KindLink: "link", KindTick: "tick", KindHole: "hole", KindExpired: "expired", KindSystem: "system",
+	KindRefused: "refused", KindShed: "shed", KindPos: "pos", KindLink: "link", KindTick: "tick", KindHole: "hole", KindExpired: "expired", KindForgotten: "forgotten", KindSystem: "system",
 }
 
 // String names the kind; one without a name is "kind-N".
@@ -42,7 +43,7 @@ func (k Kind) Mask() uint32 { return 1 << (k & 31) }
 
 // Numbered tells whether records of the kind settle a producer's number.
 func (k Kind) Numbered() bool {
-	return k == KindEvent || k == KindLost || k == KindRefused || k == KindShed
+	return k == KindEvent || k == KindLost || k == KindRefused || k == KindShed || k == KindForgotten
 }
 
 // StateKinds are the kinds whose payloads the log's own tables are folded from.

@@ -1,0 +1,143 @@
+package wal
+
+import (
+	"context"
+	"errors"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/cockroachdb/errors/oserror"
+	"github.com/cockroachdb/pebble/v2"
+)
+
+// purge makes what was deleted or replaced in the store go from its files: the
+// memtables are flushed, blocks that have another body now are merged with what
+// they stand in the place of, files that nothing needs any more are waited for, and
+// write-ahead logs that are kept to be written over are removed. Readers under way keep a
+// file for as long as they are; it waits for them.
+func (l *Log) purge(ctx context.Context) error {
+	reuse := func(yes bool) {
+		l.reusing.Lock()
+		l.afresh = !yes
+		l.reusing.Unlock()
+	}
+	reuse(false)
+	defer reuse(true)
+	before, _, err := l.storeFiles(".log")
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(l.db.Flush(), l.Err()); err != nil {
+		return err
+	}
+	from, to, any, err := l.amendedRange()
+	if err != nil {
+		return err
+	}
+	if any {
+		if err := l.db.Compact(ctx, key8(prefixBody, from), key8(prefixBody, to+1), false); err != nil {
+			return err
+		}
+	}
+	if err := l.awaitTables(ctx); err != nil {
+		return err
+	}
+	return l.removeLogs(before)
+}
+
+// amendedRange returns the first and last base of blocks with another body.
+func (l *Log) amendedRange() (from, to uint64, any bool, err error) {
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixAmend}, UpperBound: []byte{prefixAmend + 1}})
+	if err != nil {
+		return 0, 0, false, err
+	}
+	if any = it.First(); any {
+		from = baseIn(it.Key())
+		it.Last()
+		to = baseIn(it.Key())
+	}
+	return from, to, any, errors.Join(it.Error(), it.Close())
+}
+
+// storeFiles returns the numbers of the store's files with that suffix, and the
+// highest.
+func (l *Log) storeFiles(suffix string) (nums map[uint64]string, most uint64, err error) {
+	names, err := l.o.FS.List(l.o.FS.PathJoin(l.dir, storeName))
+	nums = map[uint64]string{}
+	for _, name := range names {
+		name = path.Base(name)
+		if n, err := strconv.ParseUint(strings.TrimSuffix(name, suffix), 10, 64); err == nil && strings.HasSuffix(name, suffix) {
+			nums[n] = l.o.FS.PathJoin(l.dir, storeName, name)
+			most = max(most, n)
+		}
+	}
+	return nums, most, err
+}
+
+// purgePoll is when it is first looked whether files are gone, each time twice as long after that, up to a second.
+const purgePoll = time.Millisecond
+
+// awaitTables waits until the tables that are there and that the store does not
+// need are gone.
+func (l *Log) awaitTables(ctx context.Context) error {
+	wait, _, err := l.storeFiles(".sst")
+	if err != nil {
+		return err
+	}
+	for pause := purgePoll; ; pause = min(2*pause, time.Second) {
+		there, _, err := l.storeFiles(".sst")
+		if err != nil {
+			return err
+		}
+		levels, err := l.db.SSTables()
+		if err != nil {
+			return err
+		}
+		live := map[uint64]bool{}
+		for _, tables := range levels {
+			for i := range tables {
+				live[uint64(tables[i].BackingSSTNum)] = true
+			}
+		}
+		left := false
+		for n := range wait {
+			if _, ok := there[n]; !ok || live[n] {
+				delete(wait, n)
+				continue
+			}
+			left = true
+		}
+		if !left {
+			return l.Err()
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.failed:
+			return l.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+// removeLogs removes those of the write-ahead logs that are still there: the store,
+// which has been flushed since, keeps them to write over them, and makes do without.
+func (l *Log) removeLogs(logs map[uint64]string) error {
+	l.reusing.Lock()
+	defer l.reusing.Unlock()
+	there, most, err := l.storeFiles(".log")
+	if err != nil {
+		return err
+	}
+	for n, name := range logs {
+		if _, ok := there[n]; !ok || n == most {
+			continue
+		}
+		if err := l.o.FS.Remove(name); err != nil && !oserror.IsNotExist(err) {
+			return err
+		}
+	}
+	return syncDir(l.o.FS, l.o.FS.PathJoin(l.dir, storeName))
+}
