@@ -6,11 +6,11 @@ import (
 )
 
 // ahead calls load for each item and use with what it gave, in the order of the
-// items, until use returns false. The caller's goroutine loads the first item,
-// and each one if alone. If the first was not enough, those behind it are loaded
-// on goroutines of their own: twice as many with each step, up to two for each
-// processor. When it returns, none of them runs any more.
-func ahead[T, R any](alone bool, items iter.Seq[T], load func(T) R, use func(R) bool) {
+// items, until use returns false. The caller's goroutine loads the first item. If
+// that was not enough, those behind it are loaded on goroutines of their own: twice
+// as many with each step, up to two for each processor. When it returns, none of
+// them runs any more.
+func ahead[T, R any](items iter.Seq[T], load func(T) R, use func(R) bool) {
 	next, stop := iter.Pull(items)
 	defer stop()
 	var under []chan R // oldest first
@@ -39,9 +39,7 @@ func ahead[T, R any](alone bool, items iter.Seq[T], load func(T) R, use func(R) 
 		if under = under[1:]; !use(r) {
 			return
 		}
-		if !alone {
-			most = min(2*most, 2*runtime.GOMAXPROCS(0))
-		}
+		most = min(2*most, 2*runtime.GOMAXPROCS(0))
 	}
 }
 

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"time"
 
 	"eyrie/wal/block"
+	"eyrie/wal/stretch"
 )
 
 // Query selects records. Zero fields select all; ranges are half-open, [From, To).
@@ -25,7 +27,7 @@ type Query struct {
 	// Skip, if set, tells from the payloads of many records that none of them is
 	// sought. They come in pieces, borrowed until it returns, in no order and
 	// with what is alike once; each text that is a value or a name of a
-	// MessagePack payload lies whole in one of them.
+	// MessagePack payload lies whole in one of them. Several goroutines call it at once.
 	Skip func(payloads [][]byte) bool
 	// Match, if set, has the last word; the record is borrowed until it returns.
 	Match func(*Record) bool
@@ -96,8 +98,6 @@ type search struct {
 	begin time.Time
 	read  int64 // bytes
 	steps int
-
-	payloads []byte // memory of a block's
 }
 
 // stop ends the search; it goes on at next, 0 for never.
@@ -161,21 +161,21 @@ func (s *search) blocks(from, to uint64) (err error) {
 		}
 	}
 	type loaded struct {
-		h   *block.Header
-		b   *Block
-		err error
+		h    *block.Header
+		b    *Block   // nil for one without what is sought, or for
+		some []Record // of it
+		err  error
 	}
 	var failed error
 	sealed := false // meanwhile; what is left of the query finds them there
-	ahead(q.Skip != nil, candidates, func(h *block.Header) loaded {
-		if b := l.cache.at(h.Base); b != nil {
-			if q.Skip != nil && q.Skip([][]byte{b.Payloads()}) {
-				b = nil
-			}
-			return loaded{h, b, nil}
+	ahead(candidates, func(h *block.Header) (x loaded) {
+		x.h = h
+		if b := l.cache.at(h.Base); b == nil {
+			x.b, x.some, x.err = s.load(h)
+		} else if q.Skip == nil || !q.Skip([][]byte{b.Payloads()}) {
+			x.b = b
 		}
-		b, err := s.load(h)
-		return loaded{h, b, err}
+		return x
 	}, func(x loaded) bool {
 		if s.spent() {
 			if q.Reverse {
@@ -195,6 +195,7 @@ func (s *search) blocks(from, to uint64) (err error) {
 		if x.b != nil {
 			s.scan(x.b)
 		}
+		s.scanSome(x.some)
 		if !s.done {
 			s.passed(x.h.Base, x.h.Next())
 		}
@@ -211,18 +212,72 @@ func (s *search) blocks(from, to uint64) (err error) {
 	return it.Error()
 }
 
-// load reads the block of h; nil is one to skip.
-func (s *search) load(h *block.Header) (b *Block, err error) {
-	if s.q.Skip == nil {
-		return s.l.loadBody(h)
+// scratch is memory for blocks and chunks of which only some records are wanted.
+type scratch struct {
+	block    block.Scratch
+	part     stretch.Part
+	payloads []byte
+}
+
+var scratches = sync.Pool{New: func() any { return &scratch{} }}
+
+// load reads the block of h, or some records of it, in its order, which are all
+// that can be sought; neither for one to skip.
+func (s *search) load(h *block.Header) (b *Block, some []Record, err error) {
+	if s.q.Skip == nil && !s.q.narrow() {
+		b, err = s.l.loadBody(h)
+		return b, nil, err
 	}
+	t := scratches.Get().(*scratch)
+	defer scratches.Put(t)
 	err = s.l.body(h, func(h *block.Header, v []byte) (err error) {
-		if s.payloads, err = block.Payloads(h, v, s.payloads); err == nil && !s.q.Skip([][]byte{s.payloads}) {
-			b, err = block.Decode(h, v)
+		if s.q.Skip != nil {
+			if t.payloads, err = block.Payloads(h, v, t.payloads); err != nil || s.q.Skip([][]byte{t.payloads}) {
+				return err
+			}
 		}
-		return err
+		if !s.q.narrow() {
+			b, err = block.Decode(h, v)
+			return err
+		}
+		all, err := t.block.Decode(h, v)
+		if err != nil {
+			return err
+		}
+		for i := range all.Len() {
+			if r := all.Record(i); s.q.ofAgent(r.Agent) && (s.q.Key == 0 || s.q.Key == r.Key) {
+				some = append(some, r)
+			}
+		}
+		own(some)
+		return nil
 	})
-	return b, err
+	return b, some, err
+}
+
+// narrow tells that few records of a block or chunk are sought.
+func (q *Query) narrow() bool { return len(q.Agents) > 0 || q.Key != 0 }
+
+func (q *Query) ofAgent(a uint32) bool {
+	if len(q.Agents) == 0 {
+		return true
+	}
+	_, ok := slices.BinarySearch(q.Agents, a)
+	return ok
+}
+
+// own gives borrowed records payloads of their own.
+func own(recs []Record) {
+	n := 0
+	for i := range recs {
+		n += len(recs[i].Payload)
+	}
+	p := make([]byte, 0, n)
+	for i := range recs {
+		at := len(p)
+		p = append(p, recs[i].Payload...)
+		recs[i].Payload = p[at:len(p):len(p)]
+	}
 }
 
 // loadBody reads and decodes the block of h.
@@ -281,6 +336,19 @@ func (s *search) scan(b *Block) {
 	}
 }
 
+// scanSome does so with records by themselves.
+func (s *search) scanSome(recs []Record) {
+	for i := range recs {
+		r := &recs[i]
+		if s.q.Reverse {
+			r = &recs[len(recs)-1-i]
+		}
+		if s.q.is(r) && !s.add(r) {
+			return
+		}
+	}
+}
+
 // add adds a record that is sought; at the limit it stops there.
 func (s *search) add(r *Record) bool {
 	if len(s.recs) < s.q.Limit {
@@ -305,10 +373,5 @@ func (q *Query) is(r *Record) bool {
 	if q.Classes != 0 && q.Classes>>(r.Class&63)&1 == 0 || q.Kinds != 0 && q.Kinds&r.Kind.Mask() == 0 || q.Key != 0 && q.Key != r.Key {
 		return false
 	}
-	if len(q.Agents) > 0 {
-		if _, ok := slices.BinarySearch(q.Agents, r.Agent); !ok {
-			return false
-		}
-	}
-	return q.Match == nil || q.Match(r)
+	return q.ofAgent(r.Agent) && (q.Match == nil || q.Match(r))
 }

@@ -133,37 +133,34 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 	var found []Record
 	type loaded struct {
 		c   *stretch.ChunkInfo
-		p   *stretch.Part
+		p   *stretch.Part // nil for one without what is sought, or for
+		of  []Record      // some of it
 		err error
 	}
 	var failed error
-	ahead(s.q.Skip != nil, pointers(chunks), func(c *stretch.ChunkInfo) loaded {
-		if err := s.ctx.Err(); err != nil {
-			return loaded{err: err}
+	ahead(pointers(chunks), func(c *stretch.ChunkInfo) (x loaded) {
+		x.c = c
+		if x.err = s.ctx.Err(); x.err == nil {
+			x.p, x.of, x.err = s.loadChunk(st, c)
 		}
-		p, err := s.l.chunkUnless(st, c, s.q.Skip)
-		return loaded{c, p, err}
+		return x
 	}, func(x loaded) bool {
 		if failed = x.err; failed != nil {
 			return false
 		}
 		s.read += int64(x.c.Len)
-		if x.p == nil {
-			return true
-		}
-		scan := func(from, to int) {
+		if x.p != nil {
 			var r Record
-			for j := from; j < to; j++ {
+			for j := range x.p.Len() {
 				if x.p.Load(j, &r); s.q.is(&r) {
 					found = append(found, r)
 				}
 			}
 		}
-		if len(s.q.Agents) == 0 {
-			scan(0, x.p.Len())
-		}
-		for _, a := range s.q.Agents {
-			scan(x.p.Agent(a))
+		for i := range x.of {
+			if s.q.is(&x.of[i]) {
+				found = append(found, x.of[i])
+			}
 		}
 		return true
 	})
@@ -182,6 +179,36 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 		}
 	}
 	return nil
+}
+
+// loadChunk reads a chunk, or some records of it, which are all that can be
+// sought; neither for one to skip or that is dropped.
+func (s *search) loadChunk(st *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, of []Record, err error) {
+	if !s.q.narrow() {
+		p, err = s.l.chunkUnless(st, c, s.q.Skip, nil)
+		return p, nil, err
+	}
+	t := scratches.Get().(*scratch)
+	defer scratches.Put(t)
+	all, err := s.l.chunkUnless(st, c, s.q.Skip, &t.part)
+	if err != nil || all == nil {
+		return nil, nil, err
+	}
+	scan := func(from, to int) {
+		for j := from; j < to; j++ {
+			if r := all.Record(j); s.q.Key == 0 || s.q.Key == r.Key {
+				of = append(of, r)
+			}
+		}
+	}
+	if len(s.q.Agents) == 0 {
+		scan(0, all.Len())
+	}
+	for _, a := range s.q.Agents {
+		scan(all.Agent(a))
+	}
+	own(of)
+	return nil, of, nil
 }
 
 // inOrder goes through the whole stretch from off on.

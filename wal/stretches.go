@@ -305,13 +305,14 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 // chunk reads and decodes a chunk. A chunk that is damaged or missing is a
 // *LostError that names it; of one that retention has dropped it returns nil.
 func (l *Log) chunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err error) {
-	return l.chunkUnless(s, c, nil)
+	return l.chunkUnless(s, c, nil, nil)
 }
 
-// chunkUnless is chunk that returns nil, too, where skip tells to leave it.
-func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) bool) (p *stretch.Part, err error) {
+// chunkUnless is chunk that returns nil, too, where skip tells to leave it, and
+// decodes into into, if that is set.
+func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) bool, into *stretch.Part) (p *stretch.Part, err error) {
 	err = l.get(s.chunkKey(c.Tier, c.No), func(v []byte) (err error) {
-		p, err = stretch.DecodeChunkUnless(c, v, skip)
+		p, err = stretch.DecodeChunkUnless(c, v, skip, into)
 		return err
 	})
 	if err == nil {
@@ -367,7 +368,7 @@ func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
 		p   *stretch.Part
 		err error
 	}
-	ahead(false, pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
+	ahead(pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
 		p, err := l.chunk(s, c)
 		return loaded{p, err}
 	}, func(y loaded) bool {

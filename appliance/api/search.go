@@ -235,18 +235,18 @@ func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) b
 		}
 		return
 	}
-	read := 0
+	var read atomic.Int64
 	if !f.x.block.Empty() {
 		q.Skip = func(payloads [][]byte) bool {
 			for _, p := range payloads {
-				read += len(p)
+				read.Add(int64(len(p)))
 			}
 			return !f.x.block.Among(payloads)
 		}
 	}
 	q.Match = func(r *wal.Record) bool {
 		if q.Skip == nil {
-			read += len(r.Payload)
+			read.Add(int64(len(r.Payload)))
 		}
 		if ok := match(r); !f.count {
 			return ok
@@ -256,5 +256,5 @@ func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) b
 		return false
 	}
 	p.recs, p.next, p.err = f.x.s.p.Log.Find(ctx, q)
-	f.read.Add(int64(read))
+	f.read.Add(read.Load())
 }

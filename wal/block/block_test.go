@@ -327,7 +327,7 @@ func FuzzDecode(f *testing.F) {
 		h.HasAgent(1)
 		h.MayHaveKey(1)
 		// Behind the checksums, so that the fuzzer gets that far.
-		b, err := openBody(&h, body)
+		b, err := new(Scratch).open(&h, body, &Block{})
 		if err != nil {
 			return
 		}
@@ -342,6 +342,33 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("payloads of %d bytes, %d in the block", sum, b.PayloadBytes())
 		}
 	})
+}
+
+// TestScratch decodes blocks into the memory of others, some of them damaged.
+func TestScratch(t *testing.T) {
+	var s Scratch
+	for i, n := range []int{1024, 3, 700, 1, 1024} {
+		blk := sample(uint64(i), 1, n, 50*i, 100, []int{0, 5, 1 << 20}[i%3])
+		head, body, _ := encode(blk, Stamp{})
+		var h Header
+		if err := DecodeHeader(head, &h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Decode(&h, body[:len(body)-1]); err == nil {
+			t.Fatal("a body that is cut off was decoded")
+		}
+		got, err := s.Decode(&h, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := Decode(&h, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := same(want, got); err != nil {
+			t.Errorf("block %d: %v", i, err)
+		}
+	}
 }
 
 func BenchmarkEncode(b *testing.B) {

@@ -2,6 +2,7 @@ package block
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/klauspost/compress/s2"
 )
@@ -10,17 +11,36 @@ import (
 // block. It keeps nothing of value. What it allocates is bounded by the limits
 // of the format, whatever value claims. Errors are *CorruptError or *VersionError.
 func Decode(h *Header, value []byte) (*Block, error) {
+	var s Scratch
+	return s.decode(h, value, &Block{})
+}
+
+// Scratch is memory for blocks that are looked at one after the other. It belongs
+// to one goroutine.
+type Scratch struct {
+	block            Block
+	columns, payload []byte
+	agents           []uint32
+}
+
+// Decode does what Decode does; the block is valid until the next call.
+func (s *Scratch) Decode(h *Header, value []byte) (*Block, error) {
+	s.block = Block{rows: s.block.rows, ranges: s.block.ranges}
+	return s.decode(h, value, &s.block)
+}
+
+func (s *Scratch) decode(h *Header, value []byte, b *Block) (*Block, error) {
 	if len(value) != h.BodyLen {
 		return nil, badBody(h.Base, "%d bytes, %d expected", len(value), h.BodyLen)
 	}
 	if got := checksum(value); got != h.BodyCRC {
 		return nil, badBody(h.Base, "CRC32C is %08x, the header says %08x", got, h.BodyCRC)
 	}
-	return openBody(h, value)
+	return s.open(h, value, b)
 }
 
-// openBody is Decode behind the checksum.
-func openBody(h *Header, value []byte) (*Block, error) {
+// open is decode behind the checksum.
+func (s *Scratch) open(h *Header, value []byte, b *Block) (*Block, error) {
 	if len(value) < bodyFixed || string(value[:4]) != bodyMagic {
 		return nil, badBody(h.Base, "does not begin with %q", bodyMagic)
 	}
@@ -47,24 +67,27 @@ func openBody(h *Header, value []byte) (*Block, error) {
 		var err error
 		switch d[0] {
 		case sectionColumns:
-			columns, err = open(h, d[1], src, raw, RecordsMax*64)
+			columns, err = open(h, d[1], src, raw, RecordsMax*64, s.columns)
+			s.columns = columns
 		case sectionPayloads:
 			most := uint64(PayloadBytesMax)
 			if h.Count == 1 {
 				most = RecordBytesMax
 			}
-			payload, err = open(h, d[1], src, raw, most)
+			payload, err = open(h, d[1], src, raw, most, s.payload)
+			s.payload = payload
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
-	b := &Block{base: h.Base, payload: payload, classes: h.Classes, kinds: h.Kinds, rows: make([]row, h.Count)}
+	b.base, b.payload, b.classes, b.kinds = h.Base, payload, h.Classes, h.Kinds
+	b.rows = slices.Grow(b.rows[:0], h.Count)[:h.Count]
 	var err error
-	if b.ranges, err = h.Ranges(nil); err != nil {
+	if b.ranges, err = h.Ranges(b.ranges[:0]); err != nil {
 		return nil, err
 	}
-	if err = b.open(h, columns); err != nil {
+	if s.agents, err = b.open(h, columns, s.agents[:0]); err != nil {
 		return nil, err
 	}
 	return b, nil
@@ -105,7 +128,8 @@ func Payloads(h *Header, value, buf []byte) ([]byte, error) {
 	return b.payload, nil
 }
 
-func open(h *Header, codec byte, src []byte, raw, most uint64) ([]byte, error) {
+// open returns a section's bytes, in dst if that is large enough.
+func open(h *Header, codec byte, src []byte, raw, most uint64, dst []byte) ([]byte, error) {
 	if raw > most {
 		return nil, badBody(h.Base, "section of %d bytes, at most %d allowed", raw, most)
 	}
@@ -114,14 +138,13 @@ func open(h *Header, codec byte, src []byte, raw, most uint64) ([]byte, error) {
 		if uint64(len(src)) != raw {
 			return nil, badBody(h.Base, "section of %d bytes, %d expected", len(src), raw)
 		}
-		return append([]byte(nil), src...), nil
+		return append(dst[:0], src...), nil
 	case codecS2:
 		n, err := s2.DecodedLen(src)
 		if err != nil || uint64(n) != raw {
 			return nil, badBody(h.Base, "S2 announces %d bytes, %d expected", n, raw)
 		}
-		dst, err := s2.Decode(make([]byte, n), src)
-		if err != nil {
+		if dst, err = s2.Decode(slices.Grow(dst[:0], n)[:n], src); err != nil {
 			return nil, badBody(h.Base, "S2: %v", err)
 		}
 		return dst, nil
@@ -207,6 +230,9 @@ func (c *column) keys(n int, fn func(i int, v uint32)) {
 	switch c.enc {
 	case encConst:
 		c.bad = len(c.data) != 0
+		for i := range n {
+			fn(i, 0)
+		}
 	case encFixed4:
 		if len(c.data) != 4*n {
 			c.bad = true
@@ -230,16 +256,17 @@ func (c *column) keys(n int, fn func(i int, v uint32)) {
 	}
 }
 
-// open fills the rows from the columns.
-func (b *Block) open(h *Header, raw []byte) error {
+// open fills the rows from the columns. It returns the memory for agents, perhaps
+// grown.
+func (b *Block) open(h *Header, raw []byte, agents []uint32) ([]uint32, error) {
 	cols, err := directory(h, raw)
 	if err != nil {
-		return err
+		return agents, err
 	}
 	rows, n := b.rows, len(b.rows)
-	agents, ok := appendSet(make([]uint32, 0, min(RecordsMax, len(h.agents))), h.agents, 1<<32)
+	agents, ok := appendSet(slices.Grow(agents, min(RecordsMax, len(h.agents))), h.agents, 1<<32)
 	if !ok {
-		return badBody(h.Base, "the header's set of agents is damaged")
+		return agents, badBody(h.Base, "the header's set of agents is damaged")
 	}
 	cols[columnKind].bytes(n, func(i int, v byte) { rows[i].kind = Kind(v) })
 	cols[columnClass].bytes(n, func(i int, v byte) { rows[i].class = v })
@@ -272,10 +299,10 @@ func (b *Block) open(h *Header, raw []byte) error {
 	}
 	for id := columnKind; id < columnEnd; id++ {
 		if cols[id].bad {
-			return badBody(h.Base, "column %d is damaged", id)
+			return agents, badBody(h.Base, "column %d is damaged", id)
 		}
 	}
-	return nil
+	return agents, nil
 }
 
 func directory(h *Header, raw []byte) (cols [columnEnd]column, err error) {

@@ -56,17 +56,19 @@ func setHas(set []byte, v uint32) bool {
 		return false
 	}
 	set = set[k:]
-	cur := uint64(0)
-	for i := uint64(0); i < n; i++ {
-		d, k := binary.Uvarint(set)
-		if k <= 0 {
-			return false
+	cur := ^uint64(0) // the first item is coded as the distance to none
+	for range n {
+		if len(set) > 0 && set[0] < 0x80 { // most distances
+			cur += uint64(set[0]) + 1
+			set = set[1:]
+		} else {
+			d, k := binary.Uvarint(set)
+			if k <= 0 {
+				return false
+			}
+			cur += d + 1
+			set = set[k:]
 		}
-		set = set[k:]
-		if i > 0 {
-			d++
-		}
-		cur += d
 		if cur >= uint64(v) {
 			return cur == uint64(v)
 		}

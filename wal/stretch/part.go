@@ -26,8 +26,8 @@ type row struct {
 	flags    uint8
 }
 
-// Part is a decoded chunk: immutable, read by any number of goroutines, never
-// recycled. Records are in order of agent, then offset; payloads alias the part.
+// Part is a decoded chunk: immutable and read by any number of goroutines, until
+// its owner has another chunk decoded into it. Records are in order of agent, then offset; payloads alias the part.
 type Part struct {
 	rows    []row
 	payload []byte
@@ -72,21 +72,22 @@ func (p *Part) Agent(a uint32) (from, to int) {
 // format and by what so many bytes can give. Errors are *CorruptError, with the
 // chunk's tier and number, or *VersionError.
 func DecodeChunk(info *ChunkInfo, value []byte) (*Part, error) {
-	return DecodeChunkUnless(info, value, nil)
+	return DecodeChunkUnless(info, value, nil, nil)
 }
 
 // DecodeChunkUnless is DecodeChunk that returns nil where skip, if set, tells
 // from the bytes of all payloads that none is wanted. It is given them in pieces
 // that it borrows, in no order and with what is alike once; each name and each
-// value that is no map lies whole in one of them.
-func DecodeChunkUnless(info *ChunkInfo, value []byte, skip func(payloads [][]byte) bool) (*Part, error) {
+// value that is no map lies whole in one of them. The part is made in into, if
+// that is set: what was in it is gone then, also after an error.
+func DecodeChunkUnless(info *ChunkInfo, value []byte, skip func(payloads [][]byte) bool, into *Part) (*Part, error) {
 	body, err := check(partChunk, chunkMagic, value, chunkFixed, chunkVersion)
 	if err == nil && (len(value) != int(info.Len) || binary.LittleEndian.Uint32(value[len(body):]) != info.CRC) {
 		err = corrupt(partChunk, "%d bytes with CRC32C %x, the index says %d with %08x", len(value), value[len(body):], info.Len, info.CRC)
 	}
 	var p *Part
 	if err == nil {
-		p, err = openChunk(body, skip)
+		p, err = openChunk(body, skip, into)
 	}
 	if err == nil && p != nil {
 		err = p.compare(info, body[5])
@@ -119,17 +120,18 @@ func (p *Part) compare(info *ChunkInfo, tier uint8) error {
 
 // opener decodes chunks. It owns scratch space and is pooled.
 type opener struct {
-	zip     *zstd.Decoder
-	cols    [colEnd][]byte             // of the chunk; an alias of bufs or of the value
-	alone   [][]byte                   // values of one field each, alike
-	bufs    [colEnd + fieldsMax][]byte // kept
-	values  int                        // bytes of whole payloads and of all values
-	join    joiner
-	agents  []uint32
-	strides []stride
-	next    []uint64 // of each producer, the number expected
-	place   []int32  // of each agent, where its next record goes
-	lastLen []int    // of each shape
+	zip      *zstd.Decoder
+	sections []section
+	cols     [colEnd][]byte             // of the chunk; an alias of bufs or of the value
+	alone    [][]byte                   // values of one field each, alike
+	bufs     [colEnd + fieldsMax][]byte // kept
+	values   int                        // bytes of whole payloads and of all values
+	join     joiner
+	agents   []uint32
+	strides  []stride
+	next     []uint64 // of each producer, the number expected
+	place    []int32  // of each agent, where its next record goes
+	lastLen  []int    // of each shape
 }
 
 // keptBytesMax is the largest buffer that is kept for the next chunk.
@@ -139,23 +141,31 @@ const keptBytesMax = 128 << 10
 var openers = sync.Pool{New: func() any { return &opener{zip: newDecoder()} }}
 
 // openChunk is DecodeChunk behind the checksum, without the index.
-func openChunk(body []byte, skip func([][]byte) bool) (*Part, error) {
+func openChunk(body []byte, skip func([][]byte) bool, into *Part) (*Part, error) {
 	o := openers.Get().(*opener)
 	defer openers.Put(o)
-	return o.open(body, skip)
+	return o.open(body, skip, into)
 }
 
-func (o *opener) open(body []byte, skip func([][]byte) bool) (*Part, error) {
+func (o *opener) open(body []byte, skip func([][]byte) bool, p *Part) (*Part, error) {
 	n := int(binary.LittleEndian.Uint32(body[8:]))
 	fields := int(binary.LittleEndian.Uint16(body[6:]))
 	if n < 1 || n > RecordsMax || fields > fieldsMax {
 		return nil, corrupt(partChunk, "%d records, 1 to %d expected, %d fields of at most %d", n, RecordsMax, fields, fieldsMax)
 	}
-	if err := o.unpack(n, fields, body[chunkFixed:]); err != nil {
+	if err := o.cut(n, fields, body[chunkFixed:]); err != nil {
+		return nil, err
+	}
+	// The words first: most chunks that are skipped need no more.
+	o.alone = o.alone[:0]
+	if err := o.unpack(colTemplates, len(o.sections)); err != nil {
 		return nil, err
 	}
 	if skip != nil && skip(append([][]byte{o.cols[colTemplates], o.cols[colValues], o.cols[colRest]}, o.alone...)) {
 		return nil, nil
+	}
+	if err := o.unpack(0, colTemplates); err != nil {
+		return nil, err
 	}
 	t := reader{p: o.cols[colTables]}
 	offset, recv := t.uvarint(), t.uint64()
@@ -180,17 +190,20 @@ func (o *opener) open(body []byte, skip func([][]byte) bool) (*Part, error) {
 	if !o.join.open(o.cols[colTemplates], o.cols[colValues], o.alone) {
 		return nil, badColumn(colTemplates)
 	}
-	p := &Part{rows: make([]row, n)}
+	if p == nil {
+		p = &Part{}
+	}
+	p.rows = slices.Grow(p.rows[:0], n)[:n]
 	if err := o.byOffset(p.rows, offset, recv, producers); err != nil {
 		return nil, err
 	}
 	return p, o.byAgent(p, shapes, keys)
 }
 
-// unpack decompresses the sections into o.bufs.
-func (o *opener) unpack(n, fields int, body []byte) error {
+// cut finds the sections of the chunk.
+func (o *opener) cut(n, fields int, body []byte) error {
 	r := reader{p: body}
-	o.alone, o.values = o.alone[:0], 0
+	o.sections, o.values = o.sections[:0], 0
 	for i := range colEnd + fields {
 		most := columnBytesMax
 		if i >= colValues {
@@ -200,24 +213,37 @@ func (o *opener) unpack(n, fields int, body []byte) error {
 			}
 			most -= o.values // of the sections before
 		}
-		raw, stored, msg := unpack(&r, o.zip, o.bufs[i], most)
+		s, msg := cut(&r, most)
 		if msg != "" {
 			return corrupt(partChunk, "section %d %s", i+1, msg)
 		}
-		if !stored && len(raw) <= keptBytesMax {
-			o.bufs[i] = raw
-		}
 		if i >= colValues {
-			o.values += len(raw)
+			o.values += s.raw
+		}
+		o.sections = append(o.sections, s)
+	}
+	if len(r.p) != 0 {
+		return corrupt(partChunk, "%d bytes behind the sections", len(r.p))
+	}
+	return nil
+}
+
+// unpack decompresses the sections from ≤ i < to into o.bufs.
+func (o *opener) unpack(from, to int) error {
+	for i := from; i < to; i++ {
+		s := &o.sections[i]
+		raw, msg := s.unpack(o.zip, o.bufs[i])
+		if msg != "" {
+			return corrupt(partChunk, "section %d %s", i+1, msg)
+		}
+		if s.codec != codecNone && len(raw) <= keptBytesMax {
+			o.bufs[i] = raw
 		}
 		if i < colEnd {
 			o.cols[i] = raw
 		} else {
 			o.alone = append(o.alone, raw)
 		}
-	}
-	if len(r.p) != 0 {
-		return corrupt(partChunk, "%d bytes behind the sections", len(r.p))
 	}
 	return nil
 }
@@ -383,7 +409,7 @@ func (o *opener) byAgent(p *Part, shapes, keys []byte) error {
 	if !ok {
 		return badColumn(colShapes)
 	}
-	payload := make([]byte, 0, size)
+	payload := slices.Grow(p.payload[:0], size)
 	fresh, last := uint64(0), uint32(0)
 	for i := range p.rows {
 		s := int(low[i])
@@ -404,8 +430,7 @@ func (o *opener) byAgent(p *Part, shapes, keys []byte) error {
 			}
 			payload = append(payload, whole...)
 		}
-		r.end = uint32(len(payload))
-		if v[3] == 0 {
+		if r.end, r.key = uint32(len(payload)), 0; v[3] == 0 {
 			continue
 		}
 		switch k := ks.uvarint(); {

@@ -678,9 +678,10 @@ func plain(tb testing.TB, value []byte) []byte {
 	r, d := reader{p: value[chunkFixed : len(value)-4]}, newDecoder()
 	out := bytes.Clone(value[:chunkFixed])
 	for len(r.p) > 0 {
-		raw, _, msg := unpack(&r, d, nil, PayloadBytesMax)
-		if msg != "" {
-			tb.Fatal(msg)
+		s, msg := cut(&r, PayloadBytesMax)
+		raw, bad := s.unpack(d, nil)
+		if msg+bad != "" {
+			tb.Fatal(msg, bad)
 		}
 		out = append(out, codecNone)
 		out = binary.LittleEndian.AppendUint32(out, uint32(len(raw)))
@@ -700,13 +701,37 @@ func messages(n int) *block.Block {
 	return b.Block()
 }
 
+// TestDecodeInto decodes chunks into the memory of others.
+func TestDecodeInto(t *testing.T) {
+	var p Part
+	for _, blocks := range [][]*block.Block{small(), {messages(300)}, small(), {messages(2)}} {
+		s := sealBlocks(t, NewWriter(byClass), blocks)
+		for i, c := range s.chunks {
+			if _, err := DecodeChunkUnless(&s.x.Chunks[i], c[:len(c)-1], nil, &p); err == nil {
+				t.Fatal("a chunk that is cut off was decoded")
+			}
+			got, err := DecodeChunkUnless(&s.x.Chunks[i], c, nil, &p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := DecodeChunk(&s.x.Chunks[i], c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got != &p || got.Len() != want.Len() || got.Digest() != want.Digest() {
+				t.Errorf("chunk %d: %d records with digest %x, want %d with %x", i, got.Len(), got.Digest(), want.Len(), want.Digest())
+			}
+		}
+	}
+}
+
 func FuzzChunk(f *testing.F) {
 	s := sealBlocks(f, NewWriter(byClass), small())
 	m := sealBlocks(f, NewWriter(oneTier), []*block.Block{messages(12)})
 	for _, c := range append(s.chunks, m.chunks...) {
 		f.Add(c[:len(c)-4])
 		p := plain(f, c)
-		if _, err := openChunk(p, nil); err != nil {
+		if _, err := openChunk(p, nil, nil); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(p)
@@ -715,7 +740,7 @@ func FuzzChunk(f *testing.F) {
 		if len(body) < chunkFixed {
 			return
 		}
-		p, err := openChunk(body, nil)
+		p, err := openChunk(body, nil, nil)
 		if err != nil {
 			return
 		}

@@ -54,40 +54,52 @@ const (
 	zstdBlockMin = 4
 )
 
-// unpack takes a section off r. What it claims is allocated only if it is at
-// most most and so many bytes can give so much. stored says that raw aliases r,
-// else it is dst if that is large enough.
-func unpack(r *reader, d *zstd.Decoder, dst []byte, most int) (raw []byte, stored bool, msg string) {
+// section is one section of a chunk, as stored.
+type section struct {
+	codec byte
+	raw   int // bytes that it claims to give
+	src   []byte
+}
+
+// cut takes a section off r. What it claims is at most most, and as much as so
+// many bytes can give; msg says what is wrong.
+func cut(r *reader, most int) (s section, msg string) {
 	head := r.bytes(sectionHead)
 	if head == nil {
-		return nil, false, "is cut off"
+		return s, "is cut off"
 	}
 	n := binary.LittleEndian.Uint32(head[1:])
-	src := r.bytes(uint64(binary.LittleEndian.Uint32(head[5:])))
+	s = section{head[0], int(n), r.bytes(uint64(binary.LittleEndian.Uint32(head[5:])))}
 	switch {
 	case r.bad:
-		return nil, false, "is cut off"
+		return s, "is cut off"
 	case uint64(n) > uint64(most):
-		return nil, false, "is larger than allowed"
-	case head[0] == codecNone:
-		if int(n) != len(src) {
-			return nil, false, "has two lengths"
-		}
-		return src, true, ""
-	case head[0] != codecZstd:
-		return nil, false, "has an unknown codec"
-	case uint64(n) > uint64(len(src)/zstdBlockMin)*zstdBlock:
-		return nil, false, "is larger than its bytes can give"
+		return s, "is larger than allowed"
+	case s.codec == codecNone && s.raw != len(s.src):
+		return s, "has two lengths"
+	case s.codec != codecNone && s.codec != codecZstd:
+		return s, "has an unknown codec"
+	case s.codec == codecZstd && uint64(n) > uint64(len(s.src)/zstdBlockMin)*zstdBlock:
+		return s, "is larger than its bytes can give"
 	}
-	if cap(dst) < int(n) {
-		dst = make([]byte, 0, n)
+	return s, ""
+}
+
+// unpack returns the section's bytes: as they are stored, or in dst if that is
+// large enough.
+func (s *section) unpack(d *zstd.Decoder, dst []byte) (raw []byte, msg string) {
+	if s.codec == codecNone {
+		return s.src, ""
 	}
-	raw, err := d.DecodeAll(src, dst[:0:n])
+	if cap(dst) < s.raw {
+		dst = make([]byte, 0, s.raw)
+	}
+	raw, err := d.DecodeAll(s.src, dst[:0:s.raw])
 	if err != nil {
-		return nil, false, err.Error()
+		return nil, err.Error()
 	}
-	if len(raw) != int(n) {
-		return nil, false, "is shorter than it claims"
+	if len(raw) != s.raw {
+		return nil, "is shorter than it claims"
 	}
-	return raw, false, ""
+	return raw, ""
 }
