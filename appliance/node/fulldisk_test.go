@@ -69,7 +69,7 @@ func TestFullDisk(t *testing.T) {
 		clients[i] = c
 		running.Go(func() {
 			rng := rand.New(rand.NewPCG(1, uint64(i)))
-			text := make([]byte, 700)
+			text := make([]byte, 160)
 			for n := uint64(1); ctx.Err() == nil; n++ {
 				for j := range text {
 					text[j] = "0123456789abcdef"[rng.IntN(16)]
