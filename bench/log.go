@@ -72,7 +72,8 @@ func (m Log) Run(ctx context.Context) (*Report, error) {
 // ServeLog is the life of a child of Log.
 func ServeLog(r io.Reader, w io.Writer) error { return logbench.Serve(r, w) }
 
-// logChild is a process of our own code that is measured.
+// logChild is a process of our own code that is measured, killed when its context
+// ends.
 type logChild struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
@@ -80,8 +81,8 @@ type logChild struct {
 	dec *json.Decoder
 }
 
-func (m *Log) child() (*logChild, error) {
-	cmd := exec.Command(m.Exe, m.Child...)
+func (m *Log) child(ctx context.Context) (*logChild, error) {
+	cmd := exec.CommandContext(ctx, m.Exe, m.Child...)
 	cmd.Stderr = os.Stderr
 	setParentDeath(cmd)
 	in, err := cmd.StdinPipe()

@@ -42,7 +42,7 @@ func TestLogQuery(t *testing.T) {
 	if g, err = m.generated(ctx, dir); err != nil || g.Took != begin {
 		t.Errorf("it was generated again: %v, %v", g, err)
 	}
-	bytes, a, err := m.killOnce(dir, true)
+	bytes, a, err := m.killOnce(t.Context(), dir, true)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,7 +57,7 @@ func TestLogQuery(t *testing.T) {
 func TestLogSeal(t *testing.T) {
 	m := testLog(t)
 	m.Agents, m.Sealing = 65_000, 2_000_000 // more than what stays, and a stretch
-	if err := m.sealing(filepath.Join(t.TempDir(), "log"), "seal", true); err != nil {
+	if err := m.sealing(t.Context(), filepath.Join(t.TempDir(), "log"), "seal", true); err != nil {
 		t.Fatal(err)
 	}
 	for name, most := range map[string]float64{"seal: bytes": 60, "seal: amplification": 10} {
@@ -86,11 +86,11 @@ func TestLogAppend(t *testing.T) {
 		"redis":     func() ([]*store, error) { return m.redisStore(dir, pool) },
 		"postgres":  func() ([]*store, error) { return m.postgresStores(dir, pool) },
 		"segment": func() ([]*store, error) {
-			s, err := m.ours(filepath.Join(dir, "segment"), logbench.KindSegment, false)
+			s, err := m.ours(t.Context(), filepath.Join(dir, "segment"), logbench.KindSegment, false)
 			return []*store{s}, err
 		},
 		"eyrie": func() ([]*store, error) {
-			s, err := m.ours(filepath.Join(dir, "eyrie"), logbench.KindLog, true)
+			s, err := m.ours(t.Context(), filepath.Join(dir, "eyrie"), logbench.KindLog, true)
 			return []*store{s}, err
 		},
 	} {

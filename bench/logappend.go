@@ -134,7 +134,7 @@ func (m *Log) tellStores(stores []*store) {
 // stores starts what is compared. What is not there is left out, and said.
 func (m *Log) stores(ctx context.Context, dir string, pool *logbench.Pool) (out []*store, err error) {
 	begin := func(name, kind string, off bool, asked float64, note string) error {
-		s, err := m.ours(filepath.Join(dir, name), kind, off)
+		s, err := m.ours(ctx, filepath.Join(dir, name), kind, off)
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -172,11 +172,11 @@ func (m *Log) stores(ctx context.Context, dir string, pool *logbench.Pool) (out 
 }
 
 // ours is a store that runs in a child.
-func (m *Log) ours(dir, kind string, off bool) (*store, error) {
+func (m *Log) ours(ctx context.Context, dir, kind string, off bool) (*store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	c, err := m.child()
+	c, err := m.child(ctx)
 	if err != nil {
 		return nil, err
 	}

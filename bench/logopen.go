@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,7 @@ import (
 
 // openAfterKill kills a process that feeds a copy of the log at the moment of
 // the most unflushed bytes, and opens it again.
-func (m *Log) openAfterKill(dir string) error {
+func (m *Log) openAfterKill(ctx context.Context, dir string) error {
 	if m.Kills == 0 {
 		return nil
 	}
@@ -21,7 +22,7 @@ func (m *Log) openAfterKill(dir string) error {
 	unflushed, cpu := int64(0), time.Duration(0)
 	for i := range m.Kills {
 		m.say("query: kill %d of %d", i+1, m.Kills)
-		bytes, a, err := m.killOnce(dir, false)
+		bytes, a, err := m.killOnce(ctx, dir, false)
 		if err != nil {
 			return err
 		}
@@ -36,7 +37,7 @@ func (m *Log) openAfterKill(dir string) error {
 }
 
 // killOnce does so once, with the server's sizes or small ones.
-func (m *Log) killOnce(dir string, small bool) (unflushed int64, a logbench.Answer, err error) {
+func (m *Log) killOnce(ctx context.Context, dir string, small bool) (unflushed int64, a logbench.Answer, err error) {
 	to := filepath.Join(dir, "killed")
 	if err := os.RemoveAll(to); err != nil {
 		return 0, a, err
@@ -45,7 +46,7 @@ func (m *Log) killOnce(dir string, small bool) (unflushed int64, a logbench.Answ
 	if err := cloneLog(filepath.Join(dir, "log"), to); err != nil {
 		return 0, a, err
 	}
-	c, err := m.child()
+	c, err := m.child(ctx)
 	if err != nil {
 		return 0, a, err
 	}
@@ -56,7 +57,7 @@ func (m *Log) killOnce(dir string, small bool) (unflushed int64, a logbench.Answ
 		return 0, a, err
 	}
 	unflushed = a.Stages[logbench.StageWAL]
-	if c, err = m.child(); err != nil {
+	if c, err = m.child(ctx); err != nil {
 		return 0, a, err
 	}
 	a, err = c.do(logbench.Order{Do: "first", Dir: to, Small: small})

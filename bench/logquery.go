@@ -67,7 +67,7 @@ func (m *Log) query(ctx context.Context, dir string) error {
 	}
 	rate := float64(m.Events) / logSpan.Hours()
 	m.rep.set("query", "a log of %d events of %d agents, received over %.0f h, so %s in an hour; %d runs of %d events among them: while one lasts, every 20th frame is of its 12 agents. Generated in %.0f s (%.2f µs of CPU an event, sealing included), sizes as the server's", m.Events, m.Agents, logSpan.Hours(), thousands(fmt.Sprintf("%.0f", rate)), len(g.Runs), logbench.RunEvents, g.Took, g.CPU*1e6/float64(m.Events))
-	if err := m.openAfterKill(dir); err != nil {
+	if err := m.openAfterKill(ctx, dir); err != nil {
 		return err
 	}
 	q := lookups{Log: m, dir: dir, g: g, rng: rand.New(rand.NewPCG(m.Seed, uint64(m.Events)))}

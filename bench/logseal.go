@@ -22,7 +22,7 @@ const (
 
 // seal looks at what sealing takes and leaves, with the server's sizes and with
 // small ones.
-func (m *Log) seal(_ context.Context, dir string) error {
+func (m *Log) seal(ctx context.Context, dir string) error {
 	opts := logbench.Options("", true)
 	m.rep.set("seal", "%d events, all distinct, appended as fast as they are made, while the log seals; with the server's sizes some 80 MiB of blocks (what the next open checks) and a stretch stay unsealed, with small ones 20 MiB and a stretch: memtables of %d MiB, groups of %d, checkpoints every %d; stretches of %d MiB in both", m.Sealing, opts.MemtableBytes>>20, opts.GroupBytes>>20, opts.CheckpointBytes>>20, opts.Seal.Bytes>>20)
 	for _, small := range []bool{false, true} {
@@ -30,17 +30,17 @@ func (m *Log) seal(_ context.Context, dir string) error {
 		if small {
 			name = "seal small"
 		}
-		if err := m.sealing(filepath.Join(dir, strings.ReplaceAll(name, " ", "-")), name, small); err != nil {
+		if err := m.sealing(ctx, filepath.Join(dir, strings.ReplaceAll(name, " ", "-")), name, small); err != nil {
 			return err
 		}
 	}
-	return m.sealAlone(filepath.Join(dir, "seal-alone"))
+	return m.sealAlone(ctx, filepath.Join(dir, "seal-alone"))
 }
 
 // sealing fills a log while it seals.
-func (m *Log) sealing(dir, name string, small bool) error {
+func (m *Log) sealing(ctx context.Context, dir, name string, small bool) error {
 	m.say("%s: %d events", name, m.Sealing)
-	c, err := m.child()
+	c, err := m.child(ctx)
 	if err != nil {
 		return err
 	}
@@ -97,10 +97,10 @@ func (m *Log) sealing(dir, name string, small bool) error {
 }
 
 // sealAlone seals a log with nothing else going on in its process.
-func (m *Log) sealAlone(dir string) error {
+func (m *Log) sealAlone(ctx context.Context, dir string) error {
 	events := max(m.Sealing/4, 1_500_000)
 	m.say("seal alone: %d events", events)
-	c, err := m.child()
+	c, err := m.child(ctx)
 	if err != nil {
 		return err
 	}
