@@ -1,6 +1,8 @@
 package wal
 
 import (
+	"io"
+
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
@@ -25,6 +27,10 @@ func (s stopFS) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
 		return nil, err
 	}
 	return s.file(s.FS.Create(name, c))
+}
+
+func (s stopFS) Open(name string, o ...vfs.OpenOption) (vfs.File, error) {
+	return s.file(s.FS.Open(name, o...))
 }
 
 func (s stopFS) OpenReadWrite(name string, c vfs.DiskWriteCategory, o ...vfs.OpenOption) (vfs.File, error) {
@@ -85,6 +91,14 @@ func (s stopFS) Unwrap() vfs.FS { return s.FS }
 type stopFile struct {
 	vfs.File
 	l *Log
+}
+
+func (f stopFile) ReadAt(p []byte, off int64) (int, error) {
+	n, err := f.File.ReadAt(p, off)
+	if err != nil && err != io.EOF {
+		f.l.readFailed(err)
+	}
+	return n, err
 }
 
 func (f stopFile) Write(p []byte) (int, error) {

@@ -60,6 +60,7 @@ type Log struct {
 	failed   chan struct{} // closed with failure
 	failures atomic.Int32  // of the store's own work, in a row
 	wall     atomic.Pointer[error]
+	excising atomic.Int32 // ranges being taken out of the store
 	cache    cache
 }
 

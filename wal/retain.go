@@ -299,7 +299,7 @@ func (l *Log) dropTier(base uint64, tier uint8) (freed uint64, err error) {
 		}
 	}
 	for _, span := range spans {
-		if err := l.db.Excise(context.Background(), span); err != nil {
+		if err := l.excise(span.Start, span.End); err != nil {
 			return 0, err
 		}
 	}
@@ -384,8 +384,7 @@ func (l *Log) trimFront() error {
 		return nil
 	}
 	l.sealed.change(func(list []Stretch) []Stretch { return list[gone:] })
-	span := pebble.KeyRange{Start: key8(prefixStretch, 0), End: key8(prefixStretch, list[gone].Base)}
-	if err := l.db.Excise(context.Background(), span); err != nil {
+	if err := l.excise(key8(prefixStretch, 0), key8(prefixStretch, list[gone].Base)); err != nil {
 		return err
 	}
 	b := l.db.NewBatch()

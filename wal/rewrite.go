@@ -114,8 +114,7 @@ func (l *Log) endRewrite(s *Stretch) error {
 		if s.Tiers>>tier&1 == 0 {
 			continue
 		}
-		span := pebble.KeyRange{Start: old.chunkKey(tier, 0), End: append(old.chunkKey(tier, ^uint32(0)), 0)}
-		if err := l.db.Excise(context.Background(), span); err != nil {
+		if err := l.excise(old.chunkKey(tier, 0), append(old.chunkKey(tier, ^uint32(0)), 0)); err != nil {
 			return err
 		}
 	}

@@ -347,7 +347,7 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 // space back.
 func (l *Log) dropBlocks(below uint64) error {
 	for _, prefix := range []byte{prefixBody, prefixHeader} {
-		if err := l.db.Excise(context.Background(), pebble.KeyRange{Start: key8(prefix, 0), End: key8(prefix, below)}); err != nil {
+		if err := l.excise(key8(prefix, 0), key8(prefix, below)); err != nil {
 			return err
 		}
 	}

@@ -137,6 +137,7 @@ func (l *Log) storeEvents() *pebble.EventListener {
 		},
 		DataCorruption: func(i pebble.DataCorruptionInfo) {
 			l.metrics.corrupt.Inc()
+			l.readFailed(i.Details)
 			if e.Corrupt != nil {
 				e.Corrupt(i.Path, i.Details)
 			}
