@@ -58,6 +58,7 @@ func newLog(o Options) *Log {
 // beginning a new epoch, and a mark that agrees with it.
 func acceptLoss(o Options, lost *LostError) error {
 	l := newLog(o)
+	l.o.atRest = true // the store's own work may meet what is damaged, and fail the log
 	m, err := l.openStore()
 	if err == nil || oserror.IsNotExist(err) || errors.Is(err, errMarkDamaged) {
 		err = l.salvage(m, lost)

@@ -37,6 +37,7 @@ func (l *Log) storeOptions(lock *pebble.Lock) *pebble.Options {
 		Logger:                      storeLogger{l},
 		EventListener:               l.storeEvents(),
 		DisableAutomaticCompactions: l.o.atRest,
+		DisableTableStats:           true, // of a damaged table they are sought again and again; nothing here needs them
 	}
 	for i := range o.Levels {
 		o.TargetFileSizes[i] = 64 << 20
