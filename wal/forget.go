@@ -20,6 +20,9 @@ type Forgetting struct {
 	Below  uint64   // and an offset below this one; all of these must be durable
 	// Match, if set, has the last word; the record is borrowed until it returns.
 	Match func(*Record) bool
+	// Rest returns what stays of a link record's payload, nothing if it is not set.
+	// What is as long as the payload changes nothing.
+	Rest func(*Record) []byte
 }
 
 // Forgotten is what one Forget did.
@@ -109,9 +112,22 @@ func (o *obliteration) step(at uint64) (next uint64, err error) {
 	return s.Next, o.stretch(&s)
 }
 
-// is tells whether the record's payload goes.
-func (o *obliteration) is(r *Record) bool {
-	return forgettable>>r.Kind&1 == 1 && len(r.Payload) > 0 && o.q.is(r) && (o.f.Match == nil || o.f.Match(r))
+// forget takes the record's payload, if it goes.
+func (o *obliteration) forget(r *Record) bool {
+	if forgettable>>r.Kind&1 == 0 || len(r.Payload) == 0 || !o.q.is(r) || o.f.Match != nil && !o.f.Match(r) {
+		return false
+	}
+	if r.Kind == KindEvent {
+		r.Forget()
+		return true
+	}
+	was := len(r.Payload)
+	if o.f.Rest == nil {
+		r.Payload = nil
+	} else {
+		r.Payload = o.f.Rest(r)
+	}
+	return len(r.Payload) < was
 }
 
 // stretch writes a sealed stretch again, if it holds what goes.
@@ -147,7 +163,7 @@ func (o *obliteration) stretch(s *Stretch) (err error) {
 			continue
 		}
 		now := chunks[i]
-		v, n, bytes := o.w.Forget(&now, p, o.is)
+		v, n, bytes := o.w.Forget(&now, p, o.forget)
 		if n == 0 {
 			continue
 		}
@@ -231,7 +247,7 @@ func (o *obliteration) blocks(at uint64) (next uint64, err error) {
 			o.done.Unreadable = append(o.done.Unreadable, &LostError{From: h.Base, To: h.Next() - 1, Reason: err.Error()})
 			continue
 		}
-		now, n, bytes := was.Forget(o.is)
+		now, n, bytes := was.Forget(o.forget)
 		if n == 0 {
 			continue
 		}

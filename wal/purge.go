@@ -3,13 +3,13 @@ package wal
 import (
 	"context"
 	"errors"
-	"path"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/cockroachdb/errors/oserror"
 	"github.com/cockroachdb/pebble/v2"
+	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
 // purge makes what was deleted or replaced in the store go from its files: the
@@ -64,16 +64,25 @@ func (l *Log) amendedRange() (from, to uint64, any bool, err error) {
 // storeFiles returns the numbers of the store's files with that suffix, and the
 // highest.
 func (l *Log) storeFiles(suffix string) (nums map[uint64]string, most uint64, err error) {
-	names, err := l.o.FS.List(l.o.FS.PathJoin(l.dir, storeName))
+	return numbered(l.o.FS, l.o.FS.PathJoin(l.dir, storeName), suffix)
+}
+
+func numbered(fs vfs.FS, dir, suffix string) (nums map[uint64]string, most uint64, err error) {
+	names, err := fs.List(dir)
 	nums = map[uint64]string{}
 	for _, name := range names {
-		name = path.Base(name)
 		if n, err := strconv.ParseUint(strings.TrimSuffix(name, suffix), 10, 64); err == nil && strings.HasSuffix(name, suffix) {
-			nums[n] = l.o.FS.PathJoin(l.dir, storeName, name)
+			nums[n] = fs.PathJoin(dir, name)
 			most = max(most, n)
 		}
 	}
 	return nums, most, err
+}
+
+// AwaitTables waits until the tables of a store in dir that it does not need any
+// more are gone: it removes them a while after, and readers keep them.
+func AwaitTables(ctx context.Context, fs vfs.FS, dir string, db *pebble.DB) error {
+	return awaitTables(ctx, db, func(suffix string) (map[uint64]string, uint64, error) { return numbered(fs, dir, suffix) }, nil)
 }
 
 // purgePoll is when it is first looked whether files are gone, each time twice as long after that, up to a second.
@@ -82,16 +91,20 @@ const purgePoll = time.Millisecond
 // awaitTables waits until the tables that are there and that the store does not
 // need are gone.
 func (l *Log) awaitTables(ctx context.Context) error {
-	wait, _, err := l.storeFiles(".sst")
+	return awaitTables(ctx, l.db, l.storeFiles, l.failed)
+}
+
+func awaitTables(ctx context.Context, db *pebble.DB, files func(suffix string) (map[uint64]string, uint64, error), failed <-chan struct{}) error {
+	wait, _, err := files(".sst")
 	if err != nil {
 		return err
 	}
 	for pause := purgePoll; ; pause = min(2*pause, time.Second) {
-		there, _, err := l.storeFiles(".sst")
+		there, _, err := files(".sst")
 		if err != nil {
 			return err
 		}
-		levels, err := l.db.SSTables()
+		levels, err := db.SSTables()
 		if err != nil {
 			return err
 		}
@@ -110,13 +123,13 @@ func (l *Log) awaitTables(ctx context.Context) error {
 			left = true
 		}
 		if !left {
-			return l.Err()
+			return nil
 		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-l.failed:
-			return l.Err()
+		case <-failed:
+			return ErrFailed
 		case <-time.After(pause):
 		}
 	}

@@ -66,6 +66,7 @@ type VerifyResult struct {
 	Log      string // id, in hexadecimal
 	Epoch    uint32
 	Epochs   int
+	Begun    uint64 // first offset of the newest epoch; 1 where there is but one
 	First    uint64 // first offset that retention has left
 	Next     uint64 // first offset behind the last block
 	Mark     uint64 // up to where the mark vouches
@@ -301,6 +302,7 @@ func (v *verifier) meta() error {
 		v.damage(Damage{Part: "mark", File: markName, Msg: fmt.Sprintf("is of epoch %d, the log's is %d", v.mark.epoch, e)})
 	}
 	v.res.Epoch, v.res.Epochs, v.res.Known = l.Epoch(), len(l.epochs), l.Holes()
+	v.res.Begun = l.epochs[len(l.epochs)-1].First
 	err = l.get([]byte(metaCheckpoint), v.c.decode)
 	if errors.Is(err, pebble.ErrNotFound) {
 		v.c, err = checkpoint{next: 1, free: 1}, nil

@@ -63,6 +63,11 @@ type Host interface {
 	StartBackup(ask BackupAsk, by, remote string) error
 	// BackupState tells how far the last one is.
 	BackupState() any
+	// StartForget begins to forget what the holder of key by asked for from
+	// remote, and returns how far that is.
+	StartForget(ctx context.Context, ask ForgetAsk, by, remote string) (any, error)
+	// Forgets tells what was forgotten and what is to be, newest first.
+	Forgets() any
 }
 
 // NodeStatus is the node's own part of /v1/status.

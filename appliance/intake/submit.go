@@ -6,6 +6,7 @@ import (
 	"errors"
 
 	"eyrie/appliance/audit"
+	"eyrie/appliance/forget"
 	"eyrie/wal"
 )
 
@@ -36,6 +37,10 @@ type Submission struct {
 	// Audit, if not nil, is appended as the next entry of the log's audit
 	// chain; it gets its number and instant. Space, Owner and Events are then empty.
 	Audit *audit.Entry
+
+	// Forget, if not nil, is appended as the record of what is forgotten, or was; it
+	// gets its instant. All else is then empty.
+	Forget *forget.Entry
 
 	// First and Last are the offsets of the first and last event stored;
 	// 0 where none was. Replayed says that Answer is the first one's.
@@ -101,6 +106,16 @@ func (in *Intake) submit(s *Submission) {
 		if s.First = in.w.System(wal.KindSystem, audit.Class, 0, in.chain.Append(nil, s.Audit)); s.First == 0 {
 			in.chain = was
 			s.finish(errors.New("the log does not take the audit record"))
+			return
+		}
+		s.Last = s.First
+		in.cur.done = append(in.cur.done, s)
+		return
+	}
+	if s.Forget != nil {
+		s.Forget.At = in.recv
+		if s.First = in.w.System(wal.KindSystem, forget.Class, 0, s.Forget.Append(nil)); s.First == 0 {
+			s.finish(errors.New("the log does not take the record of what is forgotten"))
 			return
 		}
 		s.Last = s.First

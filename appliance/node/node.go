@@ -85,6 +85,7 @@ type Node struct {
 	failed   chan error // the first failure that ends the process
 	failOnce sync.Once
 	backups  backups
+	forgets  forgets
 	stopping context.Context // done when the end is near
 	cancel   context.CancelFunc
 	running  sync.WaitGroup
@@ -111,7 +112,7 @@ func Open(o Options) (_ *Node, err error) {
 	n := &Node{
 		cfg: o.Config, o: o, logger: o.Logger, now: o.Now, started: o.Now(), set: metrics.NewSet(),
 		throttle: obs.NewThrottle(10*time.Second, o.Now),
-		failed:   make(chan error, 1), selfDone: make(chan struct{}),
+		failed:   make(chan error, 1), selfDone: make(chan struct{}), forgets: forgets{wake: make(chan struct{}, 1)},
 	}
 	if n.hostname, err = os.Hostname(); err != nil {
 		n.hostname = "localhost"
@@ -241,6 +242,7 @@ func (n *Node) Start() error {
 	}()
 	n.running.Go(func() { n.sweep(ctx) })
 	n.running.Go(func() { n.retain(ctx) })
+	n.running.Go(func() { n.forgetting(ctx) })
 	n.running.Go(func() { n.pressure(ctx) })
 	n.running.Go(func() { n.retune(ctx) })
 	n.running.Go(func() { n.collect(ctx) })

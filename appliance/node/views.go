@@ -53,7 +53,7 @@ func (n *Node) openViews() (err error) {
 			{Fold: n.series, Prefixes: "tm"},
 		},
 		Background: background,
-		Store:      n.store, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
+		Store:      n.store, Files: views.Files{FS: n.log.FS(), Dir: filepath.Join(n.cfg.Data, "views")}, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
 		Events: views.Events{
 			Rebuild: func(fold, reason string) {
 				n.logger.Warn("a view is rebuilt from the log", "view", fold, "reason", reason)
@@ -67,6 +67,11 @@ func (n *Node) openViews() (err error) {
 			Failed:    n.fail,
 		},
 	})
+	if err == nil {
+		for _, s := range n.runner.Stats() {
+			n.forgets.anew = n.forgets.anew || s.Cursor == 1 && n.log.Next() > 1
+		}
+	}
 	return err
 }
 

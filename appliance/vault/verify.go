@@ -83,11 +83,13 @@ func Verify(ctx context.Context, s Subject, progress func(at, end uint64)) (*Rep
 	r := &Report{Known: []Loss{}, Views: []View{}, Damages: []Damage{}}
 	var chain *audit.Check
 	var wrong []wal.Damage
+	var gone forgotten
 	o.Block = func(log [16]byte, b *wal.Block, gap bool) {
 		if chain == nil {
 			chain = audit.NewCheck(log)
 		}
 		wrong = follow(chain, b, gap, wrong)
+		gone.follow(b, gap)
 	}
 	v, err := wal.Verify(ctx, o)
 	if err != nil {
@@ -106,6 +108,7 @@ func Verify(ctx context.Context, s Subject, progress func(at, end uint64)) (*Rep
 		r.Unopened = v.Unopened.Error()
 	}
 	found := append(v.Damages, wrong...)
+	found = append(found, gone.wrong(v.Begun)...)
 	if s.Backups == "" && v.Unopened == nil {
 		found = append(found, r.views(ctx, filepath.Join(s.Data, "views"), v)...)
 	}

@@ -104,6 +104,10 @@ func (r *Runner) next(ctx context.Context, in *reader) (*turn, error) {
 		return t, nil
 	case <-due:
 		return nil, nil
+	case w := <-r.rewrites:
+		err := r.rewrite(w.f)
+		w.done <- err
+		return nil, err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Folds []Mount
 	Store *pebble.DB
+	Files Files // of the store; the zero value: nobody waits for files to go
 	Log   Log
 
 	Metrics *metrics.Set     // nil: a set of its own
@@ -90,6 +91,8 @@ type Runner struct {
 	commits chan write
 	done    chan written
 
+	rewrites chan rewrite
+
 	flushedAt time.Time
 	unflushed int64 // payload bytes applied since
 	shown     uint64
@@ -113,7 +116,7 @@ func Open(o Options) (*Runner, error) {
 		return nil, err
 	}
 	r := &Runner{o: o, commits: make(chan write, len(o.Folds)+1), done: make(chan written, len(o.Folds)+1),
-		changed: make(chan struct{}), stopped: make(chan struct{}), shown: 1}
+		changed: make(chan struct{}), stopped: make(chan struct{}), rewrites: make(chan rewrite), shown: 1}
 	r.malform = o.Metrics.GetOrCreateCounter("eyrie_view_malformed_events_total")
 	owner := map[byte]string{}
 	names := map[string]bool{}

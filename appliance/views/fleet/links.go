@@ -71,6 +71,9 @@ func (v *View) link(r *block.Record) {
 	switch r.Class {
 	case LinkOpened:
 		q.link, q.open, q.closed, q.off = id, true, 0, 0
+		if len(declared) == 0 {
+			break // there was none, or it was forgotten, and the agent with it
+		}
 		if a := v.agent(r.Agent); a != nil {
 			v.touch(a)
 			v.speaks(a, r.Producer)

@@ -109,3 +109,14 @@ func (p *Past) Sweep() {
 	defer p.mu.Unlock()
 	p.trim(p.o.Now().Add(-p.o.Idle))
 }
+
+// Forget drops all states that are kept and gives up those being built.
+func (p *Past) Forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.kept = nil
+	for t, b := range p.builds {
+		b.cancel()
+		delete(p.builds, t)
+	}
+}

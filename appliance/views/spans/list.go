@@ -571,8 +571,8 @@ func (p *plan) take(rows *reading, it *item, want bool) (*span, bool, error) {
 		return nil, true, nil
 	}
 	row, err := rows.row(it.page, it.off, nil)
-	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false, nil // a Reset has been saved meanwhile
+	if errors.Is(err, pebble.ErrNotFound) || errors.Is(err, errGone) {
+		return nil, false, nil // a Reset has been saved meanwhile, or it was forgotten
 	}
 	if err != nil {
 		return nil, false, err

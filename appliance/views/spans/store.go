@@ -57,6 +57,9 @@ func (v *View) stored(h, from, to uint64, intern *View) (*span, error) {
 		}
 		page += binary.BigEndian.Uint64(it.Key()[4:])
 		s, err := (&reading{v: v}).row(page, off, intern)
+		if errors.Is(err, errGone) || errors.Is(err, pebble.ErrNotFound) {
+			continue
+		}
 		if err == nil {
 			s.flags |= flOlder
 		}
@@ -124,11 +127,18 @@ func (g *reading) row(page, off uint64, intern *View) (s *span, err error) {
 		s, err = g.v.decodeRecord(rec, 0, intern)
 		return false
 	})
-	if err == nil && (!good || s == nil) {
-		err = fmt.Errorf("%w: offset %d is not in page %d", errRow, off, page)
+	switch {
+	case err == nil && !good:
+		err = fmt.Errorf("%w: page %d", errRow, page)
+	case err == nil && s == nil:
+		err = fmt.Errorf("%w: offset %d in page %d", errGone, off, page)
 	}
 	return s, err
 }
+
+// errGone tells of an entry whose row was forgotten, which lasts until the entry
+// is, too.
+var errGone = errors.New("spans: a row is not there")
 
 func (g *reading) keep(page uint64, b []byte) {
 	if g.pages == nil {
