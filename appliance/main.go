@@ -49,6 +49,7 @@ type command struct {
 	Backup  backupCmd  `cmd:"" help:"Copy the log to a folder, while it runs or at rest."`
 	Restore restoreCmd `cmd:"" help:"Make a data folder from a backup, whole or as it was at a point in time."`
 	Verify  verifyCmd  `cmd:"" help:"Read everything in a data folder or backup and name what is damaged."`
+	Compact compactCmd `cmd:"" help:"Seal what may be sealed, and give back the space of what is not needed."`
 	Forget  forgetCmd  `cmd:"" help:"Have an agent or a run forgotten: what it sent goes for good, a record says so."`
 	Audit   auditCmd   `cmd:"" help:"Print what operators and eyrie itself did."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`

@@ -78,6 +78,8 @@ func (s *Server) table() []route {
 		r("GET", "/v1/audit", access.Admin, (*req).audit),
 		r("GET", "/v1/backup", access.Admin, (*req).backupState),
 		r("POST", "/v1/backup", access.Admin, (*req).startBackup),
+		r("GET", "/v1/compact", access.Admin, (*req).compactState),
+		r("POST", "/v1/compact", access.Admin, (*req).startCompact),
 		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
 		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
 	}

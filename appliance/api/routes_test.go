@@ -78,6 +78,8 @@ func routes() map[string]documented {
 		"GET /v1/audit":                       {"admin", "/v1/audit", "", 200, list, first("n", "ts_ns", "action", "object", "by", "offset", "recv_ms", "hash")},
 		"GET /v1/backup":                      {"admin", "/v1/backup", "", 200, []string{"state", "done_bytes", "total_bytes"}, nil},
 		"POST /v1/backup":                     {"admin", "/v1/backup", `{"to":"FOLDER"}`, 202, []string{"state", "to", "begun_ms"}, nil},
+		"GET /v1/compact":                     {"admin", "/v1/compact", "", 200, []string{"state"}, nil},
+		"POST /v1/compact":                    {"admin", "/v1/compact", "", 202, []string{"state", "begun_ms"}, nil},
 		"GET /v1/live/sse":                    {"viewer", "/v1/live/sse", "", 200, nil, nil},
 		"GET /v1/live/poll":                   {"viewer", "/v1/live/poll?after=1", "", 200, []string{"items", "after"}, nil},
 	}

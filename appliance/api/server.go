@@ -63,6 +63,10 @@ type Host interface {
 	StartBackup(ask BackupAsk, by, remote string) error
 	// BackupState tells how far the last one is.
 	BackupState() any
+	// StartCompact begins a compaction; ErrCompactRunning while one is under way.
+	StartCompact() error
+	// CompactState tells how far the last one is.
+	CompactState() any
 	// StartForget begins to forget what the holder of key by asked for from
 	// remote, and returns how far that is.
 	StartForget(ctx context.Context, ask ForgetAsk, by, remote string) (any, error)

@@ -86,10 +86,12 @@ type Node struct {
 	failOnce sync.Once
 	backups  backups
 	forgets  forgets
-	stopping context.Context // done when the end is near
-	cancel   context.CancelFunc
-	running  sync.WaitGroup
-	selfDone chan struct{}
+
+	compactions compactions
+	stopping    context.Context // done when the end is near
+	cancel      context.CancelFunc
+	running     sync.WaitGroup
+	selfDone    chan struct{}
 }
 
 // ErrTables is returned by Open when loops cannot have descriptor tables of
