@@ -75,7 +75,7 @@ func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 			if !utf8.Valid(b[next:i]) {
 				return keyAt, &fault{code: CodeUTF8, at: keyAt, want: "a name that is not UTF-8"}
 			}
-			if i, ft = checkAny(b, i, 1); ft.bad() {
+			if i, ft = checkAny(b, i, 1, &h.Blob); ft.bad() {
 				return i, ft
 			}
 			continue
@@ -102,7 +102,9 @@ func checkEvent(b []byte, at int, h *Head) (int, *fault) {
 			case rNumbers:
 				i, numbers, ft = checkNumbers(b, i, numbers)
 			case rAny:
-				i, ft = checkAny(b, i, 1)
+				i, ft = checkAny(b, i, 1, &h.Blob)
+			case rMap:
+				i, ft = checkMapAny(b, i, &h.Blob)
 			default:
 				i, ft = checkComposite(b, i, r)
 			}
@@ -222,8 +224,16 @@ func notOneOf(at int, r rule) *fault {
 	return f
 }
 
-// checkAny judges a value of any shape that lies inside depth containers.
-func checkAny(b []byte, i, depth int) (int, *fault) {
+// checkMapAny judges a map of anything.
+func checkMapAny(b []byte, i int, blob *bool) (int, *fault) {
+	if k, _, _ := token(b, i); k != kMap {
+		return i, wrong(k, i, "wants a map")
+	}
+	return checkAny(b, i, 1, blob)
+}
+
+// checkAny judges a value of any shape that lies inside depth containers. It sets blob where a map has that name.
+func checkAny(b []byte, i, depth int, blob *bool) (int, *fault) {
 	var left [MaxDepth + 1]uint64
 	var maps uint32 // bit sp: level sp is a map
 	sp := 0
@@ -241,6 +251,9 @@ func checkAny(b []byte, i, depth int) (int, *fault) {
 		case kStr:
 			if !utf8.Valid(b[next : next+n]) {
 				return i, notUTF8(i)
+			}
+			if n == len(blobName) && key && string(b[next:next+n]) == blobName {
+				*blob = true
 			}
 			i = next + n
 		case kBin:

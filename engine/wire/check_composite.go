@@ -64,18 +64,13 @@ func checkComposite(b []byte, i int, r rule) (int, *fault) {
 		return checkMap(b, i, "wants a text or a map of texts", textRule)
 	case rLabels:
 		return checkLabels(b, i)
-	case rMap:
-		if k != kMap {
-			return i, wrong(k, i, "wants a map")
-		}
-		return checkAny(b, i, 1)
 	case rState:
 		if k == kMap {
 			return checkMap(b, i, "", stateRule)
 		}
 		return checkEnum(b, i, r)
 	}
-	return checkAny(b, i, 1)
+	return skipChecked(b, i, 1)
 }
 
 // inner is what a name inside a composite field asks of its value, and a bit to notice it twice; 0 is any value.
@@ -213,7 +208,7 @@ func checkInner(b []byte, i int, in inner) (int, *fault) {
 	case inQuality:
 		return checkEnum(b, i, rUsage)
 	}
-	return checkAny(b, i, 2)
+	return skipChecked(b, i, 2)
 }
 
 func checkEnum(b []byte, i int, r rule) (int, *fault) {
@@ -300,4 +295,10 @@ func checkLabels(b []byte, i int) (int, *fault) {
 		}
 	}
 	return i, nil
+}
+
+// skipChecked is checkAny where no blob is named.
+func skipChecked(b []byte, i, depth int) (int, *fault) {
+	var blob bool
+	return checkAny(b, i, depth, &blob)
 }

@@ -75,7 +75,7 @@ func fastEvent(b []byte, at int, h *Head) int {
 			}
 		}
 	}
-	head := Head{Type: Type(got.said[FType]), Phase: Phase(got.said[FPhase]), Severity: Severity(got.said[FSeverity]), Prio: Prio(got.said[FPrio]), TS: got.tsNs}
+	head := Head{Type: Type(got.said[FType]), Phase: Phase(got.said[FPhase]), Severity: Severity(got.said[FSeverity]), Prio: Prio(got.said[FPrio]), TS: got.tsNs, Blob: got.blob}
 	if p := got.kept[keepAgent]; p != 0 {
 		head.Agent = b[p>>32:][:uint32(p)]
 	}
@@ -96,6 +96,7 @@ type fastFields struct {
 	kept       [4]uint64 // where the texts lie that the Head needs: index<<32 | length
 	tsNs, tsMs int64
 	numbers    int
+	blob       bool
 }
 
 // What wordSlot.keep says of a field: which of fastFields.kept is to hold it.
@@ -159,7 +160,9 @@ func (g *fastFields) other(b []byte, i int, s *wordSlot) int {
 		}
 		next, ft = checkComposite(b, i, r)
 	case rAny:
-		next, ft = checkAny(b, i, 1)
+		next, ft = checkAny(b, i, 1, &g.blob)
+	case rMap:
+		next, ft = checkMapAny(b, i, &g.blob)
 	case rType, rPhase, rSeverity, rPrio, rStatus, rTSFrom, rOn:
 		from, n := strAt(b, i)
 		if n < 0 {

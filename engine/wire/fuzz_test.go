@@ -26,6 +26,7 @@ func seeds() [][]byte {
 }
 
 var seedTexts = []string{
+	`{"type":"tool","input":{"$blob":"` + blobSum + `","size":3},"attrs":{"a":[{"$blob":"` + blobSum + `"}]},"x":{"$blob":1}}`,
 	`{"type":"log","ts":1.5,"msg":"\ud83d\ude00\u0000\u2028","attrs":{"__proto__":[1,-1,1e3,0.5,true,false,null,{"a":[]}]}}`,
 	`{"type":"tool","phase":"start","span":"s","to":["a","b"],"links":[{"span":"x","kind":"retry"}]}`,
 	`{"type":"run","phase":"end","run":"r","status":"ok","error":{"code":"c","retryable":false},"usage":{"input_tokens":3.0,"quality":"exact"}}`,

@@ -251,7 +251,7 @@ func (m *Message) field(b []byte, i int, f messageField) (next int, ft *fault) {
 	case mFeatures:
 		m.Hello.Features, next, ft = textsAt(b, i)
 	default: // data, agent and names unknown
-		if next, ft = checkAny(b, i, 0); !ft.bad() && f == mData {
+		if next, ft = skipChecked(b, i, 0); !ft.bad() && f == mData {
 			m.Data = b[i:next]
 		}
 	}

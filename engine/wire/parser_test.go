@@ -58,7 +58,7 @@ func TestEventsAreReadAlikeInAllCodecs(t *testing.T) {
 			}
 			payloads[c] = bytes.Clone(payload)
 		}
-		want := Head{TypeTool, PhaseEnd, SeverityWarn, PrioNormal, 1700000000123500000, RunKey([]byte("r1")), h.Agent}
+		want := Head{TypeTool, PhaseEnd, SeverityWarn, PrioNormal, 1700000000123500000, RunKey([]byte("r1")), false, h.Agent}
 		if fmt.Sprint(h) != fmt.Sprint(want) || string(h.Agent) != "a1" {
 			t.Fatalf("head %+v, want %+v", h, want)
 		}

@@ -106,7 +106,7 @@ func (r *protoReader) object(p []byte) bool {
 	ok := sub.structure(p, 1)
 	r.old = sub.dst
 	if ok { // texts that are no UTF-8 make it bytes like any others
-		_, ft := checkAny(r.old, 0, 1)
+		_, ft := skipChecked(r.old, 0, 1)
 		ok = !ft.bad()
 	}
 	return ok

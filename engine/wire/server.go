@@ -51,7 +51,7 @@ func ParseServer(c Codec, b []byte, m *ServerMessage) error {
 		}
 		b = closeContainer(r.dst, 0, n+1, 0x80)
 	}
-	end, ft := checkAny(b, 0, 0)
+	end, ft := skipChecked(b, 0, 0)
 	if ft.bad() {
 		return packFault("", b, 0, ft)
 	}
