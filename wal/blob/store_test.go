@@ -411,3 +411,25 @@ func forgetUses[K comparable, S any](m map[K]*S, fn func(*S)) {
 		fn(s)
 	}
 }
+
+// A name that is not durable yet counts as none.
+func TestUseWaitsForTheName(t *testing.T) {
+	k := Key{Space: "main", Sum: sha256.Sum256([]byte("x"))}
+	var s *Store
+	asked := 0
+	s = open(t, Options{FS: errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if s != nil && strings.HasSuffix(op.Path, filepath.Dir(k.Name())) && op.Kind.ReadOrWrite() == errorfs.OpIsWrite {
+			if _, err := s.Stat(k); err == nil { // renamed, about to be synced
+				if ok, err := s.Use(k); ok || err != nil {
+					t.Errorf("it is used: %v, %v", ok, err)
+				}
+				asked++
+			}
+		}
+		return nil
+	}))})
+	put(t, s, "main", "x")
+	if ok, err := s.Use(k); !ok || err != nil || asked == 0 {
+		t.Errorf("afterwards: %v, %v, asked %d times before", ok, err, asked)
+	}
+}
