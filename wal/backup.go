@@ -28,6 +28,9 @@ type BackupOptions struct {
 	// Also are files beside the log that belong to the data folder, by their
 	// name in it, with their path on the log's file system.
 	Also map[string]string
+	// Beside, if set, is asked once it is known what the backup vouches for: files
+	// that its records name, as Also, but that never change under their name.
+	Beside func() (map[string]string, error)
 	// Keep is how many of the newest backups of the folder stay; 0 is all.
 	Keep int
 	// Progress, if set, is called as files are dealt with, with bytes.
@@ -89,7 +92,9 @@ type backup struct {
 	res   *BackupResult
 	done  int64
 	total int64
-	buf   []byte
+
+	beside map[string]string // of BackupOptions.Beside
+	buf    []byte
 }
 
 func (b *backup) path(elem ...string) string {
@@ -119,6 +124,11 @@ func (b *backup) run(ctx context.Context) (err error) {
 	if err := b.checkpoint(ctx); err != nil {
 		return err
 	}
+	if b.o.Beside != nil {
+		if b.beside, err = b.o.Beside(); err != nil {
+			return err
+		}
+	}
 	if err := b.last(ctx); err != nil {
 		return err
 	}
@@ -141,11 +151,10 @@ func (b *backup) recall(earlier []*Backup) error {
 		if e.Log != id {
 			return fmt.Errorf("%w: %s is of log %s, this is log %s", ErrOtherLog, e.Name, e.Log, id)
 		}
-		if e.Epoch != b.l.Epoch() {
-			continue // another store: the same names stand for other files
-		}
 		for _, f := range e.Files {
-			if strings.HasSuffix(f.Name, ".sst") {
+			if !strings.HasPrefix(f.Name, logPrefix) {
+				b.known[f.Name] = f
+			} else if e.Epoch == b.l.Epoch() && strings.HasSuffix(f.Name, ".sst") { // in another store the same names stand for other files
 				b.known[f.Name] = f
 			}
 		}
@@ -235,8 +244,10 @@ func (b *backup) copy(ctx context.Context) error {
 		}
 		files = append(files, source{name: storePrefix + n, path: b.l.o.FS.PathJoin(b.stage, n)})
 	}
-	for name, path := range b.o.Also {
-		files = append(files, source{name: name, path: path})
+	for _, more := range []map[string]string{b.o.Also, b.beside} {
+		for name, path := range more {
+			files = append(files, source{name: name, path: path})
+		}
 	}
 	slices.SortFunc(files, func(x, y source) int { return strings.Compare(x.name, y.name) })
 	for i := range files {
@@ -269,7 +280,8 @@ func (b *backup) file(ctx context.Context, name, path string, size int64) (e Bac
 	if e.Ends, err = endsOf(src, size); err != nil {
 		return e, err
 	}
-	if k, ok := b.known[name]; ok && k.Size == size && k.Ends == e.Ends && b.pool[k.SHA256] == size {
+	_, lasting := b.beside[name]
+	if k, ok := b.known[name]; ok && (lasting || strings.HasSuffix(name, ".sst")) && k.Size == size && k.Ends == e.Ends && b.pool[k.SHA256] == size {
 		b.res.KnownFiles++
 		b.res.KnownBytes += size
 		b.progress(size)

@@ -25,6 +25,10 @@ type RetainOptions struct {
 	// Bytes is the budget of the sealed log on disk. Beyond it the lowest tier
 	// goes first, in it the oldest stretch, then the next tier. 0 is without bound.
 	Bytes uint64
+	// Beside, if set, returns what counts against Bytes beside the log: what its
+	// records name, such as blobs. It is asked again whenever a tier was dropped,
+	// and may read the log, which must not be closed meanwhile.
+	Beside func(ctx context.Context) (bytes uint64, err error)
 	// Needed, if set, returns the lowest offset that a reader still needs and
 	// why, such as a view's saved cursor; nothing from there on is dropped. It is
 	// called once by a Retain that finds something to drop.
@@ -193,9 +197,19 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 		if err != nil {
 			return r, err
 		}
-		for tier := uint8(0); tier < 64 && used > o.Bytes; tier++ {
+		beside := func() (n uint64, err error) {
+			if o.Beside != nil {
+				n, err = o.Beside(ctx)
+			}
+			return n, err
+		}
+		also, err := beside()
+		if err != nil {
+			return r, err
+		}
+		for tier := uint8(0); tier < 64 && used+also > o.Bytes; tier++ {
 			for _, s := range l.Stretches() {
-				if used <= o.Bytes {
+				if used+also <= o.Bytes {
 					break
 				}
 				if (s.Tiers&^s.Dropped)>>tier&1 == 0 {
@@ -210,6 +224,9 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 					return r, err
 				}
 				used -= min(used, r.Bytes-before)
+				if also, err = beside(); err != nil {
+					return r, err
+				}
 			}
 		}
 	}

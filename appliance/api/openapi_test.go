@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-var wildcard = regexp.MustCompile(`\{[a-z]+\}`)
+var wildcard = regexp.MustCompile(`\{[a-z0-9]+\}`)
 
 // The document and the routes are the same table: methods, paths, and which of
 // them need no key.

@@ -102,6 +102,16 @@ func (q *req) collect(codec wire.Codec, body []byte, sub *intake.Submission, out
 		case !q.who.Speaks(string(h.Agent)):
 			out.Refused = append(out.Refused, refusal{i, "forbidden", "agent", "this key may not speak for this agent"})
 		default:
+			if e, err := q.judgeBlobs(&h, payload); err != nil {
+				return err
+			} else if e != nil {
+				field := e.Field
+				if field == "" {
+					field = "event"
+				}
+				out.Refused = append(out.Refused, refusal{i, e.Code, field, e.Msg})
+				continue
+			}
 			sub.Events = append(sub.Events, intake.Event{
 				Agent: string(h.Agent), Class: uint8(h.Type), Flags: h.Flags(), Key: h.Key, Payload: append([]byte(nil), payload...),
 			})

@@ -12,6 +12,7 @@ import (
 	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/spans"
 	"eyrie/wal"
+	"eyrie/wal/blob"
 
 	"github.com/valyala/fasthttp"
 )
@@ -44,6 +45,9 @@ func badField(field, detail string) *Problem {
 // Anything unknown is an internal error, whose text stays in the log.
 func asProblem(err error) (p *Problem, internal bool) {
 	var q *query.Error
+	if p := blobProblem(err); p != nil {
+		return p, errors.Is(err, blob.ErrDamaged)
+	}
 	switch {
 	case errors.As(err, &p):
 		return p, false
@@ -115,13 +119,14 @@ func writeProblem(ctx *fasthttp.RequestCtx, p *Problem) {
 
 // badRequest answers what fasthttp could not parse.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	s.blobs.leave(&ctx.Request.Header)
 	p := problem(400, "bad_request", "The request could not be read.")
 	var small *fasthttp.ErrSmallBuffer
 	switch {
 	case errors.As(err, &small):
 		p = problem(431, "header_too_large", "The request's header is larger than 16 KiB.")
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		p = problem(413, "too_large", "The request's body is larger than 4 MiB.")
+		p = s.tooLarge(ctx)
 	}
 	writeProblem(ctx, p)
 	ctx.SetConnectionClose()

@@ -69,6 +69,9 @@ func (s *Server) table() []route {
 		r("GET", "/v1/forgets", access.Admin, (*req).forgets),
 		r("GET", "/v1/events", access.Viewer, (*req).events),
 		r("POST", "/v1/events", access.Agent, (*req).postEvents),
+		r("POST", "/v1/blobs", access.Agent, (*req).postBlob),
+		r("PUT", "/v1/blobs/*", access.Agent, (*req).putBlob),
+		r("GET", "/v1/blobs/*", access.Viewer, (*req).getBlob),
 		r("GET", "/v1/series", access.Viewer, (*req).seriesList),
 		r("GET", "/v1/series/range", access.Viewer, (*req).seriesRange),
 		r("GET", "/v1/links", access.Viewer, (*req).links),
@@ -150,7 +153,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	case method != "GET":
 		writeProblem(ctx, problem(405, "method", "This path answers GET."))
 	case q.listener() == ListenerIngest:
-		writeProblem(ctx, problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events. The pages are on the web port."))
+		writeProblem(ctx, problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events and /v1/blobs. The pages are on the web port."))
 	default:
 		s.files.serve(ctx, path)
 	}
@@ -169,7 +172,10 @@ func (q *req) outsideRole(path string) *Problem {
 			return nil
 		}
 	}
-	return problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events. Everything else is on the web port.")
+	if path == blobsPath && q.IsPost() || strings.HasPrefix(path, blobsPath+"/") && q.IsPut() {
+		return nil
+	}
+	return problem(404, "not_found", "This is the ingest port: WebSocket on /v1/agent, POST on /v1/events and /v1/blobs. Everything else is on the web port.")
 }
 
 func (q *req) fromLoopback() bool {

@@ -26,6 +26,9 @@ const sample = `{"events":[
  {"type":"metrics","agent":"a","metrics":{"cpu":0.5,"mem":7}}
 ]}`
 
+// helloSum is the SHA-256 of hello.
+const helloSum = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+
 // documented is what a route is to answer: the least role that may ask, and
 // what a good answer is made of.
 type documented struct {
@@ -82,6 +85,46 @@ func routes() map[string]documented {
 		"POST /v1/compact":                    {"admin", "/v1/compact", "", 202, []string{"state", "begun_ms"}, nil},
 		"GET /v1/live/sse":                    {"viewer", "/v1/live/sse", "", 200, nil, nil},
 		"GET /v1/live/poll":                   {"viewer", "/v1/live/poll?after=1", "", 200, []string{"items", "after"}, nil},
+		"GET /health":                       {"", "/health", "", 200, []string{"status"}, nil},
+		"GET /ready":                        {"", "/ready", "", 200, []string{"ready", "reasons"}, nil},
+		"GET /metrics":                      {"viewer", "/metrics", "", 200, []string{"eyrie_intake_events_total", "go_goroutines"}, nil},
+		"GET /debug/pprof/{profile}":        {"admin", "/debug/pprof/goroutine?debug=1", "", 200, []string{"goroutine profile:"}, nil},
+		"GET /v1/openapi.json":              {"", "/v1/openapi.json", "", 200, []string{"openapi", "paths"}, nil},
+		"GET /v1/session":                   {"viewer", "/v1/session", "", 200, []string{"role", "space", "name"}, nil},
+		"POST /v1/session":                  {"", "/v1/session", `{"key":"KEY"}`, 200, []string{"role", "space", "name"}, nil},
+		"DELETE /v1/session":                {"", "/v1/session", "", 204, nil, nil},
+		"GET /v1/status":                    {"viewer", "/v1/status", "", 200, []string{"version", "commit", "log", "views", "uptime_s", "ready", "reasons", "agents", "first_event", "listeners", "hostname", "clock_ms"}, nil},
+		"GET /v1/settings":                  {"operator", "/v1/settings", "", 200, []string{"ring-mib", "default"}, nil},
+		"GET /v1/tuning":                    {"viewer", "/v1/tuning", "", 200, list, first("key", "value", "why", "at_ms")},
+		"GET /v1/setup":                     {"operator", "/v1/setup", "", 200, []string{"ingest_url", "key", "snippets"}, nil},
+		"GET /v1/fleet":                     {"viewer", "/v1/fleet?space=main", "", 200, []string{"agents_live", "agents_ended", "by_show", "events_per_s", "tokens_per_h", "cost_nanousd_h", "failed_call_share", "attention", "offset", "clock_ms"}, nil},
+		"GET /v1/state":                     {"viewer", "/v1/state?space=main&at=offset:3", "", 200, []string{"agents_live", "by_show", "clock_ms", "at", "offset", "partial"}, nil},
+		"GET /v1/attention":                 {"viewer", "/v1/attention?space=main", "", 200, []string{"items", "total"}, first("kind", "agent", "since_ms", "age_ms", "title", "score")},
+		"GET /v1/agents":                    {"viewer", "/v1/agents?space=main", "", 200, list, first("space", "id", "state", "show", "first_ms", "last_ms", "ended", "links", "workers", "counts", "usage", "rate", "open")},
+		"GET /v1/agents/{space}/{id}":       {"viewer", "/v1/agents/main/a", "", 200, []string{"space", "id", "name", "role", "state", "show", "counts", "usage", "heartbeat_ms"}, nil},
+		"GET /v1/spans":                     {"viewer", "/v1/spans?space=main&type=tool", "", 200, list, first("space", "span", "type", "name", "agent", "status", "open", "start_ms", "start_offset")},
+		"GET /v1/spans/{space}/{span}":      {"viewer", "/v1/spans/main/t1", "", 200, []string{"span", "input", "output", "error", "status"}, nil},
+		"GET /v1/runs":                      {"viewer", "/v1/runs?space=main", "", 200, list, first("space", "span", "agents", "spans", "tools", "errors", "usage")},
+		"GET /v1/runs/{space}/{id}":         {"viewer", "/v1/runs/main/r1", "", 200, []string{"agents", "spans", "tools", "errors", "usage"}, nil},
+		"GET /v1/holds":                     {"viewer", "/v1/holds", "", 200, list, nil},
+		"PUT /v1/runs/{space}/{id}/hold":    {"operator", "/v1/runs/main/r1/hold", `{"reason":"for the review"}`, 200, []string{"space", "run", "since_ms", "reason"}, nil},
+		"DELETE /v1/runs/{space}/{id}/hold": {"operator", "/v1/runs/main/HELD/hold", "", 204, nil, nil},
+		"GET /v1/events":                    {"viewer", "/v1/events?space=main", "", 200, list, first("offset", "recv_ms", "space", "agent", "type", "phase", "severity")},
+		"POST /v1/events":                   {"agent", "/v1/events", `{"type":"log","agent":"matrix","msg":"x"}`, 200, []string{"stored", "refused", "first", "last", "epoch", "log"}, nil},
+		"POST /v1/blobs":                    {"agent", "/v1/blobs", "hello", 200, []string{"$blob", "size", "type"}, nil},
+		"PUT /v1/blobs/{sha256}":            {"agent", "/v1/blobs/" + helloSum, "hello", 200, []string{"$blob", "size", "type"}, nil},
+		"GET /v1/blobs/{sha256}":            {"viewer", "/v1/blobs/" + helloSum, "", 200, []string{"hello"}, nil},
+		"GET /v1/series":                    {"viewer", "/v1/series?space=main&agent=a", "", 200, list, first("metric", "labels", "last", "last_ms", "samples")},
+		"GET /v1/series/range":              {"viewer", "/v1/series/range?space=main&agent=a&metric=cpu", "", 200, []string{"series", "step_ms"}, nil},
+		"GET /v1/links":                     {"viewer", "/v1/links", "", 200, list, nil},
+		"GET /v1/tokens":                    {"admin", "/v1/tokens", "", 200, list, first("id", "name", "role", "space")},
+		"POST /v1/tokens":                   {"admin", "/v1/tokens", `{"role":"viewer","name":"new"}`, 201, []string{"id", "role", "key"}, nil},
+		"DELETE /v1/tokens/{id}":            {"admin", "/v1/tokens/TOKEN", "", 200, []string{"id", "revoked_ms"}, nil},
+		"GET /v1/audit":                     {"admin", "/v1/audit", "", 200, list, first("n", "ts_ns", "action", "object", "by", "offset", "recv_ms", "hash")},
+		"GET /v1/backup":                    {"admin", "/v1/backup", "", 200, []string{"state", "done_bytes", "total_bytes"}, nil},
+		"POST /v1/backup":                   {"admin", "/v1/backup", `{"to":"FOLDER"}`, 202, []string{"state", "to", "begun_ms"}, nil},
+		"GET /v1/live/sse":                  {"viewer", "/v1/live/sse", "", 200, nil, nil},
+		"GET /v1/live/poll":                 {"viewer", "/v1/live/poll?after=1", "", 200, []string{"items", "after"}, nil},
 	}
 }
 
@@ -111,6 +154,9 @@ func TestRoutes(t *testing.T) {
 		t.Fatalf("%s", a.body)
 	}
 	r.caughtUp(p.Last)
+	if a := r.ask("POST", "/v1/blobs", r.keys["agent"], "hello"); a.StatusCode != 200 {
+		t.Fatalf("%d %s", a.StatusCode, a.body)
+	}
 	var doc struct {
 		Paths map[string]map[string]struct{}
 	}

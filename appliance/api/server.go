@@ -21,7 +21,9 @@ import (
 	"eyrie/appliance/views/series"
 	"eyrie/appliance/views/spans"
 	"eyrie/engine"
+	"eyrie/engine/wire"
 	"eyrie/wal"
+	"eyrie/wal/blob"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/valyala/fasthttp"
@@ -38,6 +40,7 @@ type Parts struct {
 	Runner  *views.Runner
 	Intake  *intake.Intake
 	Keys    *access.Keys
+	Blobs   *blob.Store
 	Engine  *engine.Server
 	UI      fs.FS
 	Metrics []*metrics.Set
@@ -102,6 +105,7 @@ type Server struct {
 	files  *files
 	http   *fasthttp.Server
 	conns  *handover
+	blobs  *blobTraffic
 	done   chan struct{}
 }
 
@@ -114,7 +118,7 @@ const (
 
 // New returns a server that is not yet running.
 func New(p Parts) (*Server, error) {
-	s := &Server{p: p, conns: newHandover(), done: make(chan struct{})}
+	s := &Server{p: p, conns: newHandover(), blobs: newBlobTraffic(), done: make(chan struct{})}
 	f, err := loadFiles(p.UI)
 	if err != nil {
 		return nil, err
@@ -124,6 +128,7 @@ func New(p Parts) (*Server, error) {
 	s.http = &fasthttp.Server{
 		Handler:               s.guarded,
 		ErrorHandler:          s.badRequest,
+		HeaderReceived:        s.admit,
 		Name:                  "eyrie",
 		ReadTimeout:           10 * time.Second,
 		WriteTimeout:          60 * time.Second,
@@ -144,6 +149,7 @@ func New(p Parts) (*Server, error) {
 // not the node its life.
 func (s *Server) guarded(ctx *fasthttp.RequestCtx) {
 	defer func() {
+		s.blobs.leave(&ctx.Request.Header)
 		if v := recover(); v != nil {
 			s.p.Logger.Error("a request's handler panicked", "method", string(ctx.Method()), "path", string(ctx.Path()), "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
 			ctx.Response.Reset()
@@ -279,7 +285,7 @@ type tracked struct {
 // Bounds of reading on from a peer whose request was refused halfway.
 const (
 	lingerTime  = 2 * time.Second
-	lingerBytes = 2 * bodyBytesMax
+	lingerBytes = 2 * wire.MaxBlob
 )
 
 // linger makes the connection's end wait for the peer to have read the answer:

@@ -32,6 +32,9 @@ func (in *Intake) item(it *engine.Item) {
 	}
 	switch it.Kind {
 	case engine.ItemEvent:
+		if wire.FlagsBlob(it.Flags) && in.o.Blobs != nil && !in.blobs(l, it) {
+			return
+		}
 		agent := in.agentNumber(l, it.Agent)
 		in.judge(l, it.Seq, in.w.Append(l.producer, it.Seq, it.Class, it.Flags, agent, it.Key, in.recv, it.Payload))
 	case engine.ItemRefused:
@@ -121,6 +124,26 @@ func (in *Intake) refused(l *link, it *engine.Item) {
 	default:
 		in.judge(l, it.Seq, v)
 	}
+}
+
+// blobs tells whether the event may be stored as far as the blobs go that it
+// names. Numbers seen before are not its to judge: what they named may have been
+// dropped since.
+func (in *Intake) blobs(l *link, it *engine.Item) bool {
+	if it.Seq != in.w.NextSeq(l.producer) {
+		return true
+	}
+	e, err := in.o.Blobs(l.space.name, it.Payload)
+	switch {
+	case err != nil:
+		in.hold(l)
+	case e != nil:
+		in.body = engine.AppendRefusal(in.body[:0], e.Code, e.Field, e.Msg)
+		in.refused(l, &engine.Item{Kind: engine.ItemRefused, Link: it.Link, Seq: it.Seq, Payload: in.body})
+	default:
+		return true
+	}
+	return false
 }
 
 // shed records numbers that admission dropped. Of those that an earlier link

@@ -10,6 +10,7 @@ import (
 	"eyrie/appliance/audit"
 	"eyrie/engine"
 	"eyrie/engine/ring"
+	"eyrie/engine/wire"
 	"eyrie/netpoll"
 	"eyrie/wal"
 
@@ -42,6 +43,10 @@ type Options struct {
 	// Refused is called for each event that was refused, with what the sender
 	// is told. It must not block. May be nil.
 	Refused func(space, code, field, msg string)
+	// Blobs judges an event that may name blobs, before it is stored: a refusal
+	// where one is not there. From then on the blobs it names are kept. An error
+	// is a disk that cannot be read. May be nil.
+	Blobs func(space string, payload []byte) (refusal *wire.FieldError, err error)
 }
 
 // Errors of Submit.

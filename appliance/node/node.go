@@ -21,6 +21,7 @@ import (
 	"eyrie/appliance/obs"
 	"eyrie/appliance/vault"
 	"eyrie/appliance/views"
+	"eyrie/appliance/views/blobs"
 	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/live"
 	"eyrie/appliance/views/series"
@@ -30,6 +31,7 @@ import (
 	"eyrie/netpoll/tables"
 	"eyrie/ui"
 	"eyrie/wal"
+	"eyrie/wal/blob"
 
 	"github.com/VictoriaMetrics/metrics"
 	"github.com/cockroachdb/pebble/v2"
@@ -65,6 +67,8 @@ type Node struct {
 	keys     *access.Keys
 	madeKeys bool
 	log      *wal.Log
+	blobs    *blob.Store
+	sweeper  *blobs.Sweeper
 	store    *pebble.DB
 	fleet    *fleet.View
 	past     *fleet.Past
@@ -138,7 +142,7 @@ func Open(o Options) (_ *Node, err error) {
 	}
 	// The log takes the folder's lock, so it comes before all else.
 	n.intake = intake.New(nil, nil, intake.Options{
-		Now: n.now, Metrics: n.set, Tick: time.Second, Failed: n.fail, Refused: n.refusedEvent,
+		Now: n.now, Metrics: n.set, Tick: time.Second, Failed: n.fail, Refused: n.refusedEvent, Blobs: n.judgeBlobs,
 	})
 	n.arriving.Add(3 + 1 + n.tuning.loops) // of the log, intake, and the loops
 	n.log, err = wal.Open(wal.Options{
@@ -147,7 +151,7 @@ func Open(o Options) (_ *Node, err error) {
 		StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
 		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: vault.Tier},
-		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed},
+		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed, Beside: n.besideLog},
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
 		Thread: n.foreground,
 	})
@@ -157,6 +161,15 @@ func Open(o Options) (_ *Node, err error) {
 	defer func() {
 		if err != nil {
 			n.log.Close()
+		}
+	}()
+	n.blobs, err = blob.Open(blob.Options{FS: n.log.FS(), Dir: filepath.Join(o.Config.Data, "blobs"), Now: n.now, DiskMin: uint64(o.Config.DiskMin) << 20})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			n.blobs.Close()
 		}
 	}()
 	if n.keys, n.madeKeys, err = access.Open(filepath.Join(o.Config.Data, "keys"), n.now, o.Rand); err != nil {
@@ -194,7 +207,7 @@ func (n *Node) openFront() (err error) {
 	n.fleet.OnChanged(n.hub.Changed)
 	n.api, err = api.New(api.Parts{
 		Log: n.log, Fleet: n.fleet, Past: n.past, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
-		Intake: n.intake, Keys: n.keys, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
+		Intake: n.intake, Keys: n.keys, Blobs: n.blobs, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
 		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n,
 	})
 	return err
@@ -289,6 +302,7 @@ func (n *Node) Stop(ctx context.Context) error {
 		err = nil // requests that did not end in time were cut
 	}
 	err = errors.Join(err, n.runner.Close(), n.store.Close(), n.log.Close())
+	n.blobs.Close()
 	return err
 }
 

@@ -19,6 +19,11 @@ func (n *Node) retain(ctx context.Context) {
 			return
 		case <-t.C:
 		}
+		if s, err := n.sweeper.Sweep(ctx); err != nil && ctx.Err() == nil {
+			n.slow("blobs could not be swept", "err", err)
+		} else if s.Dropped > 0 {
+			n.logger.Info("blobs that nothing names were dropped", "blobs", s.Dropped, "mib", s.Bytes>>20)
+		}
 		r, err := n.log.Retain(ctx)
 		switch {
 		case err != nil && ctx.Err() == nil:

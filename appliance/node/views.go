@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 
 	"eyrie/appliance/views"
+	"eyrie/appliance/views/blobs"
 	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/live"
 	"eyrie/appliance/views/series"
@@ -45,12 +46,15 @@ func (n *Node) openViews() (err error) {
 		return fmt.Errorf("views: %w", err)
 	}
 	n.series = series.New(db, n.log)
+	named := blobs.New(n.log)
+	n.sweeper = blobs.NewSweeper(blobs.Options{View: named, Blobs: n.blobs, Store: n.store, Log: n.log, Now: n.now})
 	n.hub = live.New(n.liveOptions())
 	n.runner, err = views.Open(views.Options{
 		Folds: []views.Mount{
 			{Fold: n.fleet, Prefixes: fleet.Prefixes},
 			{Fold: n.spans, Prefixes: "s"},
 			{Fold: n.series, Prefixes: "tm"},
+			{Fold: named, Prefixes: blobs.Prefixes},
 		},
 		Background: background,
 		Store:      n.store, Files: views.Files{FS: n.log.FS(), Dir: filepath.Join(n.cfg.Data, "views")}, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),

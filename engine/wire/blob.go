@@ -13,6 +13,7 @@ type Blob struct {
 	SHA256 [32]byte
 	Size   int64  // of the content; -1 where it is not given
 	Type   string // "" where it is not given
+	Field  string // of the event in which it is named
 }
 
 // Value returns what stands in an event for the blob.
@@ -33,13 +34,18 @@ func Blobs(dst []Blob, payload []byte) []Blob {
 			return dst
 		}
 		i = next + kn
-		f := FieldOf(payload[next:i])
+		name := payload[next:i]
+		f := FieldOf(name)
 		end, ok := skipAny(payload, i)
 		if !ok {
 			return dst
 		}
 		if r := fieldRules[f]; f == FUnknown || r == rAny || r == rMap {
+			from := len(dst)
 			dst = blobsIn(dst, payload[i:end])
+			for j := range dst[from:] {
+				dst[from+j].Field = string(name)
+			}
 		}
 		i = end
 	}

@@ -12,11 +12,11 @@ func TestBlobs(t *testing.T) {
 	other := strings.Repeat("0a", 32)
 	for in, want := range map[string]string{
 		`{"type":"log"}`: "false",
-		`{"type":"log","input":{"$blob":"` + blobSum + `","size":11,"type":"text/plain"}}`:                                     "true b94d/11/text/plain",
-		`{"type":"log","output":{"$blob":"` + blobSum + `"}}`:                                                                  "true b94d/-1/",
-		`{"type":"log","output":[1,{"a":{"x":null,"$blob":"` + blobSum + `","more":[{}]}}],"attrs":{"$blob":"` + other + `"}}`: "true b94d/-1/ 0a0a/-1/",
-		`{"type":"log","attrs":{"b":{"$blob":"` + other + `","size":0}},"mine":{"$blob":"` + other + `"}}`:                     "true 0a0a/0/ 0a0a/-1/",
-		`{"type":"log","capabilities":[{"$blob":"` + other + `","size":-1,"type":3}]}`:                                         "true 0a0a/-1/",
+		`{"type":"log","input":{"$blob":"` + blobSum + `","size":11,"type":"text/plain"}}`:                                     "true input:b94d/11/text/plain",
+		`{"type":"log","output":{"$blob":"` + blobSum + `"}}`:                                                                  "true output:b94d/-1/",
+		`{"type":"log","output":[1,{"a":{"x":null,"$blob":"` + blobSum + `","more":[{}]}}],"attrs":{"$blob":"` + other + `"}}`: "true output:b94d/-1/ attrs:0a0a/-1/",
+		`{"type":"log","attrs":{"b":{"$blob":"` + other + `","size":0}},"mine":{"$blob":"` + other + `"}}`:                     "true attrs:0a0a/0/ mine:0a0a/-1/",
+		`{"type":"log","capabilities":[{"$blob":"` + other + `","size":-1,"type":3}]}`:                                         "true capabilities:0a0a/-1/",
 		// Alike, and no names of blobs.
 		`{"type":"log","input":{"$blob":"` + strings.ToUpper(blobSum) + `"}}`: "true",
 		`{"type":"log","input":{"$blob":"` + blobSum[1:] + `"}}`:              "true",
@@ -38,7 +38,7 @@ func TestBlobs(t *testing.T) {
 			}
 			got := fmt.Sprint(h.Blob)
 			for _, b := range Blobs(nil, payload) {
-				got += fmt.Sprintf(" %x/%d/%s", b.SHA256[:2], b.Size, b.Type)
+				got += fmt.Sprintf(" %s:%x/%d/%s", b.Field, b.SHA256[:2], b.Size, b.Type)
 			}
 			if got != want {
 				t.Errorf("%s: got %s, want %s", in, got, want)
@@ -53,7 +53,7 @@ func TestBlobValue(t *testing.T) {
 	if !ok {
 		t.Fatal("no sum")
 	}
-	b := Blob{SHA256: sum, Size: 1 << 24, Type: "image/png"}
+	b := Blob{SHA256: sum, Size: 1 << 24, Type: "image/png", Field: "output"}
 	e := Event{Type: TypeTool, Agent: "a", Output: b.Value()}
 	payload := e.AppendMsgpack(nil)
 	if got := Blobs(nil, payload); len(got) != 1 || got[0] != b {

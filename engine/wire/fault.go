@@ -11,6 +11,7 @@ const (
 	CodeUTF8      = "utf8"       // text that is not UTF-8
 	CodeEnum      = "enum"       // a word that is not one of the named ones
 	CodeSyntax    = "syntax"     // not MessagePack or not JSON
+	CodeBlob      = "blob"       // a blob that the server does not have: put it first
 	CodeDuplicate = "duplicate"  // a field given twice
 )
 

@@ -20,6 +20,8 @@ const (
 	MaxName = 256
 	// MaxPos is the longest position that a follower may commit with its events, in bytes.
 	MaxPos = 64 << 10
+	// MaxBlobs is how often one event may name blobs.
+	MaxBlobs = 64
 	// MaxBlob is the largest content of a blob in bytes.
 	MaxBlob = 16 << 20
 	// MaxSeq is the highest event number: JavaScript must be able to count that far.

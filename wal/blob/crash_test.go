@@ -126,7 +126,7 @@ func powerCut(seed uint64, lives int) error {
 				return fmt.Errorf("%s, acknowledged, is lost: %w", k, err)
 			}
 		}
-		if err := after.Walk(func(f Found) error { _, err := after.Read(f.Name); return err }); err != nil {
+		if err := after.Walk(func(f Found) error { _, err := after.GetFile(f.Name); return err }); err != nil {
 			after.Close()
 			return fmt.Errorf("a file with a name is not whole: %w", err)
 		}

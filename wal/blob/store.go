@@ -357,70 +357,64 @@ type Blob struct {
 }
 
 // Stat tells of a blob without reading its content. Errors as those of Get.
-func (s *Store) Stat(k Key) (*Blob, error) {
-	f, err := s.o.FS.Open(s.file(k))
-	if oserror.IsNotExist(err) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	p := make([]byte, headerBytesMax)
-	n, err := io.ReadFull(f, p)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return nil, err
-	}
-	h, _, err := check(k, p[:n])
-	if err != nil {
-		return nil, err
-	}
-	return &Blob{Key: k, Kind: h.kind, Size: int64(h.size)}, nil
-}
-
-func check(k Key, p []byte) (h header, at int, err error) {
-	if at, err = h.decode(p); err == nil && (h.sum != k.Sum || h.space != k.Space) {
-		err = damaged("it is another blob's file")
-	}
-	return h, at, err
-}
+func (s *Store) Stat(k Key) (*Blob, error) { return s.StatFile(k.Name()) }
 
 // Get returns a blob whose content has the SHA-256 that it is named by. Errors:
 // ErrNotFound, ErrDamaged wrapped, those of the file system.
-func (s *Store) Get(k Key) (*Blob, error) {
-	f, err := s.o.FS.Open(s.file(k))
-	if oserror.IsNotExist(err) {
-		return nil, ErrNotFound
-	}
+func (s *Store) Get(k Key) (*Blob, error) { return s.GetFile(k.Name()) }
+
+// StatFile is Stat of a file that Walk has found: whose it is, it says itself.
+func (s *Store) StatFile(name string) (*Blob, error) {
+	h, _, err := s.read(name, headerBytesMax)
 	if err != nil {
 		return nil, err
 	}
-	p, err := readAll(f)
-	if err = errors.Join(err, f.Close()); err != nil {
-		return nil, err
-	}
-	h, at, err := check(k, p)
-	if err != nil {
-		return nil, err
-	}
-	return s.content(k, &h, p[at:])
+	return &Blob{Key: Key{Space: h.space, Sum: h.sum}, Kind: h.kind, Size: int64(h.size)}, nil
 }
 
-// readAll reads a file of at most what a blob can take.
-func readAll(f vfs.File) ([]byte, error) {
+// GetFile is Get of a file that Walk has found.
+func (s *Store) GetFile(name string) (*Blob, error) {
+	h, body, err := s.read(name, SizeMax+headerBytesMax)
+	if err != nil {
+		return nil, err
+	}
+	return s.content(&h, body)
+}
+
+// read reads at most so many bytes of a file: its header, and what follows.
+func (s *Store) read(name string, most int64) (h header, body []byte, err error) {
+	f, err := s.o.FS.Open(s.path(name))
+	if oserror.IsNotExist(err) {
+		return h, nil, ErrNotFound
+	}
+	if err != nil {
+		return h, nil, err
+	}
+	p, err := readAll(f, most)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return h, nil, err
+	}
+	at, err := h.decode(p)
+	if err != nil {
+		return h, nil, err
+	}
+	if k := (Key{Space: h.space, Sum: h.sum}); k.Name() != name {
+		return h, nil, damaged("it is another blob's file")
+	}
+	return h, p[at:], nil
+}
+
+func readAll(f vfs.File, most int64) ([]byte, error) {
 	st, err := f.Stat()
 	if err != nil {
 		return nil, err
 	}
-	if st.Size() > SizeMax+headerBytesMax {
-		return nil, damaged("its file is larger than any blob's")
-	}
-	p := make([]byte, st.Size())
+	p := make([]byte, min(st.Size(), most))
 	_, err = io.ReadFull(f, p)
 	return p, err
 }
 
-func (s *Store) content(k Key, h *header, body []byte) (*Blob, error) {
+func (s *Store) content(h *header, body []byte) (*Blob, error) {
 	if int(h.stored) != len(body) {
 		return nil, damaged(fmt.Sprintf("it has %d bytes of content, %d expected", len(body), h.stored))
 	}
@@ -433,7 +427,7 @@ func (s *Store) content(k Key, h *header, body []byte) (*Blob, error) {
 	if len(body) != int(h.size) || sha256.Sum256(body) != h.sum {
 		return nil, damaged("its SHA-256 is not that of its content")
 	}
-	return &Blob{Key: k, Kind: h.kind, Size: int64(h.size), Content: slices.Clip(body)}, nil
+	return &Blob{Key: Key{Space: h.space, Sum: h.sum}, Kind: h.kind, Size: int64(h.size), Content: slices.Clip(body)}, nil
 }
 
 // Drop removes a blob that nothing names, unless it is pinned or within its
@@ -463,12 +457,13 @@ func (s *Store) Drop(k Key) (bool, error) {
 	return true, nil
 }
 
-// Forget removes a blob at once, whatever its age, that is to be nowhere any
-// more; false where it is pinned.
+// Forget removes a blob, whatever its age, that is to be nowhere any more, and
+// reports whether it is gone: not where it is pinned, or was used this minute,
+// for then an event that names it may be about to come.
 func (s *Store) Forget(k Key) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pins > 0 || s.writing[k] != nil {
+	if s.pins > 0 || s.writing[k] != nil || s.used[k].After(s.o.Now().Add(-settled)) {
 		return false, nil
 	}
 	name := s.file(k)
@@ -478,6 +473,10 @@ func (s *Store) Forget(k Key) (bool, error) {
 	delete(s.used, k)
 	return true, ignoreMissing(s.sync(s.o.FS.PathDir(name))) // it must not come back
 }
+
+// settled is how long an event takes at most from Use to where its view sees it,
+// so that what names the blob is known.
+const settled = time.Minute
 
 // Pin keeps every blob until unpin is called: a backup takes what it finds.
 func (s *Store) Pin() (unpin func()) {

@@ -62,33 +62,6 @@ func (s *Store) Walk(fn func(Found) error) error {
 	return nil
 }
 
-// Read returns the blob in a file that Walk has found, whose space only the file
-// knows. Errors as those of Get.
-func (s *Store) Read(name string) (*Blob, error) {
-	f, err := s.o.FS.Open(s.path(name))
-	if oserror.IsNotExist(err) {
-		return nil, ErrNotFound
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	p, err := readAll(f)
-	if err != nil {
-		return nil, err
-	}
-	var h header
-	at, err := h.decode(p)
-	if err != nil {
-		return nil, err
-	}
-	k := Key{Space: h.space, Sum: h.sum}
-	if k.Name() != name {
-		return nil, damaged("it is another blob's file")
-	}
-	return s.content(k, &h, p[at:])
-}
-
 // Bytes returns what the files take, and counts them at the first call.
 func (s *Store) Bytes() (int64, error) {
 	s.fileMu.Lock()

@@ -51,6 +51,9 @@ func (b *Block) Kind(i int) Kind { return b.rows[i].kind }
 // Class returns the class of the record at index i, for them too.
 func (b *Block) Class(i int) uint8 { return b.rows[i].class }
 
+// Flags returns the flags of the record at index i.
+func (b *Block) Flags(i int) uint8 { return b.rows[i].flags }
+
 // RecvMin and RecvMax return the recv of the first and the last record.
 func (b *Block) RecvMin() int64 { return b.rows[0].recv }
 
