@@ -71,8 +71,8 @@ func printReport(what string, r *vault.Report) {
 		fmt.Printf("known loss: offsets %d to %d of epoch %d: %s\n", l.From, l.To, l.Epoch, plain(l.Reason))
 	}
 	fmt.Printf("%s: log %s, epoch %d, offsets %d to %d\n", what, r.Log, r.Epoch, r.First, r.Next-1)
-	fmt.Printf("%d records in %d blocks and %d sealed stretches, %s; %d agents, %d numbers, %d audit entries, %d views\n",
-		r.Records, r.Blocks, r.Sealed, size(r.Bytes), r.Agents, r.Numbers, r.Audit, len(r.Views))
+	fmt.Printf("%d records in %d blocks and %d sealed stretches, %s; %d agents, %d numbers, %d audit entries, %d blobs, %d views\n",
+		r.Records, r.Blocks, r.Sealed, size(r.Bytes), r.Agents, r.Numbers, r.Audit, r.Blobs, len(r.Views))
 	if r.Intact {
 		fmt.Printf("intact, %.1f s\n", r.Seconds)
 	} else {

@@ -229,3 +229,9 @@ func (l *Log) AgentNums(id string) []uint32 { return l.agents.nums(id) }
 
 // Agents returns how many agents have been seen: their numbers are 1..Agents.
 func (l *Log) Agents() int { return l.agents.len() }
+
+// AgentSpace returns the space that a KindAgentDict record's payload names.
+func AgentSpace(payload []byte) (space string, ok bool) {
+	s, _, ok := cutString(payload)
+	return string(s), ok
+}

@@ -40,7 +40,7 @@ func (n *Node) StartBackup(ask api.BackupAsk, by, remote string) error {
 	b.state = backupState{State: "running", To: ask.To, Begun: n.now().UnixMilli()}
 	n.running.Go(func() {
 		background()
-		made, err := vault.Backup(n.stopping, n.log, n.cfg.Data, vault.Ask(ask), func(done, total int64) {
+		made, err := vault.Backup(n.stopping, n.log, n.blobs, n.cfg.Data, vault.Ask(ask), func(done, total int64) {
 			b.mu.Lock()
 			defer b.mu.Unlock()
 			b.state.Done, b.state.Total = done, total

@@ -12,6 +12,7 @@ import (
 	"eyrie/appliance/audit"
 	"eyrie/engine/wire"
 	"eyrie/wal"
+	"eyrie/wal/blob"
 )
 
 // Ask says what backup is wanted.
@@ -49,9 +50,11 @@ func uuid(id string) string {
 
 func millis(ns int64) float64 { return float64(ns/1e3) / 1e3 }
 
-// Backup makes a backup of the open log of the folder data.
-func Backup(ctx context.Context, log *wal.Log, data string, ask Ask, progress func(done, total int64)) (*Made, error) {
-	o := wal.BackupOptions{Dir: ask.To, Keep: ask.Keep, Progress: progress}
+// Backup makes a backup of the open log of the folder data, with its blobs,
+// none of which is dropped meanwhile.
+func Backup(ctx context.Context, log *wal.Log, store *blob.Store, data string, ask Ask, progress func(done, total int64)) (*Made, error) {
+	defer store.Pin()()
+	o := wal.BackupOptions{Dir: ask.To, Keep: ask.Keep, Progress: progress, Beside: func() (map[string]string, error) { return blobFiles(store) }}
 	if ask.Keys {
 		var err error
 		if o.Also, err = keyFiles(data); err != nil {
@@ -102,7 +105,12 @@ func BackupAtRest(ctx context.Context, data string, ask Ask, by string, progress
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, log.Close()) }()
-	if made, err = Backup(ctx, log, data, ask, progress); err != nil {
+	store, err := blob.Open(blob.Options{Dir: filepath.Join(data, blobsName)})
+	if err != nil {
+		return nil, err
+	}
+	defer store.Close()
+	if made, err = Backup(ctx, log, store, data, ask, progress); err != nil {
 		return nil, err
 	}
 	record(log, &audit.Entry{Action: "backup.create", Object: ask.To, By: by, Detail: Told(made)})

@@ -38,7 +38,8 @@ type Report struct {
 	Numbers  uint64   `json:"numbers"` // of producers
 	Agents   int      `json:"agents"`
 	Bytes    int64    `json:"bytes"`
-	Audit    uint64   `json:"audit"`        // entries of the chain
+	Audit    uint64   `json:"audit"` // entries of the chain
+	Blobs    int      `json:"blobs"`
 	Known    []Loss   `json:"known_losses"` // accepted before: no damage
 	Views    []View   `json:"views"`
 	Damages  []Damage `json:"damages"`
@@ -84,7 +85,9 @@ func Verify(ctx context.Context, s Subject, progress func(at, end uint64)) (*Rep
 	var chain *audit.Check
 	var wrong []wal.Damage
 	var gone forgotten
+	bs := newBlobCheck()
 	o.Block = func(log [16]byte, b *wal.Block, gap bool) {
+		bs.follow(b)
 		if chain == nil {
 			chain = audit.NewCheck(log)
 		}
@@ -109,6 +112,12 @@ func Verify(ctx context.Context, s Subject, progress func(at, end uint64)) (*Rep
 	}
 	found := append(v.Damages, wrong...)
 	found = append(found, gone.wrong(v.Begun)...)
+	missing, err := bs.check(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	r.Blobs = bs.files
+	found = append(found, missing...)
 	if s.Backups == "" && v.Unopened == nil {
 		found = append(found, r.views(ctx, filepath.Join(s.Data, "views"), v)...)
 	}

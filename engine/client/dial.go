@@ -95,8 +95,13 @@ func (e *RefusedError) read(resp io.Reader, now time.Time) {
 	if r.ContentLength < 0 {
 		return // the end of the body is the end of the connection: do not wait for it
 	}
+	e.detail(r.Body)
+}
+
+// detail takes the words of an RFC 9457 body.
+func (e *RefusedError) detail(body io.Reader) {
 	var p struct{ Title, Detail string }
-	if json.NewDecoder(io.LimitReader(r.Body, 8<<10)).Decode(&p) != nil {
+	if json.NewDecoder(io.LimitReader(body, 8<<10)).Decode(&p) != nil {
 		return
 	}
 	switch {
