@@ -230,14 +230,14 @@ func (q *req) describe(b *blob.Blob, etag string) {
 // blobRange returns which bytes are asked for. More ranges than one count as none.
 func (q *req) blobRange(size int, etag string) (from, to int, part bool, err error) {
 	r := q.Request.Header.Peek("Range")
-	if len(r) == 0 || bytes.Contains(r, []byte(",")) {
+	if len(r) == 0 || size == 0 || bytes.Contains(r, []byte(",")) {
 		return 0, size, false, nil
 	}
 	if c := string(q.Request.Header.Peek("If-Range")); c != "" && c != etag {
 		return 0, size, false, nil
 	}
 	from, last, err := fasthttp.ParseByteRange(r, size)
-	if err != nil || size == 0 {
+	if err != nil {
 		all := strconv.Itoa(size)
 		q.Response.Header.Set("Content-Range", "bytes */"+all)
 		return 0, 0, false, problem(416, "range", "The blob has "+all+" bytes.")

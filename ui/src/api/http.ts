@@ -59,3 +59,13 @@ async function call<T>(method: string, url: string, body?: unknown, signal?: Abo
 export const get = <T>(url: string, signal?: AbortSignal) => call<T>('GET', url, undefined, signal)
 export const post = <T>(url: string, body: unknown) => call<T>('POST', url, body)
 export const del = <T>(url: string) => call<T>('DELETE', url)
+
+/** The beginning of a text, at most so many bytes of it. */
+export async function text(url: string, most: number, signal?: AbortSignal): Promise<string> {
+  const timeout = AbortSignal.timeout(timeoutMs)
+  const answer = await fetch(url, { credentials: 'same-origin', signal: signal ? AbortSignal.any([signal, timeout]) : timeout, headers: { range: `bytes=0-${most - 1}` } })
+  if (answer.ok) return answer.text()
+  if (answer.status === 401) onUnauthorized()
+  const said = (await answer.json().catch(() => ({}))) as { code?: string; detail?: string }
+  throw new Problem(answer.status, said.code ?? '', said.detail ?? `the server answered ${answer.status}`)
+}

@@ -53,9 +53,9 @@ export function SpanDetails({ space, span, known, onClose }: { space: string; sp
       ) : null}
       {data && data.span === span ? (
         <>
-          <Payload title={s?.type === 'llm' ? 'prompt' : 'arguments'} value={data.input} />
-          <Payload title={s?.type === 'llm' ? 'answer' : 'result'} value={data.output} />
-          <Payload title="attributes" value={data.attrs} />
+          <Payload title={s?.type === 'llm' ? 'prompt' : 'arguments'} value={data.input} space={space} />
+          <Payload title={s?.type === 'llm' ? 'answer' : 'result'} value={data.output} space={space} />
+          <Payload title="attributes" value={data.attrs} space={space} />
           <Payload title="links" value={data.links} />
         </>
       ) : loading ? <Loading what="the span" /> : null}
@@ -78,7 +78,7 @@ export function EventDetails({ event, onClose }: { event: EventView; onClose: ()
         {event.agent ? <Fact name="agent"><Link to={to(agentPath(event.space, event.agent), event.span ? { span: event.span } : {})}><Id id={event.agent} /></Link></Fact> : null}
         {event.run ? <Fact name="run"><Link to={to(runPath(event.space, event.run), event.span ? { span: event.span } : {})}><Id id={event.run} /></Link></Fact> : null}
       </dl>
-      <Payload title="event" value={event.raw} />
+      <Payload title="event" value={event.raw} space={event.space} />
     </aside>
   )
 }
