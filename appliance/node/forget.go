@@ -239,6 +239,12 @@ func (n *Node) forget(ctx context.Context, j *forgetJob) error {
 	if err := n.runner.Forget(ctx, scope); err != nil {
 		return fmt.Errorf("views: %w", err)
 	}
+	// Blobs that nothing else names go with the next sweep, this one or that of
+	// the minute, when the views have moved on and no event is on its way.
+	n.sweeper.Recheck()
+	if _, err := n.sweeper.Sweep(ctx); err != nil {
+		return fmt.Errorf("blobs: %w", err)
+	}
 	n.past.Forget()
 	n.hub.Changed(j.Agents, j.Offset)
 	done := j.Entry
