@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"slices"
@@ -130,85 +131,98 @@ func (s *search) candidates(st *Stretch, x *stretch.Index) ([]stretch.ChunkInfo,
 
 // directed reads the chunks alone, and puts what it finds in order of offset.
 func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
-	var found []Record
 	type loaded struct {
 		c   *stretch.ChunkInfo
-		p   *stretch.Part // nil for one without what is sought, or for
-		of  []Record      // some of it
+		t   *scratch // holds the chunk; nil for one to skip or that is dropped
 		err error
 	}
+	best := nearest{reverse: s.q.Reverse, most: s.q.Limit - len(s.recs) + 1} // one more, to know that there is one
 	var failed error
-	ahead(pointers(chunks), func(c *stretch.ChunkInfo) (x loaded) {
-		x.c = c
-		if x.err = s.ctx.Err(); x.err == nil {
-			x.p, x.of, x.err = s.loadChunk(st, c)
+	ahead(pointers(chunks), func(c *stretch.ChunkInfo) loaded {
+		if err := s.ctx.Err(); err != nil {
+			return loaded{err: err}
 		}
-		return x
+		t := scratches.Get().(*scratch)
+		p, err := s.l.chunkUnless(st, c, s.q.Skip, &t.part)
+		if err != nil || p == nil {
+			scratches.Put(t)
+			t = nil
+		}
+		return loaded{c, t, err}
 	}, func(x loaded) bool {
 		if failed = x.err; failed != nil {
 			return false
 		}
 		s.read += int64(x.c.Len)
-		if x.p != nil {
+		if x.t == nil {
+			return true
+		}
+		p := &x.t.part
+		scan := func(from, to int) {
 			var r Record
-			for j := range x.p.Len() {
-				if x.p.Load(j, &r); s.q.is(&r) {
-					found = append(found, r)
+			for j := from; j < to; j++ {
+				if p.Load(j, &r); best.wants(r.Offset) && s.q.is(&r) {
+					best.add(r)
 				}
 			}
 		}
-		for i := range x.of {
-			if s.q.is(&x.of[i]) {
-				found = append(found, x.of[i])
-			}
+		if len(s.q.Agents) == 0 {
+			scan(0, p.Len())
 		}
+		for _, a := range s.q.Agents {
+			scan(p.Agent(a))
+		}
+		scratches.Put(x.t)
 		return true
 	})
 	if failed != nil {
 		return failed
 	}
-	slices.SortFunc(found, func(a, b Record) int {
-		if s.q.Reverse {
-			a, b = b, a
-		}
-		return cmp.Compare(a.Offset, b.Offset)
-	})
-	for i := range found {
-		if !s.add(&found[i]) {
+	best.trim()
+	for i := range best.recs {
+		if !s.add(&best.recs[i]) {
 			return nil
 		}
 	}
 	return nil
 }
 
-// loadChunk reads a chunk, or some records of it, which are all that can be
-// sought; neither for one to skip or that is dropped.
-func (s *search) loadChunk(st *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, of []Record, err error) {
-	if !s.q.narrow() {
-		p, err = s.l.chunkUnless(st, c, s.q.Skip, nil)
-		return p, nil, err
+// nearest collects records, in any order, and keeps those first in the order of
+// the answer.
+type nearest struct {
+	reverse bool
+	most    int
+	recs    []Record
+	last    uint64 // once there are enough: the offset of the last of them
+	full    bool
+}
+
+// wants tells whether a record at the offset would be among those kept.
+func (n *nearest) wants(off uint64) bool {
+	return !n.full || n.reverse && off > n.last || !n.reverse && off < n.last
+}
+
+// add takes a record, with a payload of its own.
+func (n *nearest) add(r Record) {
+	r.Payload = bytes.Clone(r.Payload)
+	if n.recs = append(n.recs, r); len(n.recs) >= 2*n.most {
+		n.trim()
 	}
-	t := scratches.Get().(*scratch)
-	defer scratches.Put(t)
-	all, err := s.l.chunkUnless(st, c, s.q.Skip, &t.part)
-	if err != nil || all == nil {
-		return nil, nil, err
-	}
-	scan := func(from, to int) {
-		for j := from; j < to; j++ {
-			if r := all.Record(j); s.q.Key == 0 || s.q.Key == r.Key {
-				of = append(of, r)
-			}
+}
+
+// trim sorts the records and lets go those behind the first ones.
+func (n *nearest) trim() {
+	slices.SortFunc(n.recs, func(a, b Record) int {
+		if n.reverse {
+			a, b = b, a
 		}
+		return cmp.Compare(a.Offset, b.Offset)
+	})
+	if len(n.recs) >= n.most {
+		clear(n.recs[n.most:])
+		n.recs = n.recs[:n.most]
+		n.full, n.last = true, n.recs[n.most-1].Offset
 	}
-	if len(s.q.Agents) == 0 {
-		scan(0, all.Len())
-	}
-	for _, a := range s.q.Agents {
-		scan(all.Agent(a))
-	}
-	own(of)
-	return nil, of, nil
 }
 
 // inOrder goes through the whole stretch from off on.
