@@ -55,6 +55,7 @@ func (w *Writer) checkpoint(ops []op) []op {
 	}
 	clear(w.dirty)
 	w.dirty = w.dirty[:0]
+	ops = putDigests(ops, w.unnumbered, w.l.digestsFrom, w.next)
 	c := checkpoint{next: w.next, recv: w.recv, agents: uint32(len(names)), free: w.free}
 	return append(ops, op{[]byte(metaCheckpoint), c.encode()})
 }

@@ -211,6 +211,9 @@ func (l *Log) settle(gs []*group) {
 				l.producers.publish(b)
 			}
 			l.cache.add(g.blocks)
+			if g.digests != nil {
+				l.digests.Store(g.digests) // before anybody can be beyond it
+			}
 			l.durable.Store(g.end)
 			l.sealer.grown(g.stored)
 		}

@@ -141,6 +141,9 @@ func (g *ledger) check(l *rig, acked uint64) error {
 			next[r.Producer] = r.Seq
 		}
 	}
+	if err := l.digested(got); err != nil {
+		return err
+	}
 	g.recs = g.recs[:min(len(g.recs), len(got))]
 	g.acked.Store(uint64(len(got)))
 	for p, n := range next {

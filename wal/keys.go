@@ -13,7 +13,8 @@ import "encoding/binary"
 //	'g' from 8         hole: to 8, epoch 4, reason
 //	'h' base 8         header value of a block
 //	'k' key 4, name    a hold, see retain.go
-//	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go
+//	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go;
+//	                   "digests" see digests.go
 //	'p' producer 4     producer, see producer.go
 //	's' 't' 'v' 'w'    sealed stretches, see stretches.go
 //
@@ -46,6 +47,7 @@ const (
 const (
 	metaLog        = "mlog"
 	metaCheckpoint = "mcheckpoint"
+	metaDigests    = "mdigests"
 )
 
 func key8(prefix byte, v uint64) []byte { return appendKey8(make([]byte, 0, 9), prefix, v) }

@@ -55,6 +55,10 @@ type Log struct {
 	still atomic.Bool
 	due   atomic.Uint64
 
+	digestsFrom  uint64 // fixed once open
+	digestsAsked atomic.Bool
+	digests      atomic.Pointer[DigestsAt] // shown last
+
 	durable  atomic.Uint64 // first offset not yet durable
 	failure  atomic.Pointer[error]
 	failed   chan struct{} // closed with failure

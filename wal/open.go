@@ -282,7 +282,11 @@ func (l *Log) create(r *recovery) (err error) {
 	if err := l.Err(); err != nil {
 		return err
 	}
-	return l.start(r, checkpoint{next: 1, free: 1})
+	c := checkpoint{next: 1, free: 1}
+	if err := r.loadDigests(c.next); err != nil {
+		return err
+	}
+	return l.start(r, c)
 }
 
 func (l *Log) newID() error {
@@ -299,7 +303,11 @@ func (l *Log) start(r *recovery, c checkpoint) error {
 	if err := errors.Join(l.dropLeftovers(), l.endRewrites(), l.redrop(), l.sealer.prepare(l)); err != nil {
 		return err
 	}
-	w := &Writer{l: l, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
+	if l.digestsFrom = r.from; r.from == noDigests {
+		l.digestsFrom = r.next()
+	}
+	l.digests.Store(&DigestsAt{Next: r.next(), Digests: digestsOf(maps.Values(r.producers), r.unnumbered)})
+	w := &Writer{l: l, unnumbered: r.unnumbered, byKey: map[ProducerKey]*producer{}, next: r.next(), recv: max(c.recv, r.recv), free: max(c.free, 1),
 		ckptAgent: int(c.agents), hint: 16 << 10, hintRows: 128, grp: &group{first: r.next()}}
 	w.cur = block.NewBuilder(w.next, w.hintRows, w.hint)
 	for _, num := range slices.Sorted(maps.Keys(r.producers)) { // in order, so that equal logs go on alike
@@ -366,7 +374,7 @@ func (l *Log) rebuild(r *recovery) (c checkpoint, err error) {
 	if err != nil {
 		return c, err
 	}
-	if err := r.tables(); err != nil {
+	if err := errors.Join(r.tables(), r.loadDigests(c.next)); err != nil {
 		return c, err
 	}
 	return c, r.walk(c)

@@ -17,6 +17,11 @@ type recovery struct {
 	salvage   bool // what is missing is passed over
 	producers map[uint32]*producer
 	expired   map[uint32]*producer
+	// digests of what no producer numbers, and of producers in their own; from is
+	// the first offset they are of
+	unnumbered block.Digest
+	from       uint64
+	of         []block.DigestOf
 
 	end    uint64 // offset behind the last block, 0 before the first
 	digest uint64 // of all headers up to end
@@ -190,6 +195,7 @@ func (r *recovery) foldBlock(b *Block) error {
 			}
 		}
 	}
+	r.sum(b)
 	if len(b.Ranges()) == 0 {
 		r.numbers(b)
 	}

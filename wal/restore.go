@@ -457,6 +457,14 @@ func (t *truncation) fold(ctx context.Context, some bool) error {
 		}
 		from, t.recv = t.was.next, t.was.recv
 	}
+	if err := t.tables.loadDigests(t.was.next); err != nil {
+		return err
+	}
+	if !t.upon {
+		if t.tables.forgetDigests(); some {
+			t.tables.from = noDigests // what they are of is not all there
+		}
+	}
 	err := t.read(ctx, from, t.next, func(b *Block) error {
 		if b.Next() > t.next {
 			b = b.Cut(int(t.next - b.Base()))
@@ -649,6 +657,9 @@ func (t *truncation) ops(e EpochStart) (ops []op, err error) {
 	for name, off := range l.cursors.m {
 		ops = append(ops, op{append([]byte{prefixCursor}, name...), binary.LittleEndian.AppendUint64(nil, min(off, t.next))})
 	}
+	if t.tables.from > t.next {
+		t.tables.forgetDigests()
+	}
 	names := t.tables.l.agents.names
 	for i, a := range names {
 		ops = append(ops, op{key4(prefixAgent, uint32(i+1)), appendString(appendString(nil, a.space), a.id)})
@@ -664,6 +675,7 @@ func (t *truncation) ops(e EpochStart) (ops []op, err error) {
 	for n := range t.tables.expired {
 		free = max(free, n+1)
 	}
+	ops = putDigests(ops, t.tables.unnumbered, min(t.tables.from, t.next), t.next)
 	c := checkpoint{next: t.next, recv: t.recv, agents: uint32(len(names)), free: free}
 	return append(ops, op{[]byte(metaCheckpoint), c.encode()}), nil
 }

@@ -136,6 +136,9 @@ func TestRetainModel(t *testing.T) {
 			"reopen": func(*rapid.T) {
 				reopen()
 				learn()
+				if err := r.digested(all); err != nil || r.DigestsFrom() != 1 {
+					t.Fatal(r.DigestsFrom(), err)
+				}
 			},
 			"": func(t *rapid.T) {
 				rs, err := r.readAll()

@@ -337,6 +337,7 @@ func (s *salvager) finish(first *LostError, c checkpoint) error {
 	for i, a := range l.agents.names {
 		ops = append(ops, op{key4(prefixAgent, uint32(i+1)), appendString(appendString(nil, a.space), a.id)})
 	}
+	r.forgetDigests() // they are of what may be lost
 	free := max(c.free, 1)
 	for n, p := range r.producers {
 		free = max(free, n+1)
@@ -354,6 +355,7 @@ func (s *salvager) finish(first *LostError, c checkpoint) error {
 	}
 	end := checkpoint{next: blk.Next(), recv: blk.RecvMax(), agents: uint32(len(l.agents.names)), free: free}
 	ops = append(ops, op{[]byte(metaCheckpoint), end.encode()})
+	ops = putDigests(ops, block.Digest{}, end.next, end.next)
 	for _, o := range ops {
 		if err := s.batch.Set(o.key, o.value, nil); err != nil {
 			return err

@@ -30,6 +30,8 @@ type VerifyOptions struct {
 	// Block, if set, is called for each intact block, in order, with the log's
 	// id; gap tells that records may be missing before it.
 	Block func(log [16]byte, b *Block, gap bool)
+	// Claims are digests that others have of what they have read of the log.
+	Claims []Claim
 	// Progress, if set, is called now and then with the offset that was reached
 	// and the log's end.
 	Progress func(at, end uint64)
@@ -39,7 +41,7 @@ type VerifyOptions struct {
 type Damage struct {
 	// Part is mark, store, file, meta, epochs, holes, holds, header, body, chain,
 	// stretch, index, page, chunk, record, numbers, agents, producers,
-	// checkpoint, cursor, end; callers add their own.
+	// digests, checkpoint, cursor, end, view; callers add their own.
 	Part     string `json:"part"`
 	From, To uint64 `json:"-"`              // offsets; 0 where none are known
 	File     string `json:"file,omitempty"` // where it is known
@@ -76,6 +78,8 @@ type VerifyResult struct {
 	Bytes    int64 // of headers, bodies and chunks
 	Agents   int
 	Numbers  uint64 // of producers, each with one fate
+	Digests  int    // producers of which the log has one, at its checkpoint
+	Agreed   int    // claims that are what the log holds
 	Known    []Hole // losses that were accepted: they are no damage
 	Damages  []Damage
 	More     int           // damages beyond damagesMax
@@ -130,6 +134,7 @@ type verifier struct {
 		producers map[uint32]*producer
 	}
 	folded recovery
+	sums   sums
 	number []uint64 // next of each producer, by its number, which is never given again
 	// of the block at hand
 	rec    Record
@@ -235,12 +240,14 @@ func (v *verifier) log(ctx context.Context) error {
 		return err
 	}
 	v.tables()
+	v.digests()
 	v.next, v.linked, v.keys = 1, true, map[uint32]bool{}
-	v.folded = recovery{l: &Log{o: l.o, agents: newAgentTable()}, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}}
+	v.folded = recovery{l: &Log{o: l.o, agents: newAgentTable()}, producers: map[uint32]*producer{}, expired: map[uint32]*producer{}, from: noDigests}
 	if err := errors.Join(v.stretches(ctx), v.blocks(ctx)); err != nil {
 		return err
 	}
 	v.end()
+	v.claims()
 	return nil
 }
 
@@ -416,7 +423,10 @@ func (v *verifier) skip(to uint64) {
 }
 
 // incomplete tells that records are missing.
-func (v *verifier) incomplete() { v.lenient, v.folded.salvage, v.gap = true, true, true }
+func (v *verifier) incomplete() {
+	v.lenient, v.folded.salvage, v.gap = true, true, true
+	v.sums.gap(v.next)
+}
 
 // header verifies the block that it stands on.
 func (v *verifier) header(it *pebble.Iterator) {
@@ -573,6 +583,7 @@ func (v *verifier) records(b *Block, recv int64) {
 			v.res.Numbers += r.To() - r.Seq + 1
 		}
 	}
+	v.sums.add(b)
 	if err := v.folded.foldBlock(b); err != nil {
 		v.damage(Damage{Part: "record", From: b.Base(), To: b.Next() - 1, Msg: err.Error()})
 		v.tabled = true

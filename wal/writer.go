@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"time"
 
 	"eyrie/wal/block"
@@ -14,25 +15,26 @@ const groupBlocksMax = 64
 // Writer takes records into the group being filled. It belongs to one
 // goroutine; nothing in it waits for the disk.
 type Writer struct {
-	l         *Log
-	cur       *block.Builder
-	grp       *group
-	next      uint64 // offset of the next record
-	recv      int64  // of the last record
-	producers []*producer
-	byKey     map[ProducerKey]*producer
-	free      uint32 // lowest producer number never given
-	dirty     []*producer
-	ckptAgent int   // agents already in the checkpoint
-	sinceCkpt int64 // bytes of payload since the checkpoint
-	scratch   []byte
-	hint      int // bytes to reserve for the next block's payload
-	hintRows  int // and its records
-	judge     judge
-	expireAt  int      // producer that Expire looks at next
-	pending   []*Block // handed over, perhaps not yet in the store
-	diskAsked time.Time
-	walled    bool
+	l          *Log
+	cur        *block.Builder
+	grp        *group
+	next       uint64 // offset of the next record
+	recv       int64  // of the last record
+	producers  []*producer
+	byKey      map[ProducerKey]*producer
+	free       uint32 // lowest producer number never given
+	dirty      []*producer
+	unnumbered block.Digest // of records that no producer numbers
+	ckptAgent  int          // agents already in the checkpoint
+	sinceCkpt  int64        // bytes of payload since the checkpoint
+	scratch    []byte
+	hint       int // bytes to reserve for the next block's payload
+	hintRows   int // and its records
+	judge      judge
+	expireAt   int      // producer that Expire looks at next
+	pending    []*Block // handed over, perhaps not yet in the store
+	diskAsked  time.Time
+	walled     bool
 }
 
 // rowBytes is about what a record weighs beside its payload.
@@ -111,6 +113,7 @@ func (w *Writer) Append(p uint32, seq uint64, class, flags uint8, agent, key uin
 	w.recv = recv
 	pr.next = seq + 1
 	pr.recv = recv
+	pr.digest.AddEvent(w.next, seq, recv, p, agent, key, class, flags)
 	w.cur.Event(p, seq, class, flags, agent, key, recv, payload, pr.rng)
 	w.next++
 	return Stored
@@ -306,6 +309,12 @@ func (w *Writer) room(n int) {
 func (w *Writer) add(r *Record, rng int) uint64 {
 	w.room(len(r.Payload))
 	w.recv = r.Recv
+	r.Offset = w.next
+	if r.Kind.Numbered() {
+		w.producers[r.Producer].digest.Add(r)
+	} else {
+		w.unnumbered.Add(r)
+	}
 	w.next++
 	return w.cur.Append(r, rng)
 }
@@ -367,6 +376,9 @@ func (w *Writer) hand(token any, last bool) {
 			g.ops = w.checkpoint(g.ops)
 			w.sinceCkpt = 0
 		}
+	}
+	if w.l.digestsAsked.CompareAndSwap(true, false) {
+		g.digests = &DigestsAt{Next: w.next, Digests: digestsOf(slices.Values(w.producers), w.unnumbered)}
 	}
 	w.grp = &group{first: w.next}
 	w.settlePending()

@@ -24,7 +24,7 @@ func (q *req) ready() error {
 	if !ok {
 		q.SetStatusCode(503)
 	}
-	return q.json(map[string]any{"ready": ok, "reasons": why})
+	return q.json(map[string]any{"ready": ok, "reasons": why, "views": q.viewRows()})
 }
 
 // metrics answers eyrie's own metrics in Prometheus' text format.
@@ -96,14 +96,21 @@ type viewRow struct {
 	Lag    uint64 `json:"lag"`    // records
 	Poison uint64 `json:"set_aside,omitempty"`
 	Halted string `json:"halted,omitempty"`
+	// Agreed is the offset below which it was given what the log holds, by the
+	// digests of every producer; 0 until that was compared since the start.
+	Agreed  uint64 `json:"agreed"`
+	Differs string `json:"differs,omitempty"` // how it was not
 }
 
 func (q *req) viewRows() []viewRow {
 	var rows []viewRow
 	for _, f := range q.s.p.Runner.Stats() {
-		r := viewRow{Name: f.Name, Cursor: f.Cursor, Lag: f.Lag, Poison: f.Poison}
+		r := viewRow{Name: f.Name, Cursor: f.Cursor, Lag: f.Lag, Poison: f.Poison, Agreed: f.Agreed}
 		if f.Halted != nil {
 			r.Halted = f.Halted.Error()
+		}
+		if f.Differs != nil {
+			r.Differs = f.Differs.String()
 		}
 		rows = append(rows, r)
 	}

@@ -22,6 +22,9 @@ func (n *Node) Ready() (ok bool, why []string) {
 		if f.Halted != nil {
 			why = append(why, "a view stands still: "+f.Halted.Error())
 		}
+		if f.Differs != nil {
+			why = append(why, f.Differs.String())
+		}
 	}
 	if lag := n.runner.Lag(); lag > lagMax {
 		why = append(why, fmt.Sprintf("views are %d records behind the log", lag))

@@ -68,7 +68,10 @@ func (n *Node) openViews() (err error) {
 			Lost:      func(err error) { n.logger.Error("views are folded without records that cannot be read", "err", err) },
 			Malformed: func(off uint64, err error) { n.slow("an event's payload cannot be read", "offset", off, "err", err) },
 			Halted:    func(fold string, err error) { n.logger.Error("a view was halted", "view", fold, "err", err) },
-			Failed:    n.fail,
+			Differs: func(d *views.Differs) {
+				n.logger.Error("a view was not given what the log holds: stop eyrie and delete the folder of views, it is folded anew", "view", d.Fold, "what", d.String())
+			},
+			Failed: n.fail,
 		},
 	})
 	if err == nil {

@@ -11,18 +11,21 @@ import (
 
 // The runner's own rows:
 //
-//	0x01 c name              magic 0xEA | format 1 | fold's version u32 | log id 16 B |
-//	                         epoch u32 | next u64 | crc32c u32, all LE
+//	0x01 c name              magic 0xEA | format 2 | fold's version u32 | log id 16 B |
+//	                         epoch u32 | next u64 | digests u64 | crc32c u32, all LE
+//	0x01 d name NUL page     digests of 256 producers (page u32 BE), see block.Digests
 //	0x01 p name NUL offset   the record at offset (u64 BE) is set aside; why, as text
 //
-// next is the first offset that the fold has not applied.
+// next is the first offset that the fold has not applied, digests the first one
+// that its digests are of, 0 for none. Format 1 has no digests.
 const (
 	keyPrefix   = 0x01
 	keyCursor   = 'c'
+	keyDigests  = 'd'
 	keyPoison   = 'p'
 	cursorMagic = 0xEA
-	cursorForm  = 1
-	cursorBytes = 2 + 4 + 16 + 4 + 8 + 4
+	cursorForm  = 2
+	cursorBytes = 2 + 4 + 16 + 4 + 8 + 8 + 4
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -33,6 +36,7 @@ type cursor struct {
 	log     [16]byte
 	epoch   uint32
 	next    uint64
+	digests uint64
 }
 
 func cursorKey(name string) []byte { return append([]byte{keyPrefix, keyCursor}, name...) }
@@ -43,21 +47,26 @@ func (c *cursor) append(b []byte) []byte {
 	b = append(b, c.log[:]...)
 	b = binary.LittleEndian.AppendUint32(b, c.epoch)
 	b = binary.LittleEndian.AppendUint64(b, c.next)
+	b = binary.LittleEndian.AppendUint64(b, c.digests)
 	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 }
 
 func parseCursor(b []byte) (c cursor, err error) {
-	if len(b) != cursorBytes || b[0] != cursorMagic || b[1] != cursorForm {
+	form1 := len(b) == cursorBytes-8 && b[1] == 1
+	if !form1 && (len(b) != cursorBytes || b[1] != cursorForm) || b[0] != cursorMagic {
 		return c, fmt.Errorf("%w: %d bytes, begins %x", errCorrupt, len(b), b[:min(len(b), 2)])
 	}
-	body := b[:cursorBytes-4]
-	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[cursorBytes-4:]) {
+	body := b[:len(b)-4]
+	if crc32.Checksum(body, castagnoli) != binary.LittleEndian.Uint32(b[len(body):]) {
 		return c, fmt.Errorf("%w: crc", errCorrupt)
 	}
 	c.version = binary.LittleEndian.Uint32(b[2:])
 	copy(c.log[:], b[6:])
 	c.epoch = binary.LittleEndian.Uint32(b[22:])
 	c.next = binary.LittleEndian.Uint64(b[26:])
+	if !form1 {
+		c.digests = binary.LittleEndian.Uint64(b[34:])
+	}
 	return c, nil
 }
 

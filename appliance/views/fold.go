@@ -6,6 +6,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"eyrie/engine/wire"
+	"eyrie/wal"
 	"eyrie/wal/block"
 )
 
@@ -57,6 +58,13 @@ type Log interface {
 	First() uint64 // what lies before, retention has dropped
 	Next() uint64  // first offset not yet durable
 	Follow(from uint64) Follower
+
+	// See wal.Log.
+	AskDigests()
+	Digests() *wal.DigestsAt
+	DigestsFrom() uint64
+	Gone(from, to uint64) bool
+	Producer(num uint32) (wal.ProducerState, bool)
 }
 
 // Follower hands out durable blocks in order. The first one may begin before

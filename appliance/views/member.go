@@ -1,6 +1,7 @@
 package views
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -28,6 +29,15 @@ type member struct {
 	failed    *block.Block      // of the turn at hand, in which it panicked
 	poison    map[uint64]string // offsets set aside
 	halted    atomic.Pointer[error]
+	own       *digests // nil: it was given what the runner has read
+	ownNext   uint64
+	pieces    []piece // that it was given in the turn at hand, while own is nil
+	tried     bool    // to do without own, since that was last held to the log's
+	rewrite   bool    // its rows of digests are not those of before flushed
+	flushed   uint64  // epoch of the table that is in its rows
+	told      func(*Differs)
+	agreed    atomic.Uint64 // what it was given below is what the log holds
+	differs   atomic.Pointer[Differs]
 	cursor    atomic.Uint64 // next, for others
 	durable   atomic.Uint64 // next as far as committed
 	poisons   atomic.Uint64
@@ -35,6 +45,7 @@ type member struct {
 	saves     *metrics.Histogram
 	poisoned  *metrics.Counter
 	rebuilds  *metrics.Counter
+	compared  *metrics.Counter
 	saveBytes *metrics.Counter
 }
 
@@ -48,7 +59,7 @@ func newMember(m Mount, o *Options) (*member, error) {
 			return nil, fmt.Errorf("views: fold %s: prefix %#x is taken", name, m.Prefixes[i])
 		}
 	}
-	f := &member{Mount: m, name: name, version: m.Fold.Version(), perRecord: firstPerRecord}
+	f := &member{Mount: m, name: name, version: m.Fold.Version(), perRecord: firstPerRecord, told: o.Events.Differs}
 	if g, ok := m.Fold.(Grower); ok {
 		f.records = g.SaveRecords()
 	}
@@ -58,6 +69,13 @@ func newMember(m Mount, o *Options) (*member, error) {
 	f.saveBytes = o.Metrics.GetOrCreateCounter("eyrie_view_save_bytes_total" + label)
 	f.poisoned = o.Metrics.GetOrCreateCounter("eyrie_view_poisoned_total" + label)
 	f.rebuilds = o.Metrics.GetOrCreateCounter("eyrie_view_rebuilds_total" + label)
+	f.compared = o.Metrics.GetOrCreateCounter("eyrie_view_digests_compared_total" + label)
+	o.Metrics.GetOrCreateGauge("eyrie_view_digests_differ"+label, func() float64 {
+		if x := f.differs.Load(); x != nil {
+			return float64(x.Producers)
+		}
+		return 0
+	})
 	o.Metrics.GetOrCreateGauge("eyrie_view_lag"+label, func() float64 { return float64(f.lag(o.Log)) })
 	return f, nil
 }
@@ -99,6 +117,7 @@ func (f *member) load(o *Options) (reason string, err error) {
 	case !ok:
 		// No snapshot: a new fold, or one that was never saved.
 		f.Fold.Reset()
+		f.begin(o.Log)
 		f.at(1)
 		f.poison, err = readPoison(o.Store, f.name)
 		return "", err
@@ -118,7 +137,7 @@ func (f *member) load(o *Options) (reason string, err error) {
 		return "", err
 	}
 	f.Fold.Reset()
-	if err := f.Fold.Load(o.Store); err != nil {
+	if err := errors.Join(f.Fold.Load(o.Store), f.resume(o.Store, &c, o.Log)); err != nil {
 		return err.Error(), nil
 	}
 	f.at(c.next)
@@ -143,6 +162,9 @@ func (f *member) rebuild(o *Options, reason string) error {
 	if err := b.DeleteRange(poison, end, nil); err != nil {
 		return err
 	}
+	if err := b.DeleteRange(digestsKey(f.name), digestsEnd(f.name), nil); err != nil {
+		return err
+	}
 	if err := b.Delete(cursorKey(f.name), nil); err != nil {
 		return err
 	}
@@ -150,6 +172,7 @@ func (f *member) rebuild(o *Options, reason string) error {
 		return err
 	}
 	f.Fold.Reset()
+	f.begin(o.Log)
 	f.poison = map[uint64]string{}
 	f.poisons.Store(0)
 	f.at(1)
@@ -162,4 +185,6 @@ func (f *member) at(next uint64) {
 	f.cursor.Store(next)
 	f.durable.Store(next)
 	f.poisons.Store(uint64(len(f.poison)))
+	f.agreed.Store(0)
+	f.differs.Store(nil)
 }

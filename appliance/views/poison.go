@@ -62,6 +62,9 @@ func (r *Runner) apply(ctx context.Context, t *turn) error {
 // a block begins beyond what the fold needs, the log has a hole that it knows
 // and records.
 func (r *Runner) applyTo(f *member, t *turn) {
+	if f.own != nil && t.lost > f.next {
+		f.own.lost(t.lost)
+	}
 	for i, b := range t.blocks {
 		if f.next >= b.Next() {
 			continue
@@ -81,10 +84,19 @@ func (f *member) moved(next uint64) {
 	f.cursor.Store(next)
 }
 
+// give is try; what the fold has taken is noted.
+func (r *Runner) give(f *member, b *block.Block, from int, vs []wire.View) *panicked {
+	p := try(f, b, from, vs)
+	if p == nil {
+		f.took(r.o.Log, b, from, b.Len())
+	}
+	return p
+}
+
 // applyAround applies b from index from on, leaving out what is set aside.
 func (r *Runner) applyAround(f *member, b *block.Block, from int, vs []wire.View) *panicked {
 	if len(f.poison) == 0 {
-		return try(f, b, from, vs)
+		return r.give(f, b, from, vs)
 	}
 	for i := from; i < b.Len(); {
 		j := i
@@ -95,13 +107,14 @@ func (r *Runner) applyAround(f *member, b *block.Block, from int, vs []wire.View
 			j++
 		}
 		if j == b.Len() {
-			return try(f, b, i, vs)
+			return r.give(f, b, i, vs)
 		}
 		if j > i {
-			if p := try(f, slice(b, i, j), 0, vs[i:]); p != nil {
+			if p := r.give(f, slice(b, i, j), 0, vs[i:]); p != nil {
 				return p
 			}
 		}
+		f.took(r.o.Log, b, j, j+1)
 		i = j + 1
 	}
 	return nil
@@ -153,7 +166,7 @@ func (r *Runner) recoverFold(ctx context.Context, f *member, base, end uint64) e
 		if p != nil {
 			return r.halt(f, fmt.Errorf("%w: %s failed before offset %d, where it had not: %v", ErrHalted, f.name, bad, p.value))
 		}
-		if err := r.save(f); err != nil {
+		if err := r.save(f, 0); err != nil {
 			return err
 		}
 		if err := r.await(f); err != nil {
@@ -203,10 +216,12 @@ func (r *Runner) crawl(ctx context.Context, f *member, base, end uint64) (bad ui
 		for f.next < min(end, b.Next()) {
 			if _, aside := f.poison[f.next]; !aside {
 				i := int(f.next - b.Base())
-				if p := try(f, slice(b, i, i+1), 0, r.views[i:]); p != nil {
+				if p := r.give(f, slice(b, i, i+1), 0, r.views[i:]); p != nil {
 					return f.next, p, nil
 				}
 				f.applied.Inc()
+			} else {
+				f.took(r.o.Log, b, int(f.next-b.Base()), int(f.next-b.Base())+1)
 			}
 			f.moved(f.next + 1)
 		}

@@ -15,9 +15,11 @@ import (
 // where folds are behind: handing over to a thread costs as much as folding some
 // twenty events.
 type turn struct {
-	blocks []*block.Block
-	views  [][]wire.View // of each block; more than there are blocks, as memory
-	err    error         // met behind them
+	blocks  []*block.Block
+	views   [][]wire.View      // of each block; more than there are blocks, as memory
+	digests [][]block.DigestOf // alike
+	lost    uint64             // some records below this offset cannot be read; 0 for none
+	err     error              // met behind them
 }
 
 // Bounds of a turn. What is parsed of more records leaves the cache before the
@@ -65,7 +67,7 @@ func (r *Runner) read(ctx context.Context, follow Follower, in *reader) {
 // fill waits for a block and takes those that are there behind it.
 func (r *Runner) fill(ctx context.Context, follow Follower, t *turn) {
 	clear(t.blocks)
-	t.blocks = t.blocks[:0]
+	t.blocks, t.lost = t.blocks[:0], 0
 	for records := 0; ; {
 		var b *block.Block
 		if b, t.err = follow.Next(ctx); t.err != nil {
@@ -76,15 +78,16 @@ func (r *Runner) fill(ctx context.Context, follow Follower, t *turn) {
 			if r.o.Events.Lost != nil { // the follower goes on to the others
 				r.o.Events.Lost(t.err)
 			}
-			t.err = nil
+			t.err, t.lost = nil, max(t.lost, lost.To+1)
 			continue
 		}
 		n := len(t.blocks)
 		t.blocks = append(t.blocks, b)
 		if n == len(t.views) {
-			t.views = append(t.views, nil)
+			t.views, t.digests = append(t.views, nil), append(t.digests, nil)
 		}
 		t.views[n] = r.parse(b, t.views[n])
+		t.digests[n] = b.AppendDigests(t.digests[n][:0], 0, b.Len())
 		if records += b.Len(); n+1 == turnBlocks || records >= turnRecords || !follow.Ready() {
 			return
 		}

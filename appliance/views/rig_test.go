@@ -17,6 +17,7 @@ import (
 	"go.uber.org/goleak"
 
 	"eyrie/engine/wire"
+	"eyrie/wal"
 	"eyrie/wal/block"
 )
 
@@ -32,6 +33,7 @@ type memLog struct {
 	first  uint64 // what lies before was dropped
 	lost   error  // told once by each follower
 	wake   chan struct{}
+	shown  *wal.DigestsAt
 }
 
 func newLog() *memLog { return &memLog{id: 1, epoch: 1, next: 1, first: 1, wake: make(chan struct{})} }
@@ -74,6 +76,27 @@ func (l *memLog) upTo(next uint64) *memLog {
 	}
 	return c
 }
+
+// AskDigests shows at once what the blocks add up to.
+func (l *memLog) AskDigests() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d := block.NewDigests()
+	for _, b := range l.blocks {
+		d.Add(b.AppendDigests(nil, 0, b.Len()))
+	}
+	l.shown = &wal.DigestsAt{Next: l.next, Digests: d}
+}
+
+func (l *memLog) Digests() *wal.DigestsAt {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shown
+}
+
+func (l *memLog) DigestsFrom() uint64                       { return 1 }
+func (l *memLog) Gone(from, to uint64) bool                 { return to < l.first }
+func (l *memLog) Producer(uint32) (wal.ProducerState, bool) { return wal.ProducerState{}, false }
 
 type memFollower struct {
 	l    *memLog

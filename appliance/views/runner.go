@@ -32,6 +32,9 @@ type Options struct {
 	FlushEvery time.Duration // between flushes of the store; 0: 20 s
 	FlushBytes int64         // payload bytes of the log between flushes; 0: 256 MiB
 	PoisonMax  int           // records set aside after which a fold is halted; 0: 1,000
+	// CompareEvery is how often what the folds were given is compared with what
+	// the log holds; 0: 10 s.
+	CompareEvery time.Duration
 
 	// Background is called at the start of each of the runner's goroutines that
 	// works for long, and keeps to its thread from then on: whoever watches can wait for
@@ -51,7 +54,8 @@ type Events struct {
 	Poison    func(fold string, offset uint64, panicked any, stack []byte)
 	Malformed func(offset uint64, err error) // an event whose payload is no map: folded as an empty one
 	Halted    func(fold string, err error)
-	Failed    func(err error) // the runner has stopped: log or store failed
+	Differs   func(d *Differs) // told once, until it is built anew
+	Failed    func(err error)  // the runner has stopped: log or store failed
 }
 
 func (o *Options) defaults() error {
@@ -73,6 +77,9 @@ func (o *Options) defaults() error {
 	if o.FlushBytes == 0 {
 		o.FlushBytes = 256 << 20
 	}
+	if o.CompareEvery == 0 {
+		o.CompareEvery = 10 * time.Second
+	}
 	if o.Background == nil {
 		o.Background = func() {}
 	}
@@ -93,6 +100,10 @@ type Runner struct {
 
 	rewrites chan rewrite
 
+	given     digests // of what was read
+	givenNext uint64
+	known     *block.Digests // of given, when it was last held to the log's
+	askedAt   time.Time      // for the log's digests
 	flushedAt time.Time
 	unflushed int64 // payload bytes applied since
 	shown     uint64
@@ -152,6 +163,7 @@ func (r *Runner) Start() {
 	for _, f := range r.folds {
 		f.savedAt = now
 	}
+	r.reckon()
 	r.crew = newCrew(len(r.folds), r.o.Background)
 	go r.commit()
 	go func() {
@@ -222,6 +234,7 @@ func (r *Runner) take(ctx context.Context, t *turn) error {
 	if err := r.apply(ctx, t); err != nil {
 		return err
 	}
+	r.account(t)
 	for _, b := range t.blocks {
 		r.unflushed += int64(b.PayloadBytes())
 		if b.Next() > r.shown {
@@ -230,6 +243,10 @@ func (r *Runner) take(ctx context.Context, t *turn) error {
 				r.o.AfterApply(b)
 			}
 		}
+	}
+	if now := r.o.Now(); now.Sub(r.askedAt) >= r.o.CompareEvery || now.Before(r.askedAt) {
+		r.askedAt = now
+		r.o.Log.AskDigests()
 	}
 	r.wake()
 	return t.err
@@ -345,13 +362,17 @@ type FoldStats struct {
 	Lag    uint64
 	Poison uint64 // records set aside
 	Halted error
+	// Agreed is the offset below which it was given what the log holds, as far
+	// as that was compared in this life; 0 for not yet.
+	Agreed  uint64
+	Differs *Differs // nil while it was
 }
 
 // Stats returns the figures of every fold.
 func (r *Runner) Stats() []FoldStats {
 	out := make([]FoldStats, 0, len(r.folds))
 	for _, f := range r.folds {
-		s := FoldStats{Name: f.name, Cursor: f.cursor.Load(), Saved: f.durable.Load(), Lag: f.lag(r.o.Log), Poison: f.poisons.Load()}
+		s := FoldStats{Name: f.name, Cursor: f.cursor.Load(), Saved: f.durable.Load(), Lag: f.lag(r.o.Log), Poison: f.poisons.Load(), Agreed: f.agreed.Load(), Differs: f.differs.Load()}
 		if h := f.halted.Load(); h != nil {
 			s.Halted = *h
 		}

@@ -94,7 +94,8 @@ func (r *Runner) await(f *member) error {
 const batchHintMax = 256 << 20
 
 // save hands a batch with all that f changed and its cursor to the committer.
-func (r *Runner) save(f *member) error {
+// mark is for saveDigests.
+func (r *Runner) save(f *member, mark uint64) error {
 	// As large as the last one was, by record, and some: one that grows copies.
 	n := max(f.next-f.saved, 1)
 	b := r.o.Store.NewBatchWithSize(min(int(f.perRecord*float64(n)*9/8), batchHintMax))
@@ -103,7 +104,12 @@ func (r *Runner) save(f *member) error {
 		return err
 	}
 	f.perRecord = float64(b.Len()) / float64(n)
-	c := cursor{version: f.version, log: r.o.Log.ID(), epoch: r.o.Log.Epoch(), next: f.next}
+	from, err := r.saveDigests(b, f, mark)
+	if err != nil {
+		b.Close()
+		return err
+	}
+	c := cursor{version: f.version, log: r.o.Log.ID(), epoch: r.o.Log.Epoch(), next: f.next, digests: from}
 	if err := b.Set(cursorKey(f.name), c.append(nil), nil); err != nil {
 		b.Close()
 		return err
@@ -117,9 +123,10 @@ func (r *Runner) save(f *member) error {
 func (r *Runner) saveAll(due func(f *member) bool) error {
 	errs := make([]error, len(r.folds))
 	var running sync.WaitGroup
+	mark := r.given.of.Mark()
 	for i, f := range r.folds {
 		if f.next != f.saved && f.halted.Load() == nil && due(f) {
-			r.crew.do(i, &running, func() { errs[i] = r.save(f) })
+			r.crew.do(i, &running, func() { errs[i] = r.save(f, mark) })
 		}
 	}
 	running.Wait()

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/wal/block"
 )
 
 // Snapshot is what a store holds of a fold.
@@ -14,6 +16,9 @@ type Snapshot struct {
 	Log     [16]byte
 	Epoch   uint32
 	Next    uint64 // first offset that is not in it
+	// From is the first offset that Digests are of; 0 for none.
+	From    uint64
+	Digests *block.Digests
 }
 
 // Snapshots returns the snapshots in a store, by name. A cursor that cannot be
@@ -30,11 +35,15 @@ func Snapshots(r pebble.Reader) (ss []Snapshot, err error) {
 		if bad == nil {
 			c, bad = parseCursor(v)
 		}
+		s := Snapshot{Name: name, Version: c.version, Log: c.log, Epoch: c.epoch, Next: c.next, From: c.digests}
+		if bad == nil && c.digests != 0 {
+			s.Digests, bad = readDigests(r, name)
+		}
 		if bad != nil {
 			err = errors.Join(err, fmt.Errorf("view %s: %w", name, bad))
 			continue
 		}
-		ss = append(ss, Snapshot{Name: name, Version: c.version, Log: c.log, Epoch: c.epoch, Next: c.next})
+		ss = append(ss, s)
 	}
 	return ss, errors.Join(err, it.Error(), it.Close())
 }
