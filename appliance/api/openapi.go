@@ -20,7 +20,7 @@ type operation struct {
 
 var operations = []operation{
 	{"GET", "/health", "The process lives", "", "status", true},
-	{"GET", "/ready", "Everything works: log, disk, views, listeners. 503 with the reasons otherwise", "", "ready, reasons, views: name, cursor, lag, agreed, differs", true},
+	{"GET", "/ready", "Everything works: log, disk, views, listeners. 503 with the reasons otherwise", "", "ready, reasons, views", true},
 	{"GET", "/metrics", "eyrie's own metrics, Prometheus text format", "", "text", false},
 	{"GET", "/debug/pprof/{profile}", "Go profiles, for admins: heap, goroutine, profile?seconds=, trace", "", "a profile", false},
 	{"GET", "/v1/openapi.json", "This document", "", "OpenAPI 3.1", true},

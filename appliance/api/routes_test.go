@@ -44,7 +44,7 @@ func routes() map[string]documented {
 	list := []string{"items", "next", "total"}
 	return map[string]documented{
 		"GET /health":                         {"", "/health", "", 200, []string{"status"}, nil},
-		"GET /ready":                          {"", "/ready", "", 200, []string{"ready", "reasons"}, nil},
+		"GET /ready":                          {"", "/ready", "", 200, []string{"ready", "reasons", "views"}, nil},
 		"GET /metrics":                        {"viewer", "/metrics", "", 200, []string{"eyrie_intake_events_total", "go_goroutines"}, nil},
 		"GET /debug/pprof/{profile}":          {"admin", "/debug/pprof/goroutine?debug=1", "", 200, []string{"goroutine profile:"}, nil},
 		"GET /v1/openapi.json":                {"", "/v1/openapi.json", "", 200, []string{"openapi", "paths"}, nil},

@@ -49,7 +49,7 @@ func (d *Digest) AddEvent(off, seq uint64, recv int64, producer, agent, key uint
 
 // Add adds a record of any kind. Settled counts 1 for one without a number.
 func (d *Digest) Add(r *Record) {
-	if r.Kind == KindEvent {
+	if r.Kind == KindEvent || r.Kind == KindForgotten { // it was an event
 		d.AddEvent(r.Offset, r.Seq, r.Recv, r.Producer, r.Agent, r.Key, r.Class, r.Flags)
 		return
 	}
