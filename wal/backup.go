@@ -183,35 +183,14 @@ func (b *backup) recall(earlier []*Backup) error {
 // holds all that the mark vouches for.
 func (b *backup) checkpoint(ctx context.Context) error {
 	l := b.l
-	l.still.Store(true)
-	defer l.still.Store(false)
-	if due := l.due.Load(); due > l.Next() {
-		if _, err := l.Follow(due - 1).Next(ctx); err != nil {
-			return err
-		}
-	}
 	b.stage = l.o.FS.PathJoin(l.dir, stageName)
 	if err := l.o.FS.RemoveAll(b.stage); err != nil {
 		return err
 	}
-	return l.read(func() error {
-		if err := l.Err(); err != nil {
-			return err
-		}
-		m, err := readMark(l.o.FS, l.dir)
-		if err != nil {
-			return err
-		}
-		b.m = Backup{Format: backupVersion, Log: hex.EncodeToString(m.log[:]), Epoch: m.epoch, Next: m.next,
-			Made: b.begun.UnixNano(), Digest: fmt.Sprintf("%016x", m.digest)}
-		// What is in memory goes into tables first: with that they hold all that
-		// the mark vouches for, and the WAL, which is being written while it is
-		// copied and may therefore not read, is not needed.
-		if err := l.db.Flush(); err != nil {
-			return err
-		}
-		return errors.Join(l.db.Checkpoint(b.stage), l.Err())
-	})
+	m, err := l.freeze(ctx, b.stage)
+	b.m = Backup{Format: backupVersion, Log: hex.EncodeToString(m.log[:]), Epoch: m.epoch, Next: m.next,
+		Made: b.begun.UnixNano(), Digest: fmt.Sprintf("%016x", m.digest)}
+	return err
 }
 
 // last notes the recv of the last record. The marker may be about to show it.

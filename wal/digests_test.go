@@ -170,8 +170,8 @@ func TestClaims(t *testing.T) {
 	for range 20 {
 		good := claim(least + rng.Uint64N(uint64(len(all))+2-least))
 		res, err := Verify(context.Background(), VerifyOptions{Log: o, Claims: []Claim{good}})
-		if err != nil || len(res.Damages) != 0 || res.Agreed != 1 {
-			t.Fatalf("up to %d: %v %v %d", good.Next, err, damages(res), res.Agreed)
+		if err != nil || len(res.Damages) != 0 || len(res.Agreed) != 1 {
+			t.Fatalf("up to %d: %v %v %v", good.Next, err, damages(res), res.Agreed)
 		}
 		bad := claim(good.Next)
 		twice := all[least+rng.Uint64N(good.Next-least)-1]
@@ -180,7 +180,7 @@ func TestClaims(t *testing.T) {
 		}
 		bad.Digests.At(twice.Producer).Add(&twice)
 		res, err = Verify(context.Background(), VerifyOptions{Log: o, Claims: []Claim{bad}})
-		if got := fmt.Sprint(damages(res)); err != nil || res.Agreed != 0 || !strings.Contains(got, fmt.Sprintf("somebody has of producer %d ", twice.Producer)) {
+		if got := fmt.Sprint(damages(res)); err != nil || len(res.Agreed) != 0 || !strings.Contains(got, fmt.Sprintf("somebody has of producer %d ", twice.Producer)) {
 			t.Fatalf("up to %d: %v %v", bad.Next, err, got)
 		}
 	}

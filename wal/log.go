@@ -45,10 +45,12 @@ type Log struct {
 	done     chan struct{}
 	inflight atomic.Bool
 
-	shaping sync.Mutex // held while records are given another form: sealed, dropped, forgotten
-	reusing sync.Mutex // held while a write-ahead log is taken to be written over, or removed
-	afresh  bool       // none is written over now; under reusing
-	backing sync.Mutex // held by the backup being made
+	shaping   sync.Mutex // held while records are given another form: sealed, dropped, forgotten
+	reusing   sync.Mutex // held while a write-ahead log is taken to be written over, or removed
+	afresh    bool       // none is written over now; under reusing
+	backing   sync.Mutex // held by the backup being made
+	verifying sync.Mutex // by the verification under way
+	freezing  sync.Mutex // by the one of them that takes the store as it is
 	// The tables' checkpoint never stands behind a backup's end: none is made
 	// while a backup takes the store as it is. due is where the last one stood,
 	// or would have.

@@ -77,10 +77,10 @@ type VerifyResult struct {
 	Records  uint64
 	Bytes    int64 // of headers, bodies and chunks
 	Agents   int
-	Numbers  uint64 // of producers, each with one fate
-	Digests  int    // producers of which the log has one, at its checkpoint
-	Agreed   int    // claims that are what the log holds
-	Known    []Hole // losses that were accepted: they are no damage
+	Numbers  uint64   // of producers, each with one fate
+	Digests  int      // producers of which the log has one, at its checkpoint
+	Agreed   []string // of whom the claims are what the log holds
+	Known    []Hole   // losses that were accepted: they are no damage
 	Damages  []Damage
 	More     int           // damages beyond damagesMax
 	Unopened error         // the store could not be opened: nothing of its blocks was looked at

@@ -147,7 +147,7 @@ func (v *verifier) claims() {
 			}
 		}
 		if v.differ(c.Part, c.Who, c.Next, c.Digests, want) == 0 {
-			v.res.Agreed++
+			v.res.Agreed = append(v.res.Agreed, c.Who)
 		}
 	}
 }

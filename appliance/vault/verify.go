@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"eyrie/appliance/audit"
 	"eyrie/appliance/views"
@@ -37,6 +38,7 @@ type Report struct {
 	Records  uint64   `json:"records"`
 	Numbers  uint64   `json:"numbers"` // of producers
 	Agents   int      `json:"agents"`
+	Digests  int      `json:"digests"` // producers of which the log has one
 	Bytes    int64    `json:"bytes"`
 	Audit    uint64   `json:"audit"` // entries of the chain
 	Blobs    int      `json:"blobs"`
@@ -60,6 +62,10 @@ type Loss struct {
 type View struct {
 	Name string `json:"name"`
 	Next uint64 `json:"next"` // first offset that is not in it
+	// Agrees tells that it was given what the log holds of each producer. It is
+	// false, too, where that could not be compared: for a release without digests,
+	// or until a view that had to do without records is compared again.
+	Agrees bool `json:"agrees"`
 }
 
 // Damage is something that is not as it was written.
@@ -75,52 +81,94 @@ type Damage struct {
 // Verify looks at every record and what leads to it, changing nothing. Errors
 // are those of wal.Verify, and ErrNoLog.
 func Verify(ctx context.Context, s Subject, progress func(at, end uint64)) (*Report, error) {
-	o := wal.VerifyOptions{Backups: s.Backups, Backup: s.Backup, Progress: progress, Log: wal.Options{Dir: filepath.Join(s.Data, "log")}}
+	k := newLook(s)
+	o := k.options(progress)
+	o.Backups, o.Backup, o.Log.Dir = s.Backups, s.Backup, filepath.Join(s.Data, "log")
+	dir := filepath.Join(s.Data, "views")
 	if s.Backups != "" {
 		o.Log.Dir = "backup/log"
 	} else if _, err := os.Stat(o.Log.Dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoLog, err)
-	}
-	r := &Report{Known: []Loss{}, Views: []View{}, Damages: []Damage{}}
-	var chain *audit.Check
-	var wrong []wal.Damage
-	var gone forgotten
-	bs := newBlobCheck()
-	o.Block = func(log [16]byte, b *wal.Block, gap bool) {
-		bs.follow(b)
-		if chain == nil {
-			chain = audit.NewCheck(log)
+	} else if _, err := os.Stat(dir); err == nil { // else it is folded from the log
+		store, err := views.OpenStore(wal.Overlay(vfs.Default), dir, func(o *pebble.Options) { o.DisableAutomaticCompactions = true })
+		if err != nil {
+			k.wrong = append(k.wrong, wal.Damage{Part: "views", File: dir, Msg: err.Error() + anew})
+		} else {
+			defer store.Close()
+			k.views(ctx, store, &o)
 		}
-		wrong = follow(chain, b, gap, wrong)
-		gone.follow(b, gap)
 	}
 	v, err := wal.Verify(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	r.Log, r.Epoch, r.First, r.Next, r.Mark, r.Blocks, r.Sealed, r.Records, r.Numbers, r.Agents, r.Bytes =
-		uuid(v.Log), v.Epoch, v.First, v.Next, v.Mark, v.Blocks, v.Sealed, v.Records, v.Numbers, v.Agents, v.Bytes
+	return k.report(ctx, v)
+}
+
+// VerifyOpen is Verify for the open log of a running node, and for its views,
+// which store is a snapshot of.
+func VerifyOpen(ctx context.Context, log *wal.Log, data string, store pebble.Reader, progress func(at, end uint64)) (*Report, error) {
+	k := newLook(Subject{Data: data})
+	o := k.options(progress)
+	k.views(ctx, store, &o)
+	v, err := log.Verify(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return k.report(ctx, v)
+}
+
+// look is one verification.
+type look struct {
+	r         *Report
+	chain     *audit.Check
+	snapshots []views.Snapshot
+	wrong     []wal.Damage
+	gone      forgotten
+	s         Subject
+	blobs     *blobCheck
+}
+
+func newLook(s Subject) *look {
+	return &look{s: s, blobs: newBlobCheck(), r: &Report{Known: []Loss{}, Views: []View{}, Damages: []Damage{}}}
+}
+
+func (k *look) options(progress func(at, end uint64)) wal.VerifyOptions {
+	return wal.VerifyOptions{Progress: progress, Block: func(log [16]byte, b *wal.Block, gap bool) {
+		if k.chain == nil {
+			k.chain = audit.NewCheck(log)
+		}
+		k.wrong = follow(k.chain, b, gap, k.wrong)
+		k.gone.follow(b, gap)
+		k.blobs.follow(b)
+	}}
+}
+
+// report puts together what was found.
+func (k *look) report(ctx context.Context, v *wal.VerifyResult) (*Report, error) {
+	r := k.r
+	r.Log, r.Epoch, r.First, r.Next, r.Mark, r.Blocks, r.Sealed, r.Records, r.Numbers, r.Agents, r.Digests, r.Bytes =
+		uuid(v.Log), v.Epoch, v.First, v.Next, v.Mark, v.Blocks, v.Sealed, v.Records, v.Numbers, v.Agents, v.Digests, v.Bytes
 	r.More, r.Seconds = v.More, seconds(v.Took)
 	for _, h := range v.Known {
 		r.Known = append(r.Known, Loss(h))
 	}
-	if chain != nil {
-		r.Audit = chain.Len()
+	if k.chain != nil {
+		r.Audit = k.chain.Len()
 	}
 	if v.Unopened != nil {
 		r.Unopened = v.Unopened.Error()
+	} else {
+		k.cursors(v)
 	}
-	found := append(v.Damages, wrong...)
-	found = append(found, gone.wrong(v.Begun)...)
-	missing, err := bs.check(ctx, s)
+	found := append(v.Damages, k.wrong...)
+	found = append(found, k.gone.wrong(v.Begun)...)
+	missing, err := k.blobs.check(ctx, k.s)
 	if err != nil {
 		return nil, err
 	}
-	r.Blobs = bs.files
+	r.Blobs = k.blobs.files
 	found = append(found, missing...)
-	if s.Backups == "" && v.Unopened == nil {
-		found = append(found, r.views(ctx, filepath.Join(s.Data, "views"), v)...)
-	}
 	for i := range found {
 		d := &found[i]
 		r.Damages = append(r.Damages, Damage{Part: d.Part, From: d.From, To: d.To, File: d.File, Msg: d.Msg, Text: d.String()})
@@ -149,45 +197,49 @@ func follow(chain *audit.Check, b *wal.Block, gap bool, wrong []wal.Damage) []wa
 	return wrong
 }
 
-// views reads all of the views store and compares the cursors with the log.
-func (r *Report) views(ctx context.Context, dir string, v *wal.VerifyResult) (wrong []wal.Damage) {
-	bad := func(format string, args ...any) {
-		wrong = append(wrong, wal.Damage{Part: "view", Msg: fmt.Sprintf(format, args...) + "; it is folded anew at the next start"})
+// anew is what becomes of a store of views that cannot be read.
+const anew = "; delete the folder, it is folded anew at the next start"
+
+// views reads all of the views store, and has its digests compared with the log.
+func (k *look) views(ctx context.Context, store pebble.Reader, o *wal.VerifyOptions) {
+	var err error
+	if k.snapshots, err = views.Snapshots(store); err != nil {
+		k.view("%v", err)
 	}
-	if _, err := os.Stat(dir); err != nil {
-		return nil // it is folded from the log
-	}
-	store, err := views.OpenStore(wal.Overlay(vfs.Default), dir, func(o *pebble.Options) { o.DisableAutomaticCompactions = true })
-	if err != nil {
-		return []wal.Damage{{Part: "views", File: dir, Msg: err.Error() + "; delete the folder, it is folded anew at the next start"}}
-	}
-	defer store.Close()
-	ss, err := views.Snapshots(store)
-	if err != nil {
-		bad("%v", err)
-	}
-	for _, s := range ss {
-		r.Views = append(r.Views, View{Name: s.Name, Next: s.Next})
-		switch {
-		case hex.EncodeToString(s.Log[:]) != v.Log:
-			bad("%s is of log %s, this is log %s", s.Name, wire.FormatUUID(s.Log), uuid(v.Log))
-		case s.Epoch != v.Epoch:
-			bad("%s is of epoch %d, the log's is %d", s.Name, s.Epoch, v.Epoch)
-		case s.Next > v.Next:
-			bad("%s stands at offset %d, the log ends at %d", s.Name, s.Next, v.Next)
+	for _, s := range k.snapshots {
+		if s.Digests != nil {
+			o.Claims = append(o.Claims, wal.Claim{Who: "view " + s.Name, Part: "view", From: s.From, Next: s.Next, Digests: s.Digests})
 		}
 	}
 	it, err := store.NewIterWithContext(ctx, nil)
 	if err != nil {
-		bad("%v", err)
-		return wrong
+		k.view("%v", err)
+		return
 	}
 	for ok := it.First(); ok && err == nil; ok = it.Next() {
 		_, err = it.ValueAndErr()
 	}
 	if err = errors.Join(err, it.Error()); err != nil {
-		wrong = append(wrong, wal.Damage{Part: "views", File: dir, Msg: err.Error() + "; delete the folder, it is folded anew at the next start"})
+		k.wrong = append(k.wrong, wal.Damage{Part: "views", Msg: err.Error() + anew})
 	}
 	_ = it.Close() // says the same again
-	return wrong
+}
+
+func (k *look) view(format string, args ...any) {
+	k.wrong = append(k.wrong, wal.Damage{Part: "view", Msg: fmt.Sprintf(format, args...) + "; it is folded anew at the next start"})
+}
+
+// cursors compares where the views stand with the log.
+func (k *look) cursors(v *wal.VerifyResult) {
+	for _, s := range k.snapshots {
+		k.r.Views = append(k.r.Views, View{Name: s.Name, Next: s.Next, Agrees: slices.Contains(v.Agreed, "view "+s.Name)})
+		switch {
+		case hex.EncodeToString(s.Log[:]) != v.Log:
+			k.view("%s is of log %s, this is log %s", s.Name, wire.FormatUUID(s.Log), uuid(v.Log))
+		case s.Epoch != v.Epoch:
+			k.view("%s is of epoch %d, the log's is %d", s.Name, s.Epoch, v.Epoch)
+		case s.Next > v.Next:
+			k.view("%s stands at offset %d, the log ends at %d", s.Name, s.Next, v.Next)
+		}
+	}
 }

@@ -58,7 +58,7 @@ func (l *memLog) add(events ...wire.Event) {
 		if events[i].Msg == "malformed" {
 			p = []byte{0xc1}
 		}
-		b.Append(&block.Record{Recv: int64(l.next) * 1e6, Kind: block.KindEvent, Class: uint8(wire.TypeLog), Agent: 1, Payload: p}, -1)
+		b.Append(&block.Record{Recv: int64(l.next) * 1e6, Kind: block.KindEvent, Class: uint8(wire.TypeLog), Producer: 1, Seq: l.next + uint64(i), Agent: 1, Payload: p}, -1)
 	}
 	blk := b.Block()
 	l.blocks, l.next = append(l.blocks, blk), blk.Next()
