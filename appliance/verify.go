@@ -1,14 +1,20 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"time"
 
 	"eyrie/appliance/vault"
+	"eyrie/wal"
 )
 
 type verifyCmd struct {
-	Data    string `default:"./eyrie-data" placeholder:"DIR" help:"Data folder of a stopped eyrie. Nothing in it is changed."`
+	Data    string `default:"./eyrie-data" placeholder:"DIR" help:"Data folder to verify, and in which to look for the key. Nothing in it is changed."`
+	Server  string `placeholder:"URL" help:"The running eyrie to ask; without it, the one that holds the data folder, at its default address, or none."`
+	Key     string `placeholder:"KEY" help:"Key to use; without it, the one in the data folder of this machine."`
 	Backups string `placeholder:"DIR" help:"Verify a backup in this folder instead."`
 	Backup  string `placeholder:"NAME" help:"Which of them, as backup --list shows it; the newest by default."`
 	JSON    bool   `help:"Print JSON."`
@@ -23,12 +29,27 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 	if c.Backup != "" && c.Backups == "" {
 		return exit(exitUsage, "--backup: name the folder of backups with --backups")
 	}
+	if c.Server != "" && c.Backups != "" {
+		return exit(exitUsage, "--server: a folder of backups is verified without one")
+	}
 	what := c.Data
 	if c.Backups != "" {
 		what = c.Backups
 	}
+	var r *vault.Report
+	var err error
 	show := newProgress("verify")
-	r, err := vault.Verify(ctx, vault.Subject{Data: c.Data, Backups: c.Backups, Backup: c.Backup}, show.offsets)
+	if c.Server == "" {
+		r, err = vault.Verify(ctx, vault.Subject{Data: c.Data, Backups: c.Backups, Backup: c.Backup}, show.offsets)
+	}
+	if c.Server != "" || errors.Is(err, wal.ErrInUse) {
+		s := serverFlags{Server: cmp.Or(c.Server, "http://127.0.0.1:7600"), Key: c.Key, Data: c.Data}
+		what = s.Server
+		if r, err = askVerify(ctx, s, show); err != nil {
+			show.end()
+			return err
+		}
+	}
 	show.end()
 	if err != nil {
 		if err := stored(what, err); exitCodeOf(err) != exitFailed {
@@ -56,9 +77,38 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 	return nil
 }
 
+// askVerify has the server verify itself, and waits for it.
+func askVerify(ctx context.Context, s serverFlags, show *progress) (*vault.Report, error) {
+	var st struct {
+		State  string        `json:"state"`
+		Error  string        `json:"error"`
+		Done   uint64        `json:"done_records"`
+		Total  uint64        `json:"total_records"`
+		Report *vault.Report `json:"report"`
+	}
+	if err := s.call(ctx, "operator", "POST", "/v1/verify", nil, &st); err != nil {
+		return nil, err
+	}
+	for wait := 20 * time.Millisecond; st.State == "running"; wait = min(2*wait, time.Second) {
+		select {
+		case <-ctx.Done():
+			return nil, errors.New("not waited for: the server goes on with it, GET /v1/verify tells of it")
+		case <-time.After(wait):
+		}
+		if err := s.call(ctx, "operator", "GET", "/v1/verify", nil, &st); err != nil {
+			return nil, err
+		}
+		show.offsets(st.Done, st.Total)
+	}
+	if st.State != "done" || st.Report == nil {
+		return nil, errors.New(st.Error)
+	}
+	return st.Report, nil
+}
+
 func printReport(what string, r *vault.Report) {
 	for _, d := range r.Damages {
-		fmt.Println(plain(d.Text))
+		fmt.Println(plain(d.String()))
 	}
 	if r.More > 0 {
 		fmt.Printf("and %d more\n", r.More)
@@ -73,6 +123,13 @@ func printReport(what string, r *vault.Report) {
 	fmt.Printf("%s: log %s, epoch %d, offsets %d to %d\n", what, r.Log, r.Epoch, r.First, r.Next-1)
 	fmt.Printf("%d records in %d blocks and %d sealed stretches, %s; %d agents, %d numbers, %d audit entries, %d blobs, %d views\n",
 		r.Records, r.Blocks, r.Sealed, size(r.Bytes), r.Agents, r.Numbers, r.Audit, r.Blobs, len(r.Views))
+	agree := 0
+	for _, v := range r.Views {
+		if v.Agrees {
+			agree++
+		}
+	}
+	fmt.Printf("digests of %d producers; of %d views they are those of the log\n", r.Digests, agree)
 	if r.Intact {
 		fmt.Printf("intact, %.1f s\n", r.Seconds)
 	} else {

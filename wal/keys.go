@@ -14,7 +14,8 @@ import "encoding/binary"
 //	'h' base 8         header value of a block
 //	'k' key 4, name    a hold, see retain.go
 //	'm' name           meta: "log" version 4, id 16; "checkpoint" see checkpoint.go;
-//	                   "digests" see digests.go
+//	                   "digests" see digests.go;
+//	                   "trimmed" see trimmed.go
 //	'p' producer 4     producer, see producer.go
 //	's' 't' 'v' 'w'    sealed stretches, see stretches.go
 //
@@ -48,6 +49,7 @@ const (
 	metaLog        = "mlog"
 	metaCheckpoint = "mcheckpoint"
 	metaDigests    = "mdigests"
+	metaTrimmed    = "mtrimmed"
 )
 
 func key8(prefix byte, v uint64) []byte { return appendKey8(make([]byte, 0, 9), prefix, v) }

@@ -400,6 +400,9 @@ func (l *Log) trimFront() error {
 	if gone == 0 {
 		return nil
 	}
+	if err := l.noteTrimmed(list[:gone]); err != nil {
+		return err
+	}
 	l.sealed.change(func(list []Stretch) []Stretch { return list[gone:] })
 	if err := l.excise(key8(prefixStretch, 0), key8(prefixStretch, list[gone].Base)); err != nil {
 		return err

@@ -3,9 +3,11 @@ package wal
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"pgregory.net/rapid"
 )
 
@@ -169,5 +171,48 @@ func TestRetainModel(t *testing.T) {
 func (r *rig) mustCloseIn(t *rapid.T) {
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestForgettingIsKnownFromLoss: what retention has dropped from the log's front
+// is no damage, and what is lost from there is, by its offsets.
+func TestForgettingIsKnownFromLoss(t *testing.T) {
+	clk := newClock()
+	o := sealing(small(newMem()))
+	o.Now, o.Seal.Bytes = clk.now, 4<<10
+	r := mustOpen(t, o)
+	fill(t, r, 4000)
+	clk.add(time.Hour)
+	fill(t, r, 1000)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	r.o.Retain.Age = time.Minute
+	if done, err := r.Retain(t.Context()); err != nil || done.Dropped == 0 {
+		t.Fatalf("%+v %v", done, err)
+	}
+	list := r.Stretches()
+	noted, err := r.trimmed()
+	if err != nil || noted.next != list[0].Base || noted.next == 1 || noted.records != noted.next-1 || noted.digest != list[0].chain {
+		t.Fatalf("%+v %v, the log begins at %d", noted, err, list[0].Base)
+	}
+	if len(list) < 3 {
+		t.Fatalf("%d stretches are left", len(list))
+	}
+	r.mustClose(t)
+	if res := intact(t, o); res.First != noted.next {
+		t.Errorf("begins at %d", res.First)
+	}
+	// One more goes, and nobody has said so.
+	r = mustOpen(t, o)
+	next := list[1].Base
+	span := pebble.KeyRange{Start: key8(prefixStretch, 0), End: key8(prefixStretch, next)}
+	if err := r.db.Excise(t.Context(), span); err != nil {
+		t.Fatal(err)
+	}
+	r.mustClose(t)
+	res, err := Verify(t.Context(), VerifyOptions{Log: o})
+	if want := fmt.Sprintf("stretch, offset %d to %d: no block holds them", noted.next, next-1); err != nil || !strings.Contains(fmt.Sprint(damages(res)), want) {
+		t.Errorf("%v %v, want %s", err, damages(res), want)
 	}
 }

@@ -78,11 +78,12 @@ func install(fs vfs.FS, dir string) (bool, error) {
 }
 
 type salvager struct {
-	l     *Log
-	to    *pebble.DB
-	r     recovery
-	batch *pebble.Batch
-	holes []Hole
+	l       *Log
+	to      *pebble.DB
+	r       recovery
+	batch   *pebble.Batch
+	holes   []Hole
+	trimmed *trimmed // nil for nothing
 	// refold: the tables cannot be read and are folded from the first record on
 	refold bool
 }
@@ -92,6 +93,10 @@ func (s *salvager) run(first *LostError) error {
 	c, err := s.load()
 	if err != nil {
 		return err
+	}
+	// What retention has forgotten is no loss.
+	if t, err := s.l.trimmed(); err == nil && t.next > 1 {
+		r.end, r.digest, s.trimmed = t.next, t.digest, &t
 	}
 	s.batch = s.to.NewBatch()
 	defer func() { _ = s.batch.Close() }()
@@ -355,6 +360,9 @@ func (s *salvager) finish(first *LostError, c checkpoint) error {
 	}
 	end := checkpoint{next: blk.Next(), recv: blk.RecvMax(), agents: uint32(len(l.agents.names)), free: free}
 	ops = append(ops, op{[]byte(metaCheckpoint), end.encode()})
+	if s.trimmed != nil {
+		ops = append(ops, op{[]byte(metaTrimmed), s.trimmed.encode()})
+	}
 	ops = putDigests(ops, block.Digest{}, end.next, end.next)
 	for _, o := range ops {
 		if err := s.batch.Set(o.key, o.value, nil); err != nil {

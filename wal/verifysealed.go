@@ -44,11 +44,7 @@ func (v *verifier) stretches(ctx context.Context) error {
 		v.damage(Damage{Part: "stretch", File: v.file(), Msg: brief(err)})
 	}
 	v.l.sealed.change(func([]Stretch) []Stretch { return list })
-	if len(list) > 0 && list[0].Base > 1 {
-		// Retention has dropped what came before.
-		v.res.First, v.next, v.linked = list[0].Base, list[0].Base, false
-		v.incomplete()
-	}
+	v.begins(list)
 	for i := range list {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -59,6 +55,21 @@ func (v *verifier) stretches(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// begins finds where the log begins: retention has noted it.
+func (v *verifier) begins(list []Stretch) {
+	t, err := v.l.trimmed()
+	if err != nil {
+		v.damage(Damage{Part: "meta", File: v.file(), Msg: brief(err)})
+	}
+	if t.next > 1 && (len(list) == 0 || list[0].Base >= t.next) { // else the server ended before they went
+		v.res.First, v.next, v.digest = t.next, t.next, t.digest
+		v.incomplete()
+	}
+	if len(list) > 0 && t.next <= 1 && list[0].Base > 1 {
+		v.res.First = list[0].Base
+	}
 }
 
 // summary reads the summary that it stands on; false for another key.

@@ -66,6 +66,38 @@ func TestBackup(t *testing.T) {
 	}
 }
 
+// TestVerify has a running server verify itself.
+func TestVerify(t *testing.T) {
+	r := newRig(t)
+	p, _ := r.post(r.keys["agent"], sample)
+	if err := r.ask("POST", "/v1/verify", r.keys["operator"], "").problem(403, "forbidden", ""); err != nil {
+		t.Error(err)
+	}
+	r.ask("POST", "/v1/verify", r.keys["admin"], "")
+	var s struct {
+		State  string
+		Error  string
+		Report struct {
+			Intact  bool
+			Next    uint64
+			Digests int
+			Audit   int
+			Damages []any
+		}
+	}
+	for until := time.Now().Add(60 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if r.get("/v1/verify", &s); s.State != "running" {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatal("the verification does not end")
+		}
+	}
+	if s.State != "done" || !s.Report.Intact || s.Report.Next <= p.Last || s.Report.Digests == 0 || s.Report.Audit == 0 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // What operators do is in the audit chain, newest first, with who and from where.
 func TestAudit(t *testing.T) {
 	r := newRig(t)

@@ -62,6 +62,8 @@ var operations = []operation{
 	{"POST", "/v1/backup", `Begin a backup into a folder on the server's machine: {"to", "keep", "keys"}. 202; GET tells how far it is`, "", "state", false},
 	{"GET", "/v1/compact", "How far the last compaction is", "", "state, done: bytes of each part before and after", false},
 	{"POST", "/v1/compact", "Begin to seal what may be sealed, and to give back the space of what is not needed. 202; GET tells how far it is", "", "state", false},
+	{"GET", "/v1/verify", "How far the last verification is, and what it found, as verify --json does", "", "state, done_records, total_records, report", false},
+	{"POST", "/v1/verify", "Begin to verify every block, sealed stretch and view of the running log. 202; GET tells how far it is", "", "state", false},
 	{"GET", "/v1/live/sse", "What the WebSocket /v1/live streams, as server-sent events; Last-Event-ID is epoch:offset", "what space agent type severity run q mode from", "text/event-stream", false},
 	{"GET", "/v1/live/poll", "Events after a cursor as soon as there are any, at most 25 s later", "space agent type severity run q after limit", "items, after", false},
 }

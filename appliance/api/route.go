@@ -83,6 +83,8 @@ func (s *Server) table() []route {
 		r("POST", "/v1/backup", access.Admin, (*req).startBackup),
 		r("GET", "/v1/compact", access.Admin, (*req).compactState),
 		r("POST", "/v1/compact", access.Admin, (*req).startCompact),
+		r("GET", "/v1/verify", access.Admin, (*req).verifyState),
+		r("POST", "/v1/verify", access.Admin, (*req).startVerify),
 		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
 		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
 	}

@@ -83,6 +83,8 @@ func routes() map[string]documented {
 		"POST /v1/backup":                     {"admin", "/v1/backup", `{"to":"FOLDER"}`, 202, []string{"state", "to", "begun_ms"}, nil},
 		"GET /v1/compact":                     {"admin", "/v1/compact", "", 200, []string{"state"}, nil},
 		"POST /v1/compact":                    {"admin", "/v1/compact", "", 202, []string{"state", "begun_ms"}, nil},
+		"GET /v1/verify":                      {"admin", "/v1/verify", "", 200, []string{"state", "done_records", "total_records"}, nil},
+		"POST /v1/verify":                     {"admin", "/v1/verify", "", 202, []string{"state", "begun_ms"}, nil},
 		"GET /v1/live/sse":                    {"viewer", "/v1/live/sse", "", 200, nil, nil},
 		"GET /v1/live/poll":                   {"viewer", "/v1/live/poll?after=1", "", 200, []string{"items", "after"}, nil},
 		"POST /v1/blobs":                      {"agent", "/v1/blobs", "hello", 200, []string{"$blob", "size", "type"}, nil},

@@ -75,6 +75,11 @@ type Host interface {
 	StartForget(ctx context.Context, ask ForgetAsk, by, remote string) (any, error)
 	// Forgets tells what was forgotten and what is to be, newest first.
 	Forgets() any
+	// StartVerify begins to verify log and views, as the holder of key by asked
+	// for from remote; wal.ErrVerifyRunning while that is under way.
+	StartVerify(by, remote string) error
+	// VerifyState tells how far that is, and what was found.
+	VerifyState() any
 }
 
 // NodeStatus is the node's own part of /v1/status.

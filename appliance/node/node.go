@@ -91,11 +91,12 @@ type Node struct {
 	backups  backups
 	forgets  forgets
 
-	compactions compactions
-	stopping    context.Context // done when the end is near
-	cancel      context.CancelFunc
-	running     sync.WaitGroup
-	selfDone    chan struct{}
+	compactions  compactions
+	verification verification
+	stopping     context.Context // done when the end is near
+	cancel       context.CancelFunc
+	running      sync.WaitGroup
+	selfDone     chan struct{}
 }
 
 // ErrTables is returned by Open when loops cannot have descriptor tables of

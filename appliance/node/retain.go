@@ -32,6 +32,7 @@ func (n *Node) retain(ctx context.Context) {
 			n.slow("old events are kept beyond their time or the disk budget", "because", r.Kept)
 		}
 		if r.Dropped > 0 {
+			n.audit(ctx, "log.retain", "log", bySystem, "", fmt.Sprintf("%d tiers of stretches, %d MiB; the log begins at offset %d", r.Dropped, r.Bytes>>20, n.log.First()))
 			n.logger.Info("old events were dropped", "stretches", r.Dropped, "mib", r.Bytes>>20, "log_begins_at", n.log.First())
 		}
 	}

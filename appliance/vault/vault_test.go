@@ -48,8 +48,8 @@ func verify(t *testing.T, s Subject) (*Report, string) {
 		t.Fatal(err)
 	}
 	var all []string
-	for _, d := range r.Damages {
-		all = append(all, d.Text)
+	for i := range r.Damages {
+		all = append(all, r.Damages[i].String())
 	}
 	return r, strings.Join(all, "; ")
 }

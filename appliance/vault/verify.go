@@ -75,8 +75,10 @@ type Damage struct {
 	To   uint64 `json:"to,omitempty"`
 	File string `json:"file,omitempty"`
 	Msg  string `json:"msg"`
-	Text string `json:"-"` // all of it
 }
+
+// String is all of it in a line.
+func (d *Damage) String() string { return (*wal.Damage)(d).String() }
 
 // Verify looks at every record and what leads to it, changing nothing. Errors
 // are those of wal.Verify, and ErrNoLog.
@@ -171,7 +173,7 @@ func (k *look) report(ctx context.Context, v *wal.VerifyResult) (*Report, error)
 	found = append(found, missing...)
 	for i := range found {
 		d := &found[i]
-		r.Damages = append(r.Damages, Damage{Part: d.Part, From: d.From, To: d.To, File: d.File, Msg: d.Msg, Text: d.String()})
+		r.Damages = append(r.Damages, Damage{Part: d.Part, From: d.From, To: d.To, File: d.File, Msg: d.Msg})
 	}
 	r.Intact = len(found) == 0
 	return r, nil
