@@ -50,7 +50,6 @@ func (v *verifier) digests() {
 		return
 	}
 	s.stored = digestsOf(maps.Values(r.producers), r.unnumbered)
-	v.res.Digests = s.stored.Len()
 	s.at = append(s.at, v.c.next)
 	for _, c := range v.o.Claims {
 		if c.From == from {
@@ -124,6 +123,12 @@ func (v *verifier) claims() {
 	if here == nil {
 		return // the checkpoint is beyond the log's end, which has been told
 	}
+	end := s.stored.Copy()
+	s.all.Differ(here, func(p uint32, in, other block.Digest) {
+		d := end.At(p)
+		*d = d.Plus(in.Minus(other))
+	})
+	v.res.Digests = end.Len()
 	if !v.lenient {
 		v.differ("digests", "the log", v.c.next, s.stored, here)
 	}
