@@ -78,7 +78,7 @@ type VerifyResult struct {
 	Bytes    int64 // of headers, bodies and chunks
 	Agents   int
 	Numbers  uint64   // of producers, each with one fate
-	Digests  int      // producers of which the log has one, at its checkpoint
+	Digests  int      // producers of which the log has one
 	Agreed   []string // of whom the claims are what the log holds
 	Known    []Hole   // losses that were accepted: they are no damage
 	Damages  []Damage

@@ -70,7 +70,7 @@ func TestBackup(t *testing.T) {
 func TestVerify(t *testing.T) {
 	r := newRig(t)
 	p, _ := r.post(r.keys["agent"], sample)
-	if err := r.ask("POST", "/v1/verify", r.keys["operator"], "").problem(403, "forbidden", ""); err != nil {
+	if err := r.ask("POST", "/v1/verify", r.keys["operator"], "").problem(403, "role", ""); err != nil {
 		t.Error(err)
 	}
 	r.ask("POST", "/v1/verify", r.keys["admin"], "")
