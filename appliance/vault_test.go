@@ -42,10 +42,11 @@ func TestBackupRestoreVerify(t *testing.T) {
 	runEyrie(t, append([]string{"backup", "--to", to}, at...)...).want(t, 0, "files were new")
 	send("after")
 	runEyrie(t, append([]string{"audit"}, at...)...).want(t, 0, "backup.create", "server.start", "operator")
-	runEyrie(t, "verify", "--data", data).want(t, exitData, "in use")
+	runEyrie(t, "verify", "--data", data).want(t, exitData, "in use", "--server")
+	runEyrie(t, append([]string{"verify"}, at...)...).want(t, 0, "intact")
 	stopped(t, p)
 
-	runEyrie(t, "verify", "--data", data).want(t, 0, "intact", "3 views")
+	runEyrie(t, "verify", "--data", data).want(t, 0, "intact", "4 views")
 	runEyrie(t, "backup", "--to", to, "--data", data).want(t, 0)
 	runEyrie(t, "backup", "--to", to, "--list").want(t, 0, made.Name, "epoch 1")
 	runEyrie(t, "verify", "--backups", to, "--backup", made.Name).want(t, 0, "intact")

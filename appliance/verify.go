@@ -47,6 +47,9 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 		what = s.Server
 		if r, err = askVerify(ctx, s, show); err != nil {
 			show.end()
+			if c.Server == "" {
+				return exit(exitData, "%s: in use by a server, which is to be asked instead; name it with --server: %v", c.Data, err)
+			}
 			return err
 		}
 	}
