@@ -165,14 +165,17 @@ const (
 	sealPatience = 16
 )
 
-// giveWay is called between small pieces of work.
+// giveWay is called between small pieces of work. The store is tidied meanwhile:
+// it is while much is written that it has to be.
 func (s *sealer) giveWay() {
+	s.tidy()
 	for s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes {
 		before := s.pressed.Load()
 		if before == s.seen {
 			return
 		}
 		s.seen = before
+		s.tidy()
 		select {
 		case <-time.After(sealPause):
 		case <-s.ctx.Done():
