@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"eyrie/appliance/api"
 	"eyrie/appliance/forget"
@@ -27,7 +28,7 @@ type forgetJob struct {
 	forget.Entry
 	Offset uint64  `json:"offset"`
 	AtMS   float64 `json:"at_ms"`
-	State  string  `json:"state"` // waiting, log, views, done; failed where it is tried again at the next start
+	State  string  `json:"state"` // waiting, log, views, blobs, done; failed where it is tried again at the next start
 	DoneMS float64 `json:"done_ms,omitempty"`
 	views  bool    // only they are left
 }
@@ -36,6 +37,7 @@ const (
 	forgetWaiting = "waiting"
 	forgetLog     = "log"
 	forgetViews   = "views"
+	forgetBlobs   = "blobs"
 	forgetDone    = "done"
 	forgetFailed  = "failed"
 )
@@ -150,7 +152,7 @@ func (n *Node) forgetting(ctx context.Context) {
 		}
 		if err != nil {
 			n.logger.Error("what was to be forgotten could not be", "what", j.What, "space", j.Space, "id", j.ID, "err", err)
-			n.forgets.set(j, func() { j.State, j.Error = forgetFailed, err.Error() })
+			n.forgets.set(func() { j.State, j.Error = forgetFailed, err.Error() })
 		}
 	}
 }
@@ -166,7 +168,8 @@ func (f *forgets) next() *forgetJob {
 	return nil
 }
 
-func (f *forgets) set(_ *forgetJob, fn func()) {
+// set changes one of them.
+func (f *forgets) set(fn func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fn()
@@ -213,18 +216,35 @@ func (n *Node) recall(ctx context.Context) {
 	f.jobs = append(jobs, f.jobs...)
 }
 
+// forgetBlobs drops the blobs that nothing names any more, and waits for those
+// that a backup keeps, or that were used just now: an event may be on its way.
+func (n *Node) forgetBlobs(ctx context.Context) error {
+	n.sweeper.Recheck()
+	for {
+		r, err := n.sweeper.Sweep(ctx)
+		if err != nil || r.Waiting == 0 && !r.Behind {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
 // forget does one.
 func (n *Node) forget(ctx context.Context, j *forgetJob) error {
 	f := &n.forgets
 	scope := j.Scope(j.Offset)
 	if !j.views {
-		f.set(j, func() { j.State = forgetLog })
+		f.set(func() { j.State = forgetLog })
 		r, err := n.log.Forget(ctx, wal.Forgetting{Agents: j.Agents, Below: j.Offset, Match: matches(n.log, &j.Entry),
 			Rest: func(r *wal.Record) []byte { return forget.LinkRest(r.Payload) }})
 		if err != nil {
 			return fmt.Errorf("log: %w", err)
 		}
-		f.set(j, func() {
+		f.set(func() {
 			// After a crash less is left than there was.
 			j.Records, j.Bytes = max(j.Records, r.Records), max(j.Bytes, r.Bytes)
 			if len(r.Unreadable) > 0 {
@@ -232,17 +252,15 @@ func (n *Node) forget(ctx context.Context, j *forgetJob) error {
 			}
 		})
 	}
-	f.set(j, func() { j.State = forgetViews })
+	f.set(func() { j.State = forgetViews })
 	if err := n.runner.WaitFor(ctx, j.Offset); err != nil {
 		return fmt.Errorf("views: %w", err)
 	}
 	if err := n.runner.Forget(ctx, scope); err != nil {
 		return fmt.Errorf("views: %w", err)
 	}
-	// Blobs that nothing else names go with the next sweep, this one or that of
-	// the minute, when the views have moved on and no event is on its way.
-	n.sweeper.Recheck()
-	if _, err := n.sweeper.Sweep(ctx); err != nil {
+	f.set(func() { j.State = forgetBlobs })
+	if err := n.forgetBlobs(ctx); err != nil {
 		return fmt.Errorf("blobs: %w", err)
 	}
 	n.past.Forget()
@@ -257,6 +275,6 @@ func (n *Node) forget(ctx context.Context, j *forgetJob) error {
 		n.audit(ctx, j.What+".forgotten", j.Space+"/"+j.ID, bySystem, "", fmt.Sprintf("%d records, %d bytes", j.Records, j.Bytes))
 	}
 	n.logger.Info("forgotten", "what", j.What, "space", j.Space, "id", j.ID, "records", j.Records, "bytes", j.Bytes)
-	f.set(j, func() { j.State, j.DoneMS, j.views = forgetDone, ms(n.now().UnixNano()), false })
+	f.set(func() { j.State, j.DoneMS, j.views = forgetDone, ms(n.now().UnixNano()), false })
 	return nil
 }

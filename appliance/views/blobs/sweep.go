@@ -32,6 +32,9 @@ type Options struct {
 	// Every is how often all files are looked at for those that nothing ever
 	// named; default one hour.
 	Every time.Duration
+	// Wait is how long a sweep waits for the view to get to where the log ended
+	// when it began; default 5 s.
+	Wait time.Duration
 }
 
 // Sweeper drops blobs that nothing names any more. Its methods are for any
@@ -52,6 +55,9 @@ func NewSweeper(o Options) *Sweeper {
 	if o.Every == 0 {
 		o.Every = time.Hour
 	}
+	if o.Wait == 0 {
+		o.Wait = 5 * time.Second
+	}
 	return &Sweeper{o: o, looked: map[uint64]uint64{}, due: map[blob.Key]bool{}}
 }
 
@@ -60,6 +66,8 @@ type Swept struct {
 	Dropped int   // blobs
 	Bytes   int64 // of their files
 	Left    int64 // bytes of all files there are
+	Waiting int   // blobs that are to go at once, and cannot yet: pinned, or used just now
+	Behind  bool  // the view did not get to where the log ended: nothing was looked at
 }
 
 // Recheck makes the next Sweep compare every row with the log, and drop what
@@ -71,8 +79,9 @@ func (s *Sweeper) Recheck() {
 }
 
 // Sweep takes away the rows of events that the log has dropped, and then the
-// blobs without a row that are over their grace time. Where the view is behind
-// the log no blob is dropped, but by a later sweep.
+// blobs without a row that are over their grace time. It waits for the view, which
+// is always a little behind a log that is written to. What events name that came
+// later still has been used just now, so it stays.
 func (s *Sweeper) Sweep(ctx context.Context) (r Swept, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,9 +89,13 @@ func (s *Sweeper) Sweep(ctx context.Context) (r Swept, err error) {
 	if err != nil {
 		return r, err
 	}
-	end := s.o.Log.Next()
-	if s.o.View.next.Load() >= end {
-		err = errors.Join(s.unname(ctx), s.drop(&r))
+	r.Behind = !s.caughtUp(ctx)
+	if !r.Behind {
+		if err = s.unname(ctx); err == nil {
+			if r.Behind = !s.caughtUp(ctx); !r.Behind { // with what came while rows were looked at
+				err = s.drop(&r)
+			}
+		}
 		if now := s.o.Now(); err == nil && (s.walked.IsZero() || now.Sub(s.walked) >= s.o.Every) {
 			s.o.Blobs.Expire()
 			if err = s.walk(ctx, &r); err == nil {
@@ -90,9 +103,32 @@ func (s *Sweeper) Sweep(ctx context.Context) (r Swept, err error) {
 			}
 		}
 	}
+	for _, atOnce := range s.due {
+		if atOnce {
+			r.Waiting++
+		}
+	}
 	left, e := s.o.Blobs.Bytes()
 	r.Left, r.Bytes = left, max(before-left, 0)
 	return r, errors.Join(err, e)
+}
+
+// caughtUp waits until the view has got to where the log ends now.
+func (s *Sweeper) caughtUp(ctx context.Context) bool {
+	end := s.o.Log.Next()
+	for pause, left := time.Millisecond, s.o.Wait; s.o.View.next.Load() < end; pause *= 2 {
+		if left <= 0 {
+			return false
+		}
+		pause = min(pause, left)
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return false
+		}
+		left -= pause
+	}
+	return true
 }
 
 // unname takes away rows whose event is not in the log any more.

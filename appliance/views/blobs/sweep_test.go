@@ -3,9 +3,11 @@ package blobs
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -81,7 +83,7 @@ func TestModel(t *testing.T) {
 				t.Fatal(err)
 			}
 			view = New(log)
-			sweeper = NewSweeper(Options{View: view, Blobs: store, Store: db, Log: log, Now: now})
+			sweeper = NewSweeper(Options{View: view, Blobs: store, Store: db, Log: log, Now: now, Wait: 1})
 		}
 		reopen()
 		defer func() { store.Close() }()
@@ -286,4 +288,47 @@ func TestTooManyBlobs(t *testing.T) {
 	if refusal, err := Judge(store, "main", e.AppendMsgpack(nil)); refusal == nil || refusal.Code != wire.CodeSize || err != nil {
 		t.Fatal(refusal, err)
 	}
+}
+
+// TestSweepWaitsForTheView sweeps while the view is behind the log.
+func TestSweepWaitsForTheView(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fs := vfs.NewMem()
+		db, err := pebble.Open("views", &pebble.Options{FS: fs, DisableWAL: true, Logger: quiet{}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer db.Close()
+		shift := time.Duration(0)
+		now := func() time.Time { return time.Now().Add(shift) }
+		store, err := blob.Open(blob.Options{FS: fs, Dir: "blobs", Now: now, Grace: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer store.Close()
+		k, err := store.Put("main", "", []byte("named by nothing"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		shift = 50 * 365 * 24 * time.Hour // beyond the grace of a file of now
+		log := &logged{next: 3, first: 1}
+		view := New(log)
+		s := NewSweeper(Options{View: view, Blobs: store, Store: db, Log: log, Now: now})
+		view.next.Store(2)
+		begin := time.Now()
+		r, err := s.Sweep(t.Context())
+		if err != nil || !r.Behind || r.Dropped != 0 || time.Since(begin) != 5*time.Second {
+			t.Fatalf("%+v, %v, after %v", r, err, time.Since(begin))
+		}
+		go func() {
+			time.Sleep(20 * time.Millisecond)
+			view.next.Store(3)
+		}()
+		if r, err = s.Sweep(t.Context()); err != nil || r.Behind || r.Dropped != 1 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		if _, err := store.Stat(k); !errors.Is(err, blob.ErrNotFound) {
+			t.Error(err)
+		}
+	})
 }
