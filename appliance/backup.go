@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,37 +72,23 @@ func (c *backupCmd) Run(ctx context.Context) error {
 
 // ask has the server make the backup, and waits for it.
 func (c *backupCmd) ask(ctx context.Context, to string) (*vault.Made, error) {
-	s := serverFlags{Server: c.Server, Key: c.Key, Data: c.Data}
-	if s.Server == "" {
-		s.Server = "http://127.0.0.1:7600"
-	}
+	s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
 	var st struct {
-		State string      `json:"state"`
-		Error string      `json:"error"`
-		Done  int64       `json:"done_bytes"`
-		Total int64       `json:"total_bytes"`
-		Made  *vault.Made `json:"made"`
-	}
-	if err := s.call(ctx, "operator", "POST", "/v1/backup", map[string]any{"to": to, "keep": c.Keep, "keys": !c.NoKeys}, &st); err != nil {
-		return nil, err
+		jobState
+		Done  int64      `json:"done_bytes"`
+		Total int64      `json:"total_bytes"`
+		Made  vault.Made `json:"made"`
 	}
 	show := newProgress("backup")
 	defer show.end()
-	for wait := 20 * time.Millisecond; st.State == "running"; wait = min(2*wait, time.Second) {
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("not waited for: the server goes on with the backup, GET /v1/backup tells of it")
-		case <-time.After(wait):
+	err := s.job(ctx, "/v1/backup", map[string]any{"to": to, "keep": c.Keep, "keys": !c.NoKeys}, &st, func() { show.bytes(st.Done, st.Total) })
+	if err != nil {
+		if c.Server == "" {
+			err = unasked(c.Data, err)
 		}
-		if err := s.call(ctx, "operator", "GET", "/v1/backup", nil, &st); err != nil {
-			return nil, err
-		}
-		show.bytes(st.Done, st.Total)
+		return nil, err
 	}
-	if st.State != "done" || st.Made == nil {
-		return nil, errors.New(st.Error)
-	}
-	return st.Made, nil
+	return &st.Made, nil
 }
 
 // list prints what is in a folder of backups.

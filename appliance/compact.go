@@ -1,12 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"text/tabwriter"
-	"time"
 
 	"eyrie/appliance/vault"
 	"eyrie/wal"
@@ -47,30 +47,16 @@ func (c *compactCmd) Run(ctx context.Context) error {
 
 // ask has the server do it, and waits for it.
 func (c *compactCmd) ask(ctx context.Context) (*vault.Compacted, error) {
-	s := serverFlags{Server: c.Server, Key: c.Key, Data: c.Data}
-	if s.Server == "" {
-		s.Server = "http://127.0.0.1:7600"
-	}
+	s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
 	var st struct {
-		State string           `json:"state"`
-		Error string           `json:"error"`
-		Done  *vault.Compacted `json:"done"`
+		jobState
+		Done vault.Compacted `json:"done"`
 	}
-	if err := s.call(ctx, "operator", "POST", "/v1/compact", nil, &st); err != nil {
+	if err := s.job(ctx, "/v1/compact", nil, &st, nil); err != nil {
+		if c.Server == "" {
+			err = unasked(c.Data, err)
+		}
 		return nil, err
 	}
-	for wait := 20 * time.Millisecond; st.State == "running"; wait = min(2*wait, time.Second) {
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("not waited for: the server goes on, GET /v1/compact tells of it")
-		case <-time.After(wait):
-		}
-		if err := s.call(ctx, "operator", "GET", "/v1/compact", nil, &st); err != nil {
-			return nil, err
-		}
-	}
-	if st.State != "done" || st.Done == nil {
-		return nil, errors.New(st.Error)
-	}
-	return st.Done, nil
+	return &st.Done, nil
 }

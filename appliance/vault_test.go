@@ -44,6 +44,9 @@ func TestBackupRestoreVerify(t *testing.T) {
 	runEyrie(t, append([]string{"audit"}, at...)...).want(t, 0, "backup.create", "server.start", "operator")
 	runEyrie(t, "verify", "--data", data).want(t, exitData, "in use", "--server")
 	runEyrie(t, append([]string{"verify"}, at...)...).want(t, 0, "intact")
+	runEyrie(t, "compact", "--data", data).want(t, exitData, "in use", "--server")
+	runEyrie(t, append([]string{"compact"}, at...)...).want(t, 0, "sealed", "views")
+	runEyrie(t, "backup", "--to", to, "--data", data).want(t, exitData, "in use", "--server")
 	stopped(t, p)
 
 	runEyrie(t, "verify", "--data", data).want(t, 0, "intact", "4 views")

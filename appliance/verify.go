@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"eyrie/appliance/vault"
 	"eyrie/wal"
@@ -43,12 +42,12 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 		r, err = vault.Verify(ctx, vault.Subject{Data: c.Data, Backups: c.Backups, Backup: c.Backup}, show.offsets)
 	}
 	if c.Server != "" || errors.Is(err, wal.ErrInUse) {
-		s := serverFlags{Server: cmp.Or(c.Server, "http://127.0.0.1:7600"), Key: c.Key, Data: c.Data}
+		s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
 		what = s.Server
 		if r, err = askVerify(ctx, s, show); err != nil {
 			show.end()
 			if c.Server == "" {
-				return exit(exitData, "%s: in use by a server, which is to be asked instead; name it with --server: %v", c.Data, err)
+				return unasked(c.Data, err)
 			}
 			return err
 		}
@@ -83,28 +82,16 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 // askVerify has the server verify itself, and waits for it.
 func askVerify(ctx context.Context, s serverFlags, show *progress) (*vault.Report, error) {
 	var st struct {
-		State  string        `json:"state"`
-		Error  string        `json:"error"`
+		jobState
 		Done   uint64        `json:"done_records"`
 		Total  uint64        `json:"total_records"`
 		Report *vault.Report `json:"report"`
 	}
-	if err := s.call(ctx, "operator", "POST", "/v1/verify", nil, &st); err != nil {
+	if err := s.job(ctx, "/v1/verify", nil, &st, func() { show.offsets(st.Done, st.Total) }); err != nil {
 		return nil, err
 	}
-	for wait := 20 * time.Millisecond; st.State == "running"; wait = min(2*wait, time.Second) {
-		select {
-		case <-ctx.Done():
-			return nil, errors.New("not waited for: the server goes on with it, GET /v1/verify tells of it")
-		case <-time.After(wait):
-		}
-		if err := s.call(ctx, "operator", "GET", "/v1/verify", nil, &st); err != nil {
-			return nil, err
-		}
-		show.offsets(st.Done, st.Total)
-	}
-	if st.State != "done" || st.Report == nil {
-		return nil, errors.New(st.Error)
+	if st.Report == nil {
+		return nil, errors.New("the server has verified itself, and does not say what it found")
 	}
 	return st.Report, nil
 }
