@@ -10,6 +10,7 @@ import (
 
 	"eyrie/bench"
 	"eyrie/bench/echo"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
 
@@ -64,7 +65,7 @@ func (f *benchFlags) common() (bench.Common, error) {
 }
 
 // print writes a report, and says by the exit code whether it holds.
-func (f *benchFlags) print(r *bench.Report, err error) error {
+func (f *benchFlags) print(r *report.Report, err error) error {
 	if r == nil {
 		return err
 	}

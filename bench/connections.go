@@ -8,6 +8,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -32,7 +33,7 @@ type memory struct {
 }
 
 // Run measures and reports.
-func (m Connections) Run(ctx context.Context) (*Report, error) {
+func (m Connections) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := m.temp("connections")
 	if err != nil {
 		return nil, err
@@ -57,10 +58,10 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 	if err := m.warm(ctx, srv, key); err != nil {
 		return nil, err
 	}
-	rep := newReport("connections", m.Command, dir)
+	rep := report.New("connections", m.Command, dir)
 	clients := m.clients(m.Count)
-	rep.set("load", "%d, then %d links of as many agents, each idle after hello and one acknowledged event (a message); %d client process(es)", m.From, m.Count, clients)
-	rep.set("before", "%d events of the fixed mix from the same agents, so that what agents and buffers cost is there already", m.Warm)
+	rep.Set("load", "%d, then %d links of as many agents, each idle after hello and one acknowledged event (a message); %d client process(es)", m.From, m.Count, clients)
+	rep.Set("before", "%d events of the fixed mix from the same agents, so that what agents and buffers cost is there already", m.Warm)
 	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
 		Addr: srv.Ingest, Key: key, Touch: true, To: m.Count, Sources: sources(m.Count),
 		Shape: workload.Shape{Seed: workload.FigureSeed + 1, Agents: m.Count, Connections: m.Count, Frame: 1},
@@ -78,7 +79,7 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 		if i == 1 {
-			rep.add("connect rate", float64(m.Count-m.From)/time.Since(start).Seconds(), "links/s", "connected, upgraded, welcome and one event acknowledged, client beside the server")
+			rep.Add("connect rate", float64(m.Count-m.From)/time.Since(start).Seconds(), "links/s", "connected, upgraded, welcome and one event acknowledged, client beside the server")
 		}
 		m.say("%d links are open; letting the server come to rest", n)
 		if at[i], err = m.look(ctx, srv, n); err != nil {
@@ -98,20 +99,20 @@ func (m Connections) Run(ctx context.Context) (*Report, error) {
 	return rep, nil
 }
 
-func (m Connections) report(rep *Report, a, b memory) {
+func (m Connections) report(rep *report.Report, a, b memory) {
 	per := func(x, y float64) float64 { return (y - x) / float64(b.links-a.links) }
 	of := func(owner string) float64 { return per(a.owner[owner], b.owner[owner]) }
 	engine, intake, log, views := of("engine"), of("intake"), of("log"), of("views")
-	rep.add("user memory", engine+intake+log+views, "B/link", "live in Go's heap for each further link: the four lines below; multiply by the links you plan for")
-	rep.add("of the engine", engine, "B/link", "socket and WebSocket state, session, the agent's id: netpoll and engine")
-	rep.add("of intake", intake, "B/link", "who speaks for which producer, and the agent of the event before")
-	rep.add("of the log", log, "B/link", "the producer that numbers the link's events; blocks waiting to be written scatter")
-	rep.add("of the views", views, "B/link", "what fleet, spans and series keep of the event and the link; agents were known before")
-	rep.add("stores", per(a.owner["stores"], b.owner["stores"]), "B/link", "change of the stores' write buffers and caches: bounded, whatever the links; it scatters by whole buffers")
-	rep.add("resident", per(a.anon, b.anon), "B/link", fmt.Sprintf("slope of all resident memory of its own, %.1f to %.1f MiB: the buffers' scatter is in it", a.anon/(1<<20), b.anon/(1<<20)))
-	rep.add("kernel", per(a.kernel, b.kernel)/2, "B/socket", "the system's own: half of what both ends take together on this machine")
-	rep.add("goroutines", b.goroutines-a.goroutines, "goroutines", fmt.Sprintf("more at %d links than at %d (%.0f): none belongs to a link", b.links, a.links, a.goroutines))
-	rep.add("descriptors", b.open, "open", "in the server with all links open, in all its tables")
+	rep.Add("user memory", engine+intake+log+views, "B/link", "live in Go's heap for each further link: the four lines below; multiply by the links you plan for")
+	rep.Add("of the engine", engine, "B/link", "socket and WebSocket state, session, the agent's id: netpoll and engine")
+	rep.Add("of intake", intake, "B/link", "who speaks for which producer, and the agent of the event before")
+	rep.Add("of the log", log, "B/link", "the producer that numbers the link's events; blocks waiting to be written scatter")
+	rep.Add("of the views", views, "B/link", "what fleet, spans and series keep of the event and the link; agents were known before")
+	rep.Add("stores", per(a.owner["stores"], b.owner["stores"]), "B/link", "change of the stores' write buffers and caches: bounded, whatever the links; it scatters by whole buffers")
+	rep.Add("resident", per(a.anon, b.anon), "B/link", fmt.Sprintf("slope of all resident memory of its own, %.1f to %.1f MiB: the buffers' scatter is in it", a.anon/(1<<20), b.anon/(1<<20)))
+	rep.Add("kernel", per(a.kernel, b.kernel)/2, "B/socket", "the system's own: half of what both ends take together on this machine")
+	rep.Add("goroutines", b.goroutines-a.goroutines, "goroutines", fmt.Sprintf("more at %d links than at %d (%.0f): none belongs to a link", b.links, a.links, a.goroutines))
+	rep.Add("descriptors", b.open, "open", "in the server with all links open, in all its tables")
 	if (b.goroutines-a.goroutines)*100 > float64(b.links-a.links) {
 		rep.Faults = append(rep.Faults, "goroutines grow with links")
 	}
@@ -141,7 +142,7 @@ func (m Connections) warm(ctx context.Context, srv *Server, key string) error {
 		if n, err = fleet.Events(); err != nil {
 			return err
 		}
-		m.say("warming up: %s of %s events", thousands(fmt.Sprint(n)), thousands(fmt.Sprint(m.Warm)))
+		m.say("warming up: %s of %s events", report.Thousands(fmt.Sprint(n)), report.Thousands(fmt.Sprint(m.Warm)))
 	}
 	return within(ctx, time.Minute, func(ctx context.Context) error {
 		_, err := fleet.Stop(ctx)

@@ -11,6 +11,7 @@ import (
 	"eyrie/bench/host"
 	"eyrie/bench/hostile"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -49,7 +50,7 @@ type fault struct {
 }
 
 // Run measures and reports.
-func (f Faults) Run(ctx context.Context) (*Report, error) {
+func (f Faults) Run(ctx context.Context) (*report.Report, error) {
 	if HasOwnNetwork() {
 		if err := raiseLoopback(); err != nil {
 			return nil, fmt.Errorf("loopback: %w", err)
@@ -71,16 +72,16 @@ func (f Faults) Run(ctx context.Context) (*Report, error) {
 	if err := within(ctx, readyMax, srv.Ready); err != nil {
 		return nil, err
 	}
-	x := &faultsRun{Faults: f, srv: srv, rep: newReport("faults", f.Command, dir)}
+	x := &faultsRun{Faults: f, srv: srv, rep: report.New("faults", f.Command, dir)}
 	if err := x.prepare(ctx); err != nil {
 		return nil, err
 	}
 	defer x.fleet.Close()
-	x.rep.set("load", "%d well-behaved links, %d agents, frames of %d events, %.0f events/s sent on schedule; beside them %d bad peers of one kind at a time, %d times %v without and with them, in turns", f.Shape.Connections, f.Shape.Agents, f.Shape.Frame, f.Rate, f.Peers, f.Rounds, f.Window)
+	x.rep.Set("load", "%d well-behaved links, %d agents, frames of %d events, %.0f events/s sent on schedule; beside them %d bad peers of one kind at a time, %d times %v without and with them, in turns", f.Shape.Connections, f.Shape.Agents, f.Shape.Frame, f.Rate, f.Peers, f.Rounds, f.Window)
 	began, clock := host.CPU(append(x.fleet.Pids(), srv.Pid())...), host.ReadClock()
 	for _, ft := range x.faults() {
 		if ft.network && !HasOwnNetwork() {
-			x.rep.set(ft.name, "NOT MEASURED: needs root, nft and the right to make a network namespace")
+			x.rep.Set(ft.name, "NOT MEASURED: needs root, nft and the right to make a network namespace")
 			continue
 		}
 		if err := x.measure(ctx, ft); ctx.Err() != nil {
@@ -101,7 +102,7 @@ type faultsRun struct {
 	Faults
 	srv   *Server
 	fleet *load.Fleet
-	rep   *Report
+	rep   *report.Report
 	job   hostile.Job
 	spent time.Duration // CPU of hostile peers that are gone
 	lossy uint64        // fleets of lossy links so far
@@ -194,11 +195,11 @@ func (x *faultsRun) measure(ctx context.Context, ft fault) error {
 		ratios = append(ratios, ms(pb)/ms(pa))
 		idle, busy = max(idle, acores), max(busy, bcores)
 	}
-	x.rep.add(ft.name+": p99 without", middle(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
-	x.rep.add(ft.name+": p99 with", middle(with), "ms", ft.says+"; median of "+each(with))
-	x.rep.add(ft.name+": moved", middle(ratios), "times", "median of the rounds' ratios: "+each(ratios))
-	x.rep.add(ft.name+": server", busy, "cores", fmt.Sprintf("used at most, against %.2f without: no loop spins", idle))
-	x.rep.add(ft.name+": recovered", ms(slowest), "ms", "after its end until a new link was welcome, at most")
+	x.rep.Add(ft.name+": p99 without", middle(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
+	x.rep.Add(ft.name+": p99 with", middle(with), "ms", ft.says+"; median of "+each(with))
+	x.rep.Add(ft.name+": moved", middle(ratios), "times", "median of the rounds' ratios: "+each(ratios))
+	x.rep.Add(ft.name+": server", busy, "cores", fmt.Sprintf("used at most, against %.2f without: no loop spins", idle))
+	x.rep.Add(ft.name+": recovered", ms(slowest), "ms", "after its end until a new link was welcome, at most")
 	if slowest > recoveredIn {
 		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%s: a new link had to wait %v after its end", ft.name, slowest))
 	}

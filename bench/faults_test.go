@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -53,7 +54,7 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var rep Report
+	var rep report.Report
 	if err := json.Unmarshal(out.Bytes(), &rep); err != nil {
 		t.Fatalf("%v: %s", err, out.Bytes())
 	}

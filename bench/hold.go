@@ -9,6 +9,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -42,7 +43,7 @@ const (
 )
 
 // Run holds, judges and reports.
-func (h Hold) Run(ctx context.Context) (*Report, error) {
+func (h Hold) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := h.temp("hold")
 	if err != nil {
 		return nil, err
@@ -68,9 +69,9 @@ func (h Hold) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := newReport("connections", h.Command, dir)
+	rep := report.New("connections", h.Command, dir)
 	clients := h.clients(h.Count)
-	rep.set("load", "%d links of as many agents held for %v, %.0f events/s of the fixed mix, one a frame, sent on schedule; %d client processes", h.Count, h.For, h.Rate, clients)
+	rep.Set("load", "%d links of as many agents held for %v, %.0f events/s of the fixed mix, one a frame, sent on schedule; %d client processes", h.Count, h.For, h.Rate, clients)
 	fleet, err := load.Start(ctx, load.Spawn{Exe: h.Exe, Args: h.Client}, clients, load.Job{
 		Addr: srv.Ingest, Key: key, Touch: true, To: h.Count, Sources: sources(h.Count),
 		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: h.Count, Connections: h.Count, Frame: 1},
@@ -84,7 +85,7 @@ func (h Hold) Run(ctx context.Context) (*Report, error) {
 	if err := within(ctx, 5*time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, h.Count) }); err != nil {
 		return nil, err
 	}
-	rep.add("connect rate", float64(h.Count)/time.Since(start).Seconds(), "links/s", "connected, upgraded, welcome and one event acknowledged, client beside the server")
+	rep.Add("connect rate", float64(h.Count)/time.Since(start).Seconds(), "links/s", "connected, upgraded, welcome and one event acknowledged, client beside the server")
 	x := &holding{Hold: h, srv: srv, fleet: fleet, rep: rep}
 	if err := x.run(ctx); err != nil {
 		return nil, err
@@ -100,7 +101,7 @@ type holding struct {
 	Hold
 	srv   *Server
 	fleet *load.Fleet
-	rep   *Report
+	rep   *report.Report
 	seen  []memory
 	at    []time.Duration
 }
@@ -151,7 +152,7 @@ func (x *holding) run(ctx context.Context) error {
 }
 
 func (x *holding) report(idle memory, r *load.Result, used time.Duration, before, after map[string]float64) {
-	add := x.rep.add
+	add := x.rep.Add
 	last := x.seen[len(x.seen)-1]
 	got := float64(r.Events) / time.Duration(r.LastAck-r.FirstSend).Seconds()
 	add("rate", got, "events/s", fmt.Sprintf("acknowledged, %d in all", r.Events))

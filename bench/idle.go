@@ -12,6 +12,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/idle"
+	"eyrie/bench/report"
 )
 
 // Idle measures what very many idle links cost netpoll, engine and kernel. The
@@ -64,7 +65,7 @@ func (p *part) end() {
 }
 
 // Run opens the links step by step, and reports.
-func (m Idle) Run(ctx context.Context) (*Report, error) {
+func (m Idle) Run(ctx context.Context) (*report.Report, error) {
 	most := m.Steps[len(m.Steps)-1]
 	loops := max(host.Describe("/").Cores, (most+tableRoom-1)/tableRoom)
 	srv, err := startPart(ctx, m.Exe, "bench", "idle-server")
@@ -88,9 +89,9 @@ func (m Idle) Run(ctx context.Context) (*Report, error) {
 	if err := cl.enc.Encode(idle.ClientJob{Addr: up.Addr, Threads: loops}); err != nil {
 		return nil, err
 	}
-	rep := newReport("connections", m.Command, "/")
-	rep.set("load", "%v links, each idle after hello and one acknowledged event; one client process of bare descriptors", m.Steps)
-	rep.set("server", "netpoll and engine alone, in one process: rings end in a goroutine that welcomes and acknowledges; no log, no views; %d loops, each with a descriptor table of its own; no pings", loops)
+	rep := report.New("connections", m.Command, "/")
+	rep.Set("load", "%v links, each idle after hello and one acknowledged event; one client process of bare descriptors", m.Steps)
+	rep.Set("server", "netpoll and engine alone, in one process: rings end in a goroutine that welcomes and acknowledges; no log, no views; %d loops, each with a descriptor table of its own; no pings", loops)
 	clock, ours := host.ReadClock(), host.CPU(srv.cmd.Process.Pid, cl.cmd.Process.Pid)
 	var last idleLook
 	for i, n := range m.Steps {
@@ -98,18 +99,18 @@ func (m Idle) Run(ctx context.Context) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		at := thousands(fmt.Sprint(n))
+		at := report.Thousands(fmt.Sprint(n))
 		if i > 0 {
 			links := float64(n - last.Conns)
-			rep.add("connect rate", links/now.took.Seconds(), "links/s", fmt.Sprintf("from %s to %s links, client beside the server", thousands(fmt.Sprint(last.Conns)), at))
-			rep.add("server cpu", float64((now.cpu-last.cpu).Microseconds())/links, "µs/link", "to accept, upgrade, welcome and acknowledge one event")
-			rep.add("engine", (float64(now.Heap)-float64(last.Heap))/links, "B/link", "live in Go's heap for each further link")
-			rep.add("resident", (now.anon-last.anon)/links, "B/link", "slope of the process' own memory; its rings fill with hellos meanwhile")
-			rep.add("kernel", (now.kernel-last.kernel)/links/2, "B/socket", "half of what both ends take together")
+			rep.Add("connect rate", links/now.took.Seconds(), "links/s", fmt.Sprintf("from %s to %s links, client beside the server", report.Thousands(fmt.Sprint(last.Conns)), at))
+			rep.Add("server cpu", float64((now.cpu-last.cpu).Microseconds())/links, "µs/link", "to accept, upgrade, welcome and acknowledge one event")
+			rep.Add("engine", (float64(now.Heap)-float64(last.Heap))/links, "B/link", "live in Go's heap for each further link")
+			rep.Add("resident", (now.anon-last.anon)/links, "B/link", "slope of the process' own memory; its rings fill with hellos meanwhile")
+			rep.Add("kernel", (now.kernel-last.kernel)/links/2, "B/socket", "half of what both ends take together")
 		}
-		rep.add("resident at "+at, now.anon/(1<<20), "MiB", fmt.Sprintf("the server's own: %.0f MiB live in the heap, %.1f MiB of stacks", float64(now.Heap)/(1<<20), float64(now.Stack)/(1<<20)))
-		rep.add("kernel at "+at, now.kernel/(1<<20), "MiB", "slabs and TCP buffers of the whole machine, both ends of each link")
-		rep.add("descriptors at "+at, now.open, "open", "in all the server's descriptor tables together")
+		rep.Add("resident at "+at, now.anon/(1<<20), "MiB", fmt.Sprintf("the server's own: %.0f MiB live in the heap, %.1f MiB of stacks", float64(now.Heap)/(1<<20), float64(now.Stack)/(1<<20)))
+		rep.Add("kernel at "+at, now.kernel/(1<<20), "MiB", "slabs and TCP buffers of the whole machine, both ends of each link")
+		rep.Add("descriptors at "+at, now.open, "open", "in all the server's descriptor tables together")
 		if now.Conns != n {
 			rep.Faults = append(rep.Faults, fmt.Sprintf("%d connections, want %d", now.Conns, n))
 		}
@@ -139,7 +140,7 @@ type idleLook struct {
 
 // step opens links up to n and looks.
 func (m Idle) step(srv, cl *part, n int) (v idleLook, err error) {
-	m.say("opening %s links", thousands(fmt.Sprint(n)))
+	m.say("opening %s links", report.Thousands(fmt.Sprint(n)))
 	start := time.Now()
 	if err := cl.enc.Encode(idle.ClientOrder{To: n}); err != nil {
 		return v, err

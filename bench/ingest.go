@@ -10,6 +10,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
 )
@@ -64,7 +65,7 @@ type Ingest struct {
 }
 
 // Run measures and reports.
-func (m Ingest) Run(ctx context.Context) (*Report, error) {
+func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := m.temp("ingest")
 	if err != nil {
 		return nil, err
@@ -97,16 +98,16 @@ func (m Ingest) Run(ctx context.Context) (*Report, error) {
 	if err := within(ctx, 60*time.Second, func(ctx context.Context) error { return fleet.Open(ctx, m.Shape.Connections) }); err != nil {
 		return nil, err
 	}
-	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: newReport("ingest", m.Command, dir)}
+	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: report.New("ingest", m.Command, dir)}
 	codec := [...]string{wire.MsgPack: "MessagePack", wire.JSON: "JSON", wire.Proto: "Protobuf"}[m.Codec]
-	x.rep.set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
-	x.rep.set("mix", "%s", workload.Mix)
-	x.rep.set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
+	x.rep.Set("mix", "%s", workload.Mix)
+	x.rep.Set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
 	if err := x.warm(ctx); err != nil {
 		return nil, err
 	}
 	for _, rate := range m.Rates {
-		if err := x.latency(ctx, rate, thousands(fmt.Sprintf("%.0f", rate))+"/s"); err != nil {
+		if err := x.latency(ctx, rate, report.Thousands(fmt.Sprintf("%.0f", rate))+"/s"); err != nil {
 			return nil, err
 		}
 	}
@@ -129,7 +130,7 @@ type ingestRun struct {
 	Ingest
 	srv          *Server
 	fleet        *load.Fleet
-	rep          *Report
+	rep          *report.Report
 	acknowledged float64 // events a second at full load
 }
 
@@ -226,7 +227,7 @@ func (x *ingestRun) watch(ctx context.Context, d time.Duration, what string) (la
 		if err != nil {
 			return lag, err
 		}
-		x.say("%s: %3.0f s, %s events acknowledged, views %s behind", what, time.Since(began).Seconds(), thousands(fmt.Sprint(n)), thousands(fmt.Sprint(now)))
+		x.say("%s: %3.0f s, %s events acknowledged, views %s behind", what, time.Since(began).Seconds(), report.Thousands(fmt.Sprint(n)), report.Thousands(fmt.Sprint(now)))
 	}
 	return lag, nil
 }
@@ -275,9 +276,9 @@ func (x *ingestRun) full(ctx context.Context) error {
 	viewed := applied.Sub(time.Unix(0, r.FirstSend)).Seconds()
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
 	noise := host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
-	x.rep.Noise, x.rep.used = &noise, server+client
+	x.rep.Noise, x.rep.Used = &noise, server+client
 	x.acknowledged = events / acked
-	add := x.rep.add
+	add := x.rep.Add
 	add("sustained", events/viewed, "events/s", "durable, acknowledged and in every view: plan for less than this")
 	add("acknowledged", events/acked, "events/s", "durable and acknowledged; where it exceeds the line above, views fall behind for as long as it lasts")
 	add("events", events, "events", fmt.Sprintf("sent in %.1f s, the last in all views after %.1f s", acked, viewed))
@@ -334,11 +335,11 @@ func (x *ingestRun) latency(ctx context.Context, rate float64, at string) error 
 		return err
 	}
 	got := float64(r.Events) / time.Duration(r.LastAck-r.FirstSend).Seconds()
-	x.rep.add("rate at "+at, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", thousands(fmt.Sprintf("%.0f", rate))))
-	x.rep.add("ack p50 at "+at, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
-	x.rep.add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
-	x.rep.add("ack p99.9 at "+at, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
-	x.rep.add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it")
+	x.rep.Add("rate at "+at, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", report.Thousands(fmt.Sprintf("%.0f", rate))))
+	x.rep.Add("ack p50 at "+at, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
+	x.rep.Add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
+	x.rep.Add("ack p99.9 at "+at, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
+	x.rep.Add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it")
 	x.judge(r)
 	return nil
 }

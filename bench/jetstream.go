@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"eyrie/bench/host"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
 )
@@ -49,7 +50,7 @@ const (
 	jetPending     = 1_000
 )
 
-func (m *Matrix) jetstream(ctx context.Context, rep *Report, cpu *time.Duration) error {
+func (m *Matrix) jetstream(ctx context.Context, rep *report.Report, cpu *time.Duration) error {
 	dir, remove, err := m.temp("jetstream")
 	if err != nil {
 		return err
@@ -65,7 +66,7 @@ func (m *Matrix) jetstream(ctx context.Context, rep *Report, cpu *time.Duration)
 	if err := os.WriteFile(frames, m.frames(), 0o600); err != nil {
 		return err
 	}
-	rep.set("JetStream", "nats-server and nats.go as in %s, file storage, one stream; messages of %d events of the same mix in S2, PublishAsync over %d connections, %d unacknowledged; no view of any kind", filepath.Join(m.JetStream, "go.mod"), jetEvents, jetConnections, jetPending)
+	rep.Set("JetStream", "nats-server and nats.go as in %s, file storage, one stream; messages of %d events of the same mix in S2, PublishAsync over %d connections, %d unacknowledged; no view of any kind", filepath.Join(m.JetStream, "go.mod"), jetEvents, jetConnections, jetPending)
 	for _, sync := range []string{"always", "default"} {
 		if err := m.jetOne(ctx, rep, exe, frames, filepath.Join(dir, sync), sync, cpu); err != nil {
 			return fmt.Errorf("sync %s: %w", sync, err)
@@ -92,7 +93,7 @@ func (m *Matrix) frames() (out []byte) {
 	return out
 }
 
-func (m *Matrix) jetOne(ctx context.Context, rep *Report, exe, frames, data, sync string, cpu *time.Duration) error {
+func (m *Matrix) jetOne(ctx context.Context, rep *report.Report, exe, frames, data, sync string, cpu *time.Duration) error {
 	server := exec.CommandContext(ctx, exe, "serve", data, sync)
 	server.Stderr = os.Stderr
 	setParentDeath(server)
@@ -130,12 +131,12 @@ func (m *Matrix) jetOne(ctx context.Context, rep *Report, exe, frames, data, syn
 	}
 	*cpu += after.CPU - before.CPU + client
 	at, n := "JetStream, sync "+sync+": ", float64(r.Events)
-	rep.add(at+"acknowledged", n/r.Seconds, "events/s", "stored and acknowledged by the stream")
-	rep.add(at+"server cpu", float64((after.CPU-before.CPU).Microseconds())/n, "µs/event", "CPU of its server per event, which keeps no views")
-	rep.add(at+"client cpu", float64(client.Microseconds())/n, "µs/event", "CPU of its client per event, S2 included")
-	rep.add(at+"ack p50 full", r.P50, "ms", "of messages of 100 events")
-	rep.add(at+"ack p99 full", r.P99, "ms", "")
-	rep.add(at+"device", float64(after.Written-before.Written)/n, "B/event", "written to the disk")
+	rep.Add(at+"acknowledged", n/r.Seconds, "events/s", "stored and acknowledged by the stream")
+	rep.Add(at+"server cpu", float64((after.CPU-before.CPU).Microseconds())/n, "µs/event", "CPU of its server per event, which keeps no views")
+	rep.Add(at+"client cpu", float64(client.Microseconds())/n, "µs/event", "CPU of its client per event, S2 included")
+	rep.Add(at+"ack p50 full", r.P50, "ms", "of messages of 100 events")
+	rep.Add(at+"ack p99 full", r.P99, "ms", "")
+	rep.Add(at+"device", float64(after.Written-before.Written)/n, "B/event", "written to the disk")
 	full := n / r.Seconds
 	for _, share := range m.Loads {
 		job.Rate, job.Seconds = full*share, m.For.Seconds()/2
@@ -144,9 +145,9 @@ func (m *Matrix) jetOne(ctx context.Context, rep *Report, exe, frames, data, syn
 			return err
 		}
 		*cpu += client
-		rep.add(fmt.Sprintf("%sack p50 at %.0f %%", at, 100*share), r.P50, "ms", "from when a message was due")
-		rep.add(fmt.Sprintf("%sack p99 at %.0f %%", at, 100*share), r.P99, "ms", "")
-		rep.add(fmt.Sprintf("%sack p99.9 at %.0f %%", at, 100*share), r.P999, "ms", "")
+		rep.Add(fmt.Sprintf("%sack p50 at %.0f %%", at, 100*share), r.P50, "ms", "from when a message was due")
+		rep.Add(fmt.Sprintf("%sack p99 at %.0f %%", at, 100*share), r.P99, "ms", "")
+		rep.Add(fmt.Sprintf("%sack p99.9 at %.0f %%", at, 100*share), r.P999, "ms", "")
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"eyrie/bench/latency"
 	"eyrie/bench/load"
 	"eyrie/bench/oracle"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/wal"
 
@@ -42,7 +43,7 @@ const (
 )
 
 // Run kills, judges and reports. The error says what was lost, if anything was.
-func (k Kill) Run(ctx context.Context) (*Report, error) {
+func (k Kill) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := k.temp("kill")
 	if err != nil {
 		return nil, err
@@ -52,9 +53,9 @@ func (k Kill) Run(ctx context.Context) (*Report, error) {
 	} else {
 		defer remove()
 	}
-	x := &killRun{Kill: k, dir: dir, rng: rand.New(rand.NewPCG(k.Seed, 0x6b696c6c)), rep: newReport("kill", k.Command, dir), ledgers: []string{filepath.Join(dir, "ledger")}}
-	x.rep.set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for; clients keep what is not acknowledged and send it again", k.Shape.Connections, k.Shape.Agents, k.Shape.Frame, k.Rate)
-	x.rep.set("kills", "SIGKILL %v to %v after the server is ready, one in %d while it opens, every %s life %v; an orderly end after every %dth kill; seed %d", lifeMin, lifeMax, openingOdds, ordinal(k.Long), longLife, orderlyOdds, k.Seed)
+	x := &killRun{Kill: k, dir: dir, rng: rand.New(rand.NewPCG(k.Seed, 0x6b696c6c)), rep: report.New("kill", k.Command, dir), ledgers: []string{filepath.Join(dir, "ledger")}}
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for; clients keep what is not acknowledged and send it again", k.Shape.Connections, k.Shape.Agents, k.Shape.Frame, k.Rate)
+	x.rep.Set("kills", "SIGKILL %v to %v after the server is ready, one in %d while it opens, every %s life %v; an orderly end after every %dth kill; seed %d", lifeMin, lifeMax, openingOdds, ordinal(k.Long), longLife, orderlyOdds, k.Seed)
 	if err := x.campaign(ctx); err != nil {
 		return nil, err
 	}
@@ -79,7 +80,7 @@ type killRun struct {
 	dir     string
 	ledgers []string
 	rng     *rand.Rand
-	rep     *Report
+	rep     *report.Report
 	srv     *Server
 	result  *load.Result
 	kills   int
@@ -123,7 +124,7 @@ func (x *killRun) campaign(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		x.say("%d of %d kills, %s events acknowledged", x.kills, x.Times, thousands(fmt.Sprint(n)))
+		x.say("%d of %d kills, %s events acknowledged", x.kills, x.Times, report.Thousands(fmt.Sprint(n)))
 	}
 	err = within(ctx, 3*time.Minute, func(ctx context.Context) (err error) {
 		x.result, err = fleet.Stop(ctx)
@@ -191,7 +192,7 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 
 // judge opens what the last kill left behind.
 func (x *killRun) judge(ctx context.Context) error {
-	add, rep := x.rep.add, x.rep
+	add, rep := x.rep.Add, x.rep
 	rep.Faults = append(rep.Faults, x.result.Errors...)
 	add("kills", float64(x.kills), "times", fmt.Sprintf("SIGKILL, %d of them while the server opened its data; %d orderly ends between them", x.opening, x.orderly))
 	add("reconnects", float64(x.result.Reconnects), "links", "came back, and sent again what was not acknowledged")
@@ -209,7 +210,7 @@ func (x *killRun) judge(ctx context.Context) error {
 }
 
 func (x *killRun) judgeViews(ctx context.Context, log *wal.Log) error {
-	x.say("folding %s records from zero", thousands(fmt.Sprint(log.Next()-1)))
+	x.say("folding %s records from zero", report.Thousands(fmt.Sprint(log.Next()-1)))
 	got, err := oracle.OpenViews(ctx, vfs.Default, filepath.Join(x.dir, "data", "views"), log)
 	if err != nil {
 		return err
@@ -231,7 +232,7 @@ func (x *killRun) judgeViews(ctx context.Context, log *wal.Log) error {
 		x.rep.Faults = append(x.rep.Faults, "the views store was empty: nothing of it was put to the test")
 	}
 	x.rep.Faults = append(x.rep.Faults, v.Says...)
-	x.rep.add("views", float64(v.Differ), "differences", fmt.Sprintf("between the views as left by the last kill and a fold over all %s records from zero: %d agents, %d spans, %d runs, %d series with %d samples compared; the snapshot reached to record %s",
-		thousands(fmt.Sprint(log.Next()-1)), v.Agents, v.Spans, v.Runs, v.Series, v.Samples, thousands(fmt.Sprint(got.Loaded-1))))
+	x.rep.Add("views", float64(v.Differ), "differences", fmt.Sprintf("between the views as left by the last kill and a fold over all %s records from zero: %d agents, %d spans, %d runs, %d series with %d samples compared; the snapshot reached to record %s",
+		report.Thousands(fmt.Sprint(log.Next()-1)), v.Agents, v.Spans, v.Runs, v.Series, v.Samples, report.Thousands(fmt.Sprint(got.Loaded-1))))
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/logbench"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -33,7 +34,7 @@ type Log struct {
 	Samples   int           // query: look-ups of random agents; a tenth of them cold
 	Kills     int           // query: times that the log is killed and opened
 
-	rep *Report
+	rep *report.Report
 	cpu time.Duration // of children that are gone, and servers
 }
 
@@ -41,14 +42,14 @@ type Log struct {
 var LogParts = []string{"append", "seal", "query"}
 
 // Run measures and reports.
-func (m Log) Run(ctx context.Context) (*Report, error) {
+func (m Log) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := m.temp("log")
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
-	m.rep = newReport("log", m.Command, dir)
-	m.rep.set("mix", "%s; %d agents, %d senders in turn with frames of %d events, seed %d", workload.Mix, m.Agents, logbench.Connections, logbench.FrameEvents, m.Seed)
+	m.rep = report.New("log", m.Command, dir)
+	m.rep.Set("mix", "%s; %d agents, %d senders in turn with frames of %d events, seed %d", workload.Mix, m.Agents, logbench.Connections, logbench.FrameEvents, m.Seed)
 	began, used := host.ReadClock(), selfCPU()
 	for _, p := range []struct {
 		name string
@@ -62,7 +63,7 @@ func (m Log) Run(ctx context.Context) (*Report, error) {
 			return m.rep, fmt.Errorf("%s: %w", p.name, err)
 		}
 		n := host.Since(from, host.ReadClock(), m.rep.Machine.Cores, m.cpu+selfCPU()-was)
-		m.rep.set(p.name+":", "others used %.0f %% of the cores meanwhile", 100*n.OtherShare)
+		m.rep.Set(p.name+":", "others used %.0f %% of the cores meanwhile", 100*n.OtherShare)
 	}
 	noise := host.Since(began, host.ReadClock(), m.rep.Machine.Cores, m.cpu+selfCPU()-used)
 	m.rep.Noise = &noise
@@ -125,5 +126,5 @@ func (m *Log) must(name string, value float64, unit string, most float64, says s
 	if value > most {
 		word = "NOT KEPT"
 	}
-	m.rep.add(name, value, unit, fmt.Sprintf("%s; at most %s asked: %s", says, figure(most), word))
+	m.rep.Add(name, value, unit, fmt.Sprintf("%s; at most %s asked: %s", says, report.Number(most), word))
 }

@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"eyrie/bench/logbench"
+	"eyrie/bench/report"
 )
 
 func testLog(t *testing.T) Log {
-	return Log{Common: common(t), Child: []string{"bench", "log-child"}, Agents: 650, Seed: 1, JetStream: "peers/jetstream", rep: newReport("log", t.Name(), t.TempDir())}
+	return Log{Common: common(t), Child: []string{"bench", "log-child"}, Agents: 650, Seed: 1, JetStream: "peers/jetstream", rep: report.New("log", t.Name(), t.TempDir())}
 }
 
 // A generated log is found again, answers what is asked of it, and is not taken

@@ -14,7 +14,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/logbench"
-	"eyrie/bench/peers"
+	"eyrie/bench/stats"
 )
 
 // poolEvents are made in advance: more than a sealed stretch holds, so that none
@@ -44,7 +44,7 @@ func (m *Log) append(ctx context.Context, dir string) error {
 	if err != nil {
 		return err
 	}
-	m.rep.set("append", "%d rounds; in each, every store is loaded for %v in a new random order, all rounds with the same %d events over and over; every store acknowledges what is durable; ratios are of pairs within a round, 95 %% intervals by Student's t on their logarithms", m.Rounds, m.Slice, poolEvents)
+	m.rep.Set("append", "%d rounds; in each, every store is loaded for %v in a new random order, all rounds with the same %d events over and over; every store acknowledges what is durable; ratios are of pairs within a round, 95 %% intervals by Student's t on their logarithms", m.Rounds, m.Slice, poolEvents)
 	stores, err := m.stores(ctx, dir, pool)
 	defer func() {
 		for _, s := range stores {
@@ -55,7 +55,7 @@ func (m *Log) append(ctx context.Context, dir string) error {
 		return err
 	}
 	for _, s := range stores {
-		m.rep.set(s.name, "%s", s.note)
+		m.rep.Set(s.name, "%s", s.note)
 		m.say("append: warming up %s", s.name)
 		if _, _, _, err := s.run(ctx, m.Slice); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
@@ -105,15 +105,15 @@ func (m *Log) load(ctx context.Context, s *store) error {
 // sealing.
 func (m *Log) tellStores(stores []*store) {
 	for _, s := range stores {
-		m.rep.add(s.name, peers.Geometric(s.rates), "events/s", "durable and acknowledged, while it was loaded")
-		m.rep.add(s.name+": cpu", 1e6/peers.Geometric(s.perS), "µs/event", "CPU of the store; of eyrie and the segment file that of making calls into them is in it, of the others their client's is not")
-		m.rep.add(s.name+": device", s.bytes/s.n, "B/event", "written to the disk")
+		m.rep.Add(s.name, stats.Geometric(s.rates), "events/s", "durable and acknowledged, while it was loaded")
+		m.rep.Add(s.name+": cpu", 1e6/stats.Geometric(s.perS), "µs/event", "CPU of the store; of eyrie and the segment file that of making calls into them is in it, of the others their client's is not")
+		m.rep.Add(s.name+": device", s.bytes/s.n, "B/event", "written to the disk")
 	}
 	log, bare := stores[0], stores[1]
-	m.rep.add("eyrie: with sealing done", peers.Geometric(log.whole), "events/s", "until all that may be sealed was sealed too: what it keeps up for ever if nothing else runs")
-	m.rep.add("eyrie: of this sealing", 1e6/peers.Geometric(log.perS)-1e6/peers.Geometric(bare.perS), "µs/event", "CPU with sealing less CPU without")
+	m.rep.Add("eyrie: with sealing done", stats.Geometric(log.whole), "events/s", "until all that may be sealed was sealed too: what it keeps up for ever if nothing else runs")
+	m.rep.Add("eyrie: of this sealing", 1e6/stats.Geometric(log.perS)-1e6/stats.Geometric(bare.perS), "µs/event", "CPU with sealing less CPU without")
 	for _, s := range stores[1:] {
-		r, says := peers.Ratios(log.rates, s.rates), ""
+		r, says := stats.Ratios(log.rates, s.rates), ""
 		if s.asked > 0 {
 			says = fmt.Sprintf("at least %g asked: ", s.asked)
 			if r.Mean >= s.asked {
@@ -122,12 +122,12 @@ func (m *Log) tellStores(stores []*store) {
 				says += "NOT KEPT; "
 			}
 		}
-		interval := func(r peers.Ratio) string {
+		interval := func(r stats.Ratio) string {
 			return fmt.Sprintf("95 %% interval %.2f to %.2f over %d pairs, single pairs %.2f to %.2f", r.Low, r.High, r.Pairs, r.Smallest, r.Largest)
 		}
-		m.rep.add("eyrie/"+s.name, r.Mean, "times", "of events/s; "+says+interval(r))
-		c := peers.Ratios(log.perS, s.perS)
-		m.rep.add("eyrie/"+s.name+": per cpu", c.Mean, "times", "of events per second of CPU, sealing included; "+interval(c))
+		m.rep.Add("eyrie/"+s.name, r.Mean, "times", "of events/s; "+says+interval(r))
+		c := stats.Ratios(log.perS, s.perS)
+		m.rep.Add("eyrie/"+s.name+": per cpu", c.Mean, "times", "of events per second of CPU, sealing included; "+interval(c))
 	}
 }
 
@@ -163,7 +163,7 @@ func (m *Log) stores(ctx context.Context, dir string, pool *logbench.Pool) (out 
 		m.say("append: starting %s", p.name)
 		s, err := p.start()
 		if err != nil {
-			m.rep.set(p.name, "left out: %v", err)
+			m.rep.Set(p.name, "left out: %v", err)
 			continue
 		}
 		out = append(out, s...)

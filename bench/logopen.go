@@ -31,7 +31,7 @@ func (m *Log) openAfterKill(ctx context.Context, dir string) error {
 		first.took = append(first.took, a.Took)
 		process.took = append(process.took, a.Process)
 	}
-	m.rep.add("query: unflushed", float64(unflushed)/(1<<20), "MiB", fmt.Sprintf("of the log's WAL when its process was killed, at most over %d times: its store was kept from flushing until every memtable was full and writes waited", m.Kills))
+	m.rep.Add("query: unflushed", float64(unflushed)/(1<<20), "MiB", fmt.Sprintf("of the log's WAL when its process was killed, at most over %d times: its store was kept from flushing until every memtable was full and writes waited", m.Kills))
 	m.must("query: open after kill -9", first.at(1), "ms", firstMax, fmt.Sprintf("from wal.Open until the first event was durable, the slowest; median %.0f ms, of which open itself %.0f; %.0f ms with the start of the process; %.0f ms of CPU", first.at(0.5), opened.at(0.5), process.at(0.5), ms(cpu)/float64(m.Kills)))
 	return nil
 }

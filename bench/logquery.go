@@ -18,6 +18,7 @@ import (
 	"eyrie/appliance/views/live"
 	"eyrie/bench/host"
 	"eyrie/bench/logbench"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
 	"eyrie/wal"
@@ -66,7 +67,7 @@ func (m *Log) query(ctx context.Context, dir string) error {
 		return err
 	}
 	rate := float64(m.Events) / logSpan.Hours()
-	m.rep.set("query", "a log of %d events of %d agents, received over %.0f h, so %s in an hour; %d runs of %d events among them: while one lasts, every 20th frame is of its 12 agents. Generated in %.0f s (%.2f µs of CPU an event, sealing included), sizes as the server's", m.Events, m.Agents, logSpan.Hours(), thousands(fmt.Sprintf("%.0f", rate)), len(g.Runs), logbench.RunEvents, g.Took, g.CPU*1e6/float64(m.Events))
+	m.rep.Set("query", "a log of %d events of %d agents, received over %.0f h, so %s in an hour; %d runs of %d events among them: while one lasts, every 20th frame is of its 12 agents. Generated in %.0f s (%.2f µs of CPU an event, sealing included), sizes as the server's", m.Events, m.Agents, logSpan.Hours(), report.Thousands(fmt.Sprintf("%.0f", rate)), len(g.Runs), logbench.RunEvents, g.Took, g.CPU*1e6/float64(m.Events))
 	if err := m.openAfterKill(ctx, dir); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (q *lookups) run(ctx context.Context) error {
 	}
 	defer func() { q.log.Close() }()
 	s := logbench.SealedOf(q.log)
-	q.rep.add("query: sealed", 100*float64(s.Records)/float64(q.log.Next()-1), "%", fmt.Sprintf("of the log's events, in %d stretches; the rest is in blocks; opened in %.0f ms", s.Stretches, ms(time.Since(began))))
+	q.rep.Add("query: sealed", 100*float64(s.Records)/float64(q.log.Next()-1), "%", fmt.Sprintf("of the log's events, in %d stretches; the rest is in blocks; opened in %.0f ms", s.Stretches, ms(time.Since(began))))
 	if n := float64(s.Records); n > 0 {
 		q.must("query: bytes", float64(s.Bytes+s.IndexBytes)/n, "B/event", sealedBytesMax, "of what is sealed, indexes included, where events are as far apart in time as in a fleet's day")
 	}
@@ -194,7 +195,7 @@ func (q *lookups) tell(name string, t *times, quantile float64, most float64, sa
 	if quantile == 1 {
 		word = "slowest"
 	}
-	q.rep.add(name+" p50", t.at(0.5), "ms", fmt.Sprintf("%s; %d times, %.2f ms of CPU each", says, len(t.took), cpu))
+	q.rep.Add(name+" p50", t.at(0.5), "ms", fmt.Sprintf("%s; %d times, %.2f ms of CPU each", says, len(t.took), cpu))
 	q.must(name+" "+word, t.at(quantile), "ms", most, fmt.Sprintf("the slowest took %.1f ms", t.at(1)))
 }
 
@@ -324,7 +325,7 @@ func (q *lookups) texts(ctx context.Context) error {
 				return fmt.Errorf("%d events with %q were found", found, s.text)
 			}
 		}
-		q.tell(s.name, &t, 1, textMax, fmt.Sprintf("%s; by the API's own filter on one processor; %s events were looked into, the others of the hour skipped by the bytes of their block", s.says, thousands(fmt.Sprint(seen/10))))
+		q.tell(s.name, &t, 1, textMax, fmt.Sprintf("%s; by the API's own filter on one processor; %s events were looked into, the others of the hour skipped by the bytes of their block", s.says, report.Thousands(fmt.Sprint(seen/10))))
 	}
 	return nil
 }

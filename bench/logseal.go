@@ -24,7 +24,7 @@ const (
 // small ones.
 func (m *Log) seal(ctx context.Context, dir string) error {
 	opts := logbench.Options("", true)
-	m.rep.set("seal", "%d events, all distinct, appended as fast as they are made, while the log seals; with the server's sizes some 80 MiB of blocks (what the next open checks) and a stretch stay unsealed, with small ones 20 MiB and a stretch: memtables of %d MiB, groups of %d, checkpoints every %d; stretches of %d MiB in both", m.Sealing, opts.MemtableBytes>>20, opts.GroupBytes>>20, opts.CheckpointBytes>>20, opts.Seal.Bytes>>20)
+	m.rep.Set("seal", "%d events, all distinct, appended as fast as they are made, while the log seals; with the server's sizes some 80 MiB of blocks (what the next open checks) and a stretch stay unsealed, with small ones 20 MiB and a stretch: memtables of %d MiB, groups of %d, checkpoints every %d; stretches of %d MiB in both", m.Sealing, opts.MemtableBytes>>20, opts.GroupBytes>>20, opts.CheckpointBytes>>20, opts.Seal.Bytes>>20)
 	for _, small := range []bool{false, true} {
 		name := "seal"
 		if small {
@@ -64,11 +64,11 @@ func (m *Log) sealing(ctx context.Context, dir, name string, small bool) error {
 	m.cpu += a.Used.CPU
 	s := a.Sealed
 	if s.Records == 0 {
-		m.rep.set(name, "nothing was sealed: all of the %d events are among what stays in blocks", m.Sealing)
+		m.rep.Set(name, "nothing was sealed: all of the %d events are among what stays in blocks", m.Sealing)
 		return nil
 	}
 	n := float64(s.Records)
-	m.rep.add(name+": sealed", n, "events", fmt.Sprintf("in %d stretches; %.0f %% of what was appended", s.Stretches, 100*n/float64(m.Sealing)))
+	m.rep.Add(name+": sealed", n, "events", fmt.Sprintf("in %d stretches; %.0f %% of what was appended", s.Stretches, 100*n/float64(m.Sealing)))
 	m.must(name+": bytes", float64(s.Bytes+s.IndexBytes)/n, "B/event", sealedBytesMax, fmt.Sprintf("on disk, indexes (%.2f B) included; the blocks took %.1f B", float64(s.IndexBytes)/n, float64(s.HotBytes)/n))
 	// What sealing has written goes on what is sealed, all else on what was stored.
 	stored, sealed := float64(a.Stats.StoredBytes), float64(a.Stages[logbench.StageSeal])
@@ -77,7 +77,7 @@ func (m *Log) sealing(ctx context.Context, dir, name string, small bool) error {
 	charged := amplified(float64(a.Used.Written))
 	if diskErr == nil {
 		m.must(name+": amplification", amplified(float64(after-before)), "times", amplificationMax, "by the disk's own count, which has in it what others wrote meanwhile: "+says)
-		m.rep.add(name+": charged", charged, "times", "the same as the kernel charges it to the process, which counts a large page as a whole where part of it is written")
+		m.rep.Add(name+": charged", charged, "times", "the same as the kernel charges it to the process, which counts a large page as a whole where part of it is written")
 	} else {
 		m.must(name+": amplification", charged, "times", amplificationMax, "as the kernel charges it to the process: "+says)
 	}
@@ -91,7 +91,7 @@ func (m *Log) sealing(ctx context.Context, dir, name string, small bool) error {
 		if k == logbench.StageSeal {
 			per, of = float64(s.HotBytes), "sealed"
 		}
-		m.rep.add(name+": of this "+k, float64(a.Stages[k])/per, "times", "bytes handed to the kernel per byte of a block "+of)
+		m.rep.Add(name+": of this "+k, float64(a.Stages[k])/per, "times", "bytes handed to the kernel per byte of a block "+of)
 	}
 	return nil
 }
@@ -123,8 +123,8 @@ func (m *Log) sealAlone(ctx context.Context, dir string) error {
 	if n == 0 {
 		return fmt.Errorf("nothing of %d events was sealed", events)
 	}
-	m.rep.add("seal: cpu", float64(a.Whole)/n, "ns/event", fmt.Sprintf("of a process that does nothing else, %.0f events in %d stretches, the comparison with the blocks and the collector included", n, a.Sealed.Stretches))
-	m.rep.add("seal: rate", n/a.Took.Seconds(), "events/s", "the same by the clock: sealing keeps up with so many for ever")
-	m.rep.add("seal: memory", float64(a.Memory)/(1<<20), "MiB", "resident at most, beyond what the process had before")
+	m.rep.Add("seal: cpu", float64(a.Whole)/n, "ns/event", fmt.Sprintf("of a process that does nothing else, %.0f events in %d stretches, the comparison with the blocks and the collector included", n, a.Sealed.Stretches))
+	m.rep.Add("seal: rate", n/a.Took.Seconds(), "events/s", "the same by the clock: sealing keeps up with so many for ever")
+	m.rep.Add("seal: memory", float64(a.Memory)/(1<<20), "MiB", "resident at most, beyond what the process had before")
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eyrie/bench/host"
+	"eyrie/bench/report"
 )
 
 // Matrix measures ingest at several sizes of frame and numbers of links, and
@@ -24,12 +25,12 @@ type Matrix struct {
 const flightEvents = 20_000
 
 // Run measures and reports.
-func (m Matrix) Run(ctx context.Context) (*Report, error) {
+func (m Matrix) Run(ctx context.Context) (*report.Report, error) {
 	dir := m.Dir
 	if dir == "" {
 		dir = os.TempDir()
 	}
-	rep := newReport("ingest matrix", m.Command, dir)
+	rep := report.New("ingest matrix", m.Command, dir)
 	began := host.ReadClock()
 	var cpu time.Duration
 	for _, links := range m.Connections {
@@ -45,13 +46,13 @@ func (m Matrix) Run(ctx context.Context) (*Report, error) {
 				if len(rep.Settings) == 0 {
 					rep.Settings = append(rep.Settings, r.Settings[1:]...)
 				}
-				rep.set(at, "%d agents, %d frame(s) in flight on each link; others %.0f %% of the cores", one.Shape.Agents, one.Window, 100*r.Noise.OtherShare)
+				rep.Set(at, "%d agents, %d frame(s) in flight on each link; others %.0f %% of the cores", one.Shape.Agents, one.Window, 100*r.Noise.OtherShare)
 				for _, f := range r.Figures {
 					if !strings.HasPrefix(f.Name, "save ") && f.Name != "events" {
-						rep.add(at+": "+f.Name, f.Value, f.Unit, f.Says)
+						rep.Add(at+": "+f.Name, f.Value, f.Unit, f.Says)
 					}
 				}
-				cpu += r.used
+				cpu += r.Used
 			}
 			if err != nil {
 				return rep, fmt.Errorf("%s: %w", at, err)
@@ -60,7 +61,7 @@ func (m Matrix) Run(ctx context.Context) (*Report, error) {
 	}
 	if m.JetStream != "" {
 		if err := m.jetstream(ctx, rep, &cpu); err != nil {
-			rep.set("JetStream", "left out: %v", err)
+			rep.Set("JetStream", "left out: %v", err)
 		}
 	}
 	noise := host.Since(began, host.ReadClock(), rep.Machine.Cores, cpu)

@@ -9,6 +9,7 @@ import (
 	"eyrie/bench/host"
 	"eyrie/bench/load"
 	"eyrie/bench/oracle"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 	"eyrie/wal"
 )
@@ -45,7 +46,7 @@ const framesOfALink = 8
 const calibrationWindow = 2
 
 // Run measures, reconciles and reports.
-func (m Overload) Run(ctx context.Context) (*Report, error) {
+func (m Overload) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := m.temp("overload")
 	if err != nil {
 		return nil, err
@@ -62,16 +63,16 @@ func (m Overload) Run(ctx context.Context) (*Report, error) {
 	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
 		return nil, err
 	}
-	x := &overloadRun{Overload: m, srv: srv, rep: newReport("overload", m.Command, dir), quiet: m.Shape}
+	x := &overloadRun{Overload: m, srv: srv, rep: report.New("overload", m.Command, dir), quiet: m.Shape}
 	x.quiet.Seed, x.quiet.Connections, x.quiet.Agents, x.quiet.Frame = m.Shape.Seed+1, m.Critical, m.Critical, 1
 	if err := x.connect(ctx); err != nil {
 		return nil, err
 	}
 	defer x.flood.Close()
 	defer x.calm.Close()
-	x.rep.set("load", "%d connections, %d agents, frames of %d events made in advance, MessagePack, seed %d; a quarter each allows no class to be shed, allows all, allows low, allows none and gives numbers up", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, m.Shape.Seed)
-	x.rep.set("critical", "%d other links with %.0f CRITICAL events/s each, from a client process of their own", m.Critical, m.Rate)
-	x.rep.set("server", "eyrie serve with defaults on a fresh folder, all views on; the load client is held to one core if there are two")
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events made in advance, MessagePack, seed %d; a quarter each allows no class to be shed, allows all, allows low, allows none and gives numbers up", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, m.Shape.Seed)
+	x.rep.Set("critical", "%d other links with %.0f CRITICAL events/s each, from a client process of their own", m.Critical, m.Rate)
+	x.rep.Set("server", "eyrie serve with defaults on a fresh folder, all views on; the load client is held to one core if there are two")
 	if err := x.calibrate(ctx); err != nil {
 		return nil, err
 	}
@@ -90,7 +91,7 @@ func (m Overload) Run(ctx context.Context) (*Report, error) {
 type overloadRun struct {
 	Overload
 	srv      *Server
-	rep      *Report
+	rep      *report.Report
 	quiet    workload.Shape
 	flood    *load.Fleet
 	calm     *load.Fleet
@@ -164,7 +165,7 @@ func (x *overloadRun) calibrate(ctx context.Context) error {
 		return err
 	}
 	x.rep.Faults = append(x.rep.Faults, x.first.Errors...)
-	x.rep.add("capacity", x.capacity, "events/s", fmt.Sprintf("stored in a closed loop of %d frames on each link, over %.0f s", calibrationWindow, x.Calibrate.Seconds()))
+	x.rep.Add("capacity", x.capacity, "events/s", fmt.Sprintf("stored in a closed loop of %d frames on each link, over %.0f s", calibrationWindow, x.Calibrate.Seconds()))
 	return nil
 }
 
@@ -246,7 +247,7 @@ func (x *overloadRun) overload(ctx context.Context) error {
 	}
 	x.rep.Faults = append(append(x.rep.Faults, x.second.Errors...), x.critical.Errors...)
 	rate := (now - stored) / took
-	r, lat, add := x.second, &x.critical.Latency, x.rep.add
+	r, lat, add := x.second, &x.critical.Latency, x.rep.Add
 	add("offered", float64(r.Offered)/took, "events/s", fmt.Sprintf("for %.0f s, %.1f times the capacity, whatever the server took", took, float64(r.Offered)/took/x.capacity))
 	add("stored", rate, "events/s", fmt.Sprintf("durable: %.0f %% of the capacity", 100*rate/x.capacity))
 	add("settled", float64(r.Events)/time.Duration(r.LastAck-r.FirstSend).Seconds(), "events/s", "acknowledged to the overloading links, refused and shed ones included")
@@ -296,7 +297,7 @@ func (x *overloadRun) memory(looks []look) {
 	if d := n*stt - st*st; d > 0 {
 		slope = (n*str - st*sr) / d
 	}
-	add := x.rep.add
+	add := x.rep.Add
 	add("rss start", looks[0].rss, "MiB", "resident memory of the server after the first second")
 	add("rss max", most, "MiB", "the most of all seconds")
 	add("rss slope", slope*60, "MiB/min", "of the second half, by least squares")
@@ -315,7 +316,7 @@ func (x *overloadRun) reconcile(ctx context.Context, dir string) error {
 		return fmt.Errorf("the log does not open: %w", err)
 	}
 	defer log.Close()
-	x.say("reading the log: %s records", thousands(fmt.Sprint(log.Next()-1)))
+	x.say("reading the log: %s records", report.Thousands(fmt.Sprint(log.Next()-1)))
 	producers := map[[16]byte]int{}
 	for c := range x.Shape.Connections {
 		producers[x.Shape.Producer(c)] = c
@@ -366,7 +367,7 @@ func (x *overloadRun) reconcile(ctx context.Context, dir string) error {
 	check(0, x.second.Books)
 	check(x.Shape.Connections, x.critical.Books)
 	offered := sent + waiting
-	add := x.rep.add
+	add := x.rep.Add
 	add("books: offered", float64(offered), "events", "by all links together, the calibration included")
 	add("books: stored", float64(sum.Stored), "events", "in the log")
 	add("books: refused", float64(sum.Refused), "events", "in the log as refused, and told so")

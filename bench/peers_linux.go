@@ -16,6 +16,8 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/peers"
+	"eyrie/bench/report"
+	"eyrie/bench/stats"
 )
 
 // contender is one server process.
@@ -32,13 +34,13 @@ type contender struct {
 }
 
 // Run measures every workload.
-func (m Peers) Run(ctx context.Context) (*Report, error) {
+func (m Peers) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := m.temp("peers")
 	if err != nil {
 		return nil, err
 	}
 	defer remove()
-	rep := newReport("peers", m.Command, dir)
+	rep := report.New("peers", m.Command, dir)
 	cs, err := m.contenders(dir, rep)
 	if err != nil {
 		return nil, err
@@ -47,8 +49,8 @@ func (m Peers) Run(ctx context.Context) (*Report, error) {
 	if rep.Machine.Cores < 2 {
 		return nil, errors.New("a core for the server and one for the client are needed")
 	}
-	rep.set("method", "%d rounds; in each, every server is loaded for %v in a new random order, all from one client process each; ratios are of pairs within a round, 95 %% confidence intervals by Student's t on their logarithms", m.Rounds, m.Slice)
-	rep.set("cores", "server on core %d, client on core %d; server CPU is what the scheduler counts for all its threads, the kernel's work in its calls included", serverCore, clientCore)
+	rep.Set("method", "%d rounds; in each, every server is loaded for %v in a new random order, all from one client process each; ratios are of pairs within a round, 95 %% confidence intervals by Student's t on their logarithms", m.Rounds, m.Slice)
+	rep.Set("cores", "server on core %d, client on core %d; server CPU is what the scheduler counts for all its threads, the kernel's work in its calls included", serverCore, clientCore)
 	for _, w := range peers.Workloads() {
 		if m.Workload != "" && m.Workload != w.Name {
 			continue
@@ -58,14 +60,14 @@ func (m Peers) Run(ctx context.Context) (*Report, error) {
 			return nil, fmt.Errorf("%s: %w", w.Name, err)
 		}
 		noise := host.Since(began, host.ReadClock(), rep.Machine.Cores, cpu)
-		rep.set(w.Name, "%s, %d B payload; others used %.0f %% of the cores meanwhile", w.Says, w.Payload, 100*noise.OtherShare)
+		rep.Set(w.Name, "%s, %d B payload; others used %.0f %% of the cores meanwhile", w.Says, w.Payload, 100*noise.OtherShare)
 		tell(rep, cs, w.Name)
 	}
 	return rep, nil
 }
 
 // contenders lists the servers, eyrie first.
-func (m *Peers) contenders(dir string, rep *Report) ([]*contender, error) {
+func (m *Peers) contenders(dir string, rep *report.Report) ([]*contender, error) {
 	fixed := func(argv ...string) func(string) []string {
 		return func(port string) []string { return append(slices.Clone(argv), port) }
 	}
@@ -91,7 +93,7 @@ func (m *Peers) contenders(dir string, rep *Report) ([]*contender, error) {
 	}
 	if wanted("bare-c") {
 		if exe, err := peers.BuildC(dir); err != nil {
-			rep.set("bare-c", "left out: %v", err)
+			rep.Set("bare-c", "left out: %v", err)
 		} else {
 			add("bare-c", "bench/peers/bare/bare.c, gcc -O3 -march=native", fixed(exe))
 		}
@@ -99,7 +101,7 @@ func (m *Peers) contenders(dir string, rep *Report) ([]*contender, error) {
 	add("bare-go", "bench/peers/bare_linux.go", fixed(m.Exe, "bench", "bare"))
 	if wanted("gws", "gorilla") {
 		if exe, err := peers.BuildAdapters(m.Adapters, dir); err != nil {
-			rep.set("Go peers", "left out: %v", err)
+			rep.Set("Go peers", "left out: %v", err)
 		} else {
 			for _, name := range []string{"gws", "gorilla"} {
 				add(name, "at the version in "+filepath.Join(m.Adapters, "go.mod"), fixed(exe, name))
@@ -107,7 +109,7 @@ func (m *Peers) contenders(dir string, rep *Report) ([]*contender, error) {
 		}
 	}
 	for _, c := range cs {
-		rep.set(c.name, "%s", c.note)
+		rep.Set(c.name, "%s", c.note)
 	}
 	return cs, nil
 }
@@ -202,12 +204,12 @@ func (c *contender) end() {
 }
 
 // tell reports a workload: each server's rate, then eyrie's ratio to it.
-func tell(rep *Report, cs []*contender, workload string) {
+func tell(rep *report.Report, cs []*contender, workload string) {
 	for _, c := range cs {
-		rep.add(workload+" "+c.name, peers.Geometric(c.rates), "msg/s", fmt.Sprintf("messages per second of server CPU; the server had %.0f %% of its core", 100*c.busy))
+		rep.Add(workload+" "+c.name, stats.Geometric(c.rates), "msg/s", fmt.Sprintf("messages per second of server CPU; the server had %.0f %% of its core", 100*c.busy))
 	}
 	for _, c := range cs[1:] {
-		r := peers.Ratios(cs[0].rates, c.rates)
-		rep.add(workload+" eyrie/"+c.name, r.Mean, "times", fmt.Sprintf("95 %% interval %.3f to %.3f over %d pairs, single pairs %.2f to %.2f", r.Low, r.High, r.Pairs, r.Smallest, r.Largest))
+		r := stats.Ratios(cs[0].rates, c.rates)
+		rep.Add(workload+" eyrie/"+c.name, r.Mean, "times", fmt.Sprintf("95 %% interval %.3f to %.3f over %d pairs, single pairs %.2f to %.2f", r.Low, r.High, r.Pairs, r.Smallest, r.Largest))
 	}
 }

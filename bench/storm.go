@@ -9,6 +9,7 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
@@ -31,7 +32,7 @@ const (
 )
 
 // Run storms, judges and reports.
-func (s Storm) Run(ctx context.Context) (*Report, error) {
+func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 	dir, remove, err := s.temp("storm")
 	if err != nil {
 		return nil, err
@@ -52,7 +53,7 @@ func (s Storm) Run(ctx context.Context) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	rep := newReport("storm", s.Command, dir)
+	rep := report.New("storm", s.Command, dir)
 	clients := s.clients(s.Shape.Connections)
 	base := filepath.Join(dir, "ledger")
 	fleet, err := load.Start(ctx, load.Spawn{Exe: s.Exe, Args: s.Client}, clients, load.Job{
@@ -68,7 +69,7 @@ func (s Storm) Run(ctx context.Context) (*Report, error) {
 			fleet.Close()
 		}
 	}()
-	rep.set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for throughout; clients keep what is not acknowledged and send it again; %d client process(es) beside the server, each with up to %d handshakes under way", s.Shape.Connections, s.Shape.Agents, s.Shape.Frame, s.Rate, clients, stormHandshakes)
+	rep.Set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for throughout; clients keep what is not acknowledged and send it again; %d client process(es) beside the server, each with up to %d handshakes under way", s.Shape.Connections, s.Shape.Agents, s.Shape.Frame, s.Rate, clients, stormHandshakes)
 	s.say("connecting %d links", s.Shape.Connections)
 	if err := within(ctx, stormMax, func(ctx context.Context) error { return fleet.Open(ctx, s.Shape.Connections) }); err != nil {
 		return nil, err
@@ -110,8 +111,8 @@ func (s Storm) Run(ctx context.Context) (*Report, error) {
 			}
 			up, caught = append(up, w.Sub(at).Seconds()), append(caught, c.Sub(at).Seconds())
 		}
-		rep.add(kind.name+": connected", worst(up), "s", fmt.Sprintf("%s, until the last link was welcome again: the slowest of %s", kind.says, each(up)))
-		rep.add(kind.name+": caught up", worst(caught), "s", "until the last link had everything acknowledged that had gathered: the slowest of "+each(caught))
+		rep.Add(kind.name+": connected", worst(up), "s", fmt.Sprintf("%s, until the last link was welcome again: the slowest of %s", kind.says, each(up)))
+		rep.Add(kind.name+": caught up", worst(caught), "s", "until the last link had everything acknowledged that had gathered: the slowest of "+each(caught))
 	}
 	noise := host.Since(clock, host.ReadClock(), rep.Machine.Cores, host.CPU(append(fleet.Pids(), srv.Pid())...)-began)
 	rep.Noise = &noise
@@ -127,7 +128,7 @@ func (s Storm) Run(ctx context.Context) (*Report, error) {
 	fleet.Close() // writes the rest of the ledgers
 	ended = true
 	srv.Kill()
-	rep.add("reconnects", float64(result.Reconnects), "links", "came back, and sent again what was not acknowledged")
+	rep.Add("reconnects", float64(result.Reconnects), "links", "came back, and sent again what was not acknowledged")
 	rep.Faults = append(rep.Faults, result.Errors...)
 	ledgers := []string{base}
 	for i := 1; i < clients; i++ {
@@ -156,7 +157,7 @@ func (s *Storm) steady(ctx context.Context, fleet *load.Fleet) error {
 		if err != nil {
 			return err
 		}
-		s.say("%s events acknowledged", thousands(fmt.Sprint(n)))
+		s.say("%s events acknowledged", report.Thousands(fmt.Sprint(n)))
 	}
 	return nil
 }
