@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"strings"
@@ -31,6 +33,7 @@ type benchCmd struct {
 	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
 	Peers       benchPeersCmd       `cmd:"" help:"Compare the engine with other WebSocket servers, per second of server CPU."`
 	Log         benchLogCmd         `cmd:"" help:"The log alone: appending beside other stores, sealing, look-up and opening after kill -9."`
+	Compare     benchCompareCmd     `cmd:"" help:"Set one report beside another: ratios with their confidence intervals."`
 	LogChild    benchLogChildCmd    `cmd:"" hidden:"" help:"A process of the log: reads its orders from standard input."`
 	Bare        benchBareCmd        `cmd:"" hidden:"" help:"The bare Go loop that peers compares with."`
 	PeerClient  benchPeerClientCmd  `cmd:"" hidden:"" help:"The load client of peers: reads its job and orders from standard input."`
@@ -43,6 +46,7 @@ type benchCmd struct {
 type benchFlags struct {
 	Dir   string `placeholder:"DIR" help:"Where to put the temporary data folder; its disk is what is measured. Without it, the system's temporary folder."`
 	JSON  bool   `help:"Print JSON."`
+	HTML  string `type:"path" placeholder:"FILE" help:"Also write the report as one HTML page."`
 	Quick bool   `help:"A fraction of the time, for a first look."`
 }
 
@@ -75,10 +79,22 @@ func (f *benchFlags) print(r *report.Report, err error) error {
 	} else {
 		werr = r.WriteText(os.Stdout)
 	}
+	if f.HTML != "" {
+		werr = errors.Join(werr, writeFile(f.HTML, r.WriteHTML))
+	}
 	if err == nil {
 		err = werr
 	}
 	return err
+}
+
+// writeFile makes a file of what write writes.
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(f), f.Close())
 }
 
 // benchIngestCmd is `eyrie bench ingest`.
