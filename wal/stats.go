@@ -20,6 +20,9 @@ type Stats struct {
 	HotBytes, SealBehind int64
 	// WriteAmplification of the store: bytes flushed and compacted per byte flushed.
 	WriteAmplification float64
+	// L0Files and L0Bytes are tables of the store's level 0, blocks that are not
+	// sealed among them; L0Depth is how many of them a read of one key may visit.
+	L0Files, L0Bytes, L0Depth int64
 }
 
 // Stats returns the log's state.
@@ -42,6 +45,7 @@ func (l *Log) Stats() Stats {
 	if !l.closed {
 		pm := l.db.Metrics()
 		s.DiskBytes = pm.DiskSpaceUsage()
+		s.L0Files, s.L0Bytes, s.L0Depth = pm.Levels[0].TablesCount, pm.Levels[0].TablesSize, int64(pm.Levels[0].Sublevels)
 		t := pm.Total()
 		if t.TableBytesFlushed > 0 {
 			s.WriteAmplification = float64(t.TableBytesFlushed+t.TableBytesCompacted) / float64(t.TableBytesFlushed)

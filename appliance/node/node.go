@@ -183,6 +183,7 @@ func Open(o Options) (_ *Node, err error) {
 		n.store.Close()
 		return nil, err
 	}
+	n.set.RegisterMetricsWriter(n.meterStores)
 	n.self = newSelf(n)
 	return n, nil
 }

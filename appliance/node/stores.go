@@ -1,0 +1,29 @@
+package node
+
+import (
+	"fmt"
+	"io"
+	"runtime/metrics"
+)
+
+// meterStores writes what the two stores hold and owe to /metrics: each store
+// is asked once. It may run until the stores are closed.
+func (n *Node) meterStores(w io.Writer) {
+	log, views := n.log.Stats(), n.store.Metrics()
+	l0 := &views.Levels[0]
+	for _, m := range []struct {
+		name       string
+		log, views uint64
+	}{
+		{"eyrie_store_l0_files", uint64(log.L0Files), uint64(l0.TablesCount)},
+		{"eyrie_store_l0_bytes", uint64(log.L0Bytes), uint64(l0.TablesSize)},
+		{"eyrie_store_l0_depth", uint64(log.L0Depth), uint64(l0.Sublevels)},
+		{"eyrie_store_disk_bytes", log.DiskBytes, views.DiskSpaceUsage()},
+	} {
+		fmt.Fprintf(w, "%s{store=\"log\"} %d\n%s{store=\"views\"} %d\n", m.name, m.log, m.name, m.views)
+	}
+	fmt.Fprintf(w, "eyrie_wal_seal_behind_bytes %d\n", log.SealBehind)
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	fmt.Fprintf(w, "eyrie_go_heap_live_bytes %d\n", live[0].Value.Uint64())
+}
