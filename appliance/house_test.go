@@ -17,7 +17,7 @@ import (
 // level and fails the test.
 var levels = map[string]int{
 	"netpoll": 0, "engine/admit": 0, "engine/ring": 0, "engine/wire": 0, "docs/model": 0, "wal/block": 0, "wal/stretch": 0, "tsdb/chunk": 0, "ui": 0,
-	"appliance/audit": 0, "appliance/config": 0, "appliance/forget": 0, "appliance/obs": 0, "appliance/query": 0,
+	"appliance/audit": 0, "appliance/capacity": 0, "appliance/config": 0, "appliance/forget": 0, "appliance/obs": 0, "appliance/query": 0,
 	"wal": 1, "tsdb": 1, "engine": 1, "engine/client": 1,
 	"appliance/access": 2, "appliance/intake": 2, "appliance/views": 2, "appliance/outlets": 2,
 	"appliance/sources": 2, "appliance/prom": 2,
