@@ -1,17 +1,38 @@
 package capacity
 
+import "cmp"
+
 // Load is what a fleet asks of eyrie, steady over time.
 type Load struct {
 	Agents      float64 `json:"agents"`
 	Connections float64 `json:"connections"`      // 0 is one an agent
 	Events      float64 `json:"events_per_s"`     // of each agent
 	Samples     float64 `json:"samples_per_s"`    // metric samples of each agent, carried by its events
-	Series      float64 `json:"series_per_agent"` // 0 is Samples, rounded up: each series has a sample a second
+	Series      float64 `json:"series_per_agent"` // 0 is Samples: each series has a sample a second
 	Frame       float64 `json:"events_per_frame"` // events a WebSocket message carries, 0 is 1
 	Days        float64 `json:"days"`             // that events are kept, 0 is not asked
 	Viewers     float64 `json:"viewers"`          // live
-	Seen        float64 `json:"seen_per_s"`       // events a second that each viewer is sent, 0 is every event
-	Price       float64 `json:"price,omitempty"`  // of the host a month, in any currency, 0 is not asked
+	Seen        float64 `json:"seen_per_s"`       // events and rows a second that each viewer is sent, 0 is as many as there are, up to SeenMost
+}
+
+// SeenMost is what a page that shows the fleet is sent at most: changed rows are
+// conflated to 500 each 100 ms.
+const SeenMost = 5000
+
+// Times returns the load of n times the agents, each with as many connections and
+// events as before, watched by as many viewers.
+func (l Load) Times(n float64) Load {
+	l.Connections = l.links() * n
+	l.Agents *= n
+	return l
+}
+
+// filled returns the load with what was left open.
+func (l Load) filled() Load {
+	l.Connections, l.Frame = l.links(), max(l.Frame, 1)
+	l.Series = cmp.Or(l.Series, l.Samples)
+	l.Seen = cmp.Or(l.Seen, min(l.events(), SeenMost))
+	return l
 }
 
 // links returns how many connections the load has.
@@ -22,10 +43,17 @@ func (l *Load) links() float64 {
 	return l.Agents
 }
 
-// Times returns the load of n times the agents, each as before, before as many
-// viewers. What a viewer is sent grows with the events where it sees all.
-func (l Load) Times(n float64) Load {
-	l.Connections = l.links() * n
-	l.Agents *= n
-	return l
-}
+// events returns the events a second of all agents.
+func (l *Load) events() float64 { return l.Agents * l.Events }
+
+// frames returns the frames a second of all agents.
+func (l *Load) frames() float64 { return l.events() / l.Frame }
+
+// samples returns the metric samples a second of all agents.
+func (l *Load) samples() float64 { return l.Agents * l.Samples }
+
+// series returns the active series of all agents.
+func (l *Load) series() float64 { return l.Agents * l.Series }
+
+// deliveries returns what all viewers are sent a second.
+func (l *Load) deliveries() float64 { return l.Viewers * l.Seen }
