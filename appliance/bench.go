@@ -31,6 +31,8 @@ type benchCmd struct {
 	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
 	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
 	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
+	Live        benchLiveCmd        `cmd:"" help:"Live viewers under load: how many, how much is delivered to them, and how late."`
+	Viewers     benchViewersCmd     `cmd:"" hidden:"" help:"A process of viewers: reads its job and orders from standard input."`
 	Peers       benchPeersCmd       `cmd:"" help:"Compare the engine with other WebSocket servers, per second of server CPU."`
 	Log         benchLogCmd         `cmd:"" help:"The log alone: appending beside other stores, sealing, look-up and opening after kill -9."`
 	Compare     benchCompareCmd     `cmd:"" help:"Set one report beside another: ratios with their confidence intervals."`

@@ -230,7 +230,7 @@ func (l *loop) understand(c *conn, b []byte) []byte {
 		l.hello(c)
 	}
 	for c.fd >= 0 {
-		op, p, n := serverFrame(b)
+		op, p, n := workload.ServerFrame(b)
 		if n == 0 {
 			return b
 		}
@@ -247,30 +247,6 @@ func (l *loop) understand(c *conn, b []byte) []byte {
 		}
 	}
 	return nil
-}
-
-// serverFrame reads one unmasked frame; n is 0 when b does not hold it all.
-func serverFrame(b []byte) (op ws.OpCode, p []byte, n int) {
-	if len(b) < 2 {
-		return 0, nil, 0
-	}
-	size, at := int(b[1]&0x7f), 2
-	switch size {
-	case 126:
-		if len(b) < 4 {
-			return 0, nil, 0
-		}
-		size, at = int(binary.BigEndian.Uint16(b[2:])), 4
-	case 127:
-		if len(b) < 10 {
-			return 0, nil, 0
-		}
-		size, at = int(binary.BigEndian.Uint64(b[2:])), 10
-	}
-	if size < 0 || len(b)-at < size {
-		return 0, nil, 0
-	}
-	return ws.OpCode(b[0] & 15), b[at : at+size], at + size
 }
 
 func (l *loop) hello(c *conn) {

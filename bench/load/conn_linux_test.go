@@ -1,12 +1,9 @@
 package load
 
 import (
-	"bytes"
 	"testing"
 
 	"eyrie/engine/wire"
-
-	"github.com/gobwas/ws"
 )
 
 // The quick reading of acks agrees with the protocol's own for every length of
@@ -24,21 +21,5 @@ func TestPackedAck(t *testing.T) {
 	}
 	if _, ok := packedAck(wire.AppendNack(nil, wire.MsgPack, 1, 2, "gap", "seq", "x")); ok {
 		t.Error("a nack was read as an ack")
-	}
-}
-
-func TestServerFrame(t *testing.T) {
-	for _, n := range []int{0, 5, 125, 126, 65535, 65536} {
-		p := bytes.Repeat([]byte{7}, n)
-		b := ws.MustCompileFrame(ws.NewBinaryFrame(p))
-		op, got, used := serverFrame(append(b, "next"...))
-		if op != ws.OpBinary || !bytes.Equal(got, p) || used != len(b) {
-			t.Errorf("%d bytes: op %v, %d bytes, %d used", n, op, len(got), used)
-		}
-		for cut := range min(len(b), 12) {
-			if _, _, used := serverFrame(b[:cut]); used != 0 {
-				t.Errorf("%d bytes cut to %d were read", n, cut)
-			}
-		}
 	}
 }

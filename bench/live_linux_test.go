@@ -1,0 +1,45 @@
+package bench
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"eyrie/bench/workload"
+)
+
+// Viewers of every kind see what they ask for, in order and within their credits.
+func TestLive(t *testing.T) {
+	m := Live{Common: common(t), Child: []string{"bench", "viewers"}, Kinds: LiveKinds, Viewers: []int{1, 12}, Rate: 1000, Marks: 50,
+		For: 300 * time.Millisecond, Most: 10 * time.Second, Shape: workload.Shape{Seed: 1, Agents: 100, Connections: 10, Frame: 10}}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := m.Run(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	value := func(name string) float64 {
+		v, ok := r.Figure(name)
+		if !ok {
+			t.Errorf("no figure %q", name)
+		}
+		return v
+	}
+	for _, k := range LiveKinds {
+		if n := value(k + ": viewers"); n != 12 && n != 1 { // a busy machine may hold the load up
+			t.Errorf("%s: %v viewers", k, n)
+		}
+		if p50, p99 := value(k+": p50"), value(k+": p99"); p50 <= 0 || p99 < p50 {
+			t.Errorf("%s: p50 %v ms, p99 %v ms", k, p50, p99)
+		}
+	}
+	if n, d := value("agent: viewers"), value("agent: deliveries"); d < 0.8*50*n || d > 1.2*50*n {
+		t.Errorf("%v viewers of an agent with 50 events/s got %v a second", n, d)
+	}
+	if n, d := value("all: viewers"), value("all: deliveries"); d < 0.8*1050*n || d > 1.2*1050*n {
+		t.Errorf("%v viewers of 1,050 events/s got %v a second", n, d)
+	}
+	if len(r.Curves) != 3 || len(r.Curves[0].Lines) != 3 {
+		t.Errorf("%d curves", len(r.Curves))
+	}
+}
