@@ -6,9 +6,10 @@ import (
 	"time"
 )
 
-// setParentDeath has the process end with this one, however this one ends.
+// setParentDeath has the process end with this one, however this one ends, and not
+// of a terminal's interrupt, which is ours to answer.
 func setParentDeath(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 }
 
 // selfCPU is what this process and its children that were waited for have used.

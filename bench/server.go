@@ -3,13 +3,10 @@ package bench
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -22,12 +19,12 @@ import (
 
 // Server is an appliance of its own process on a data folder of its own.
 type Server struct {
+	Target
+	Data string
+	Env  []string // of the process, beside this one's
+
 	exe    string
 	args   []string
-	Data   string
-	Ingest string
-	Web    string
-	Env    []string // of the process, beside this one's
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when the process is gone
 	err    error         // how, once it is
@@ -38,6 +35,7 @@ type Server struct {
 // loopback address. More are further flags of `eyrie serve`.
 func NewServer(exe, data string, more ...string) (*Server, error) {
 	s := &Server{exe: exe, Data: data}
+	s.Target.Key = s.key
 	for _, a := range []*string{&s.Ingest, &s.Web} {
 		var err error
 		if *a, err = freeAddr(); err != nil {
@@ -134,121 +132,10 @@ func (s *Server) Stop() error {
 	}
 }
 
-// Key returns a standing key, agent or operator.
-func (s *Server) Key(name string) (string, error) {
+// key reads a standing key of the data folder.
+func (s *Server) key(name string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(s.Data, "keys", name))
 	return strings.TrimSpace(string(b)), err
-}
-
-func (s *Server) get(ctx context.Context, path string) (code int, body []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+s.Web+path, nil)
-	if err != nil {
-		return 0, nil, err
-	}
-	if key, err := s.Key("operator"); err == nil {
-		req.Header.Set("Authorization", "Bearer "+key)
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close()
-	body, err = io.ReadAll(resp.Body)
-	return resp.StatusCode, body, err
-}
-
-// Status is what the server tells of itself.
-type Status struct {
-	Log struct {
-		Next  uint64 `json:"next"`
-		Bytes uint64 `json:"bytes"`
-	} `json:"log"`
-	Views []struct {
-		Name   string `json:"name"`
-		Cursor uint64 `json:"cursor"`
-		Lag    uint64 `json:"lag"`
-		Aside  uint64 `json:"set_aside"`
-		Halted string `json:"halted"`
-	} `json:"views"`
-	Agents int `json:"agents"`
-}
-
-// Status asks for it.
-func (s *Server) Status(ctx context.Context) (st Status, err error) {
-	code, b, err := s.get(ctx, "/v1/status")
-	if err != nil {
-		return st, err
-	}
-	if code != 200 {
-		return st, fmt.Errorf("status: %d %s", code, b)
-	}
-	return st, json.Unmarshal(b, &st)
-}
-
-// Applied waits until every view has applied all that was durable at the call.
-func (s *Server) Applied(ctx context.Context) error {
-	first, err := s.Status(ctx)
-	if err != nil {
-		return err
-	}
-	for st := first; ; {
-		var lag uint64
-		for _, v := range st.Views {
-			if v.Halted != "" {
-				return fmt.Errorf("view %s is halted: %s", v.Name, v.Halted)
-			}
-			if v.Aside > 0 {
-				return fmt.Errorf("view %s has set %d records aside", v.Name, v.Aside)
-			}
-			lag = max(lag, first.Log.Next-min(v.Cursor, first.Log.Next))
-		}
-		if lag == 0 {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the views do not catch up: %w", context.Cause(ctx))
-		case <-time.After(min(10*time.Millisecond+time.Duration(lag)*2*time.Microsecond, time.Second)):
-			// Asking costs the server: not before the views can be there.
-		}
-		if st, err = s.Status(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// Metrics reads /metrics: the value of each line by name and labels.
-func (s *Server) Metrics(ctx context.Context) (map[string]float64, error) {
-	code, b, err := s.get(ctx, "/metrics")
-	if err != nil {
-		return nil, err
-	}
-	if code != 200 {
-		return nil, fmt.Errorf("metrics: %d", code)
-	}
-	out := map[string]float64{}
-	for l := range strings.Lines(string(b)) {
-		name, v, ok := strings.Cut(strings.TrimSpace(l), " ")
-		if x, err := strconv.ParseFloat(v, 64); ok && err == nil {
-			out[name] = x
-		}
-	}
-	return out, nil
-}
-
-// Profile writes a profile of the server to a file: heap?gc=1, profile?seconds=10, …
-func (s *Server) Profile(ctx context.Context, what, path string) error {
-	code, b, err := s.get(ctx, "/debug/pprof/"+what)
-	if err != nil {
-		return err
-	}
-	if code != 200 {
-		return fmt.Errorf("profile: %d %s", code, b)
-	}
-	if path == "" {
-		return nil
-	}
-	return os.WriteFile(path, b, 0o644)
 }
 
 // tailBuffer keeps the end of what a process said.

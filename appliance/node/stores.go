@@ -6,8 +6,9 @@ import (
 	"runtime/metrics"
 )
 
-// meterStores writes what the two stores hold and owe to /metrics: each store
-// is asked once. It may run until the stores are closed.
+// meterStores writes to /metrics what the two stores hold and owe, asking each
+// once, and what of the process the metrics library leaves out. It may run until
+// the stores are closed.
 func (n *Node) meterStores(w io.Writer) {
 	log, views := n.log.Stats(), n.store.Metrics()
 	l0 := &views.Levels[0]
@@ -25,5 +26,6 @@ func (n *Node) meterStores(w io.Writer) {
 	fmt.Fprintf(w, "eyrie_wal_seal_behind_bytes %d\n", log.SealBehind)
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
+	fmt.Fprintf(w, "eyrie_process_descriptors %d\n", n.self.descriptors())
 	fmt.Fprintf(w, "eyrie_go_heap_live_bytes %d\n", live[0].Value.Uint64())
 }

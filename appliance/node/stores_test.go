@@ -30,6 +30,9 @@ func TestStoresAreMetered(t *testing.T) {
 			t.Errorf("%s of level 0: %v", name, n)
 		}
 	}
+	if n := r.metric(t, "eyrie_process_descriptors"); n < 10 {
+		t.Errorf("%v descriptors", n)
+	}
 	if n := r.metric(t, "eyrie_go_heap_live_bytes"); n <= 0 {
 		t.Errorf("%v bytes live after a collection", n)
 	}

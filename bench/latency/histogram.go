@@ -61,6 +61,18 @@ func (h *Histogram) Merge(o *Histogram) {
 	h.max = max(h.max, o.max)
 }
 
+// Since returns what was added to h after it was as earlier. Of its longest the
+// bucket's end is known, if it is not the longest of all.
+func (h *Histogram) Since(earlier *Histogram) (d Histogram) {
+	d.n, d.sum = h.n-earlier.n, h.sum-earlier.sum
+	for i := range h.count {
+		if d.count[i] = h.count[i] - earlier.count[i]; d.count[i] > 0 {
+			d.max = min(time.Duration(upper(i))*time.Microsecond, h.max)
+		}
+	}
+	return d
+}
+
 // Count returns how many durations were added.
 func (h *Histogram) Count() uint64 { return h.n }
 

@@ -72,3 +72,33 @@ func TestMergedQuantiles(t *testing.T) {
 		t.Error("an empty histogram has quantiles")
 	}
 }
+
+// A window holds what was added since, and what it is merged with makes the whole.
+func TestSince(t *testing.T) {
+	var all, before Histogram
+	for i := range 1000 {
+		all.Add(time.Duration(i) * time.Millisecond)
+	}
+	before = all
+	for range 100 {
+		all.Add(7 * time.Millisecond)
+	}
+	all.Add(20 * time.Millisecond)
+	w := all.Since(&before)
+	if w.Count() != 101 || w.Quantile(0.5) < 7*time.Millisecond || w.Quantile(0.5) > 8*time.Millisecond {
+		t.Errorf("%d durations, median %v", w.Count(), w.Quantile(0.5))
+	}
+	if w.Max() < 20*time.Millisecond || w.Max() > 21*time.Millisecond {
+		t.Errorf("the longest of the window is %v", w.Max())
+	}
+	if m := w.Mean(); m < 7*time.Millisecond || m > 8*time.Millisecond {
+		t.Errorf("mean %v", m)
+	}
+	before.Merge(&w)
+	if before != all {
+		t.Error("the window and what was before do not make the whole")
+	}
+	if empty := all.Since(&all); empty.Count() != 0 || empty.Max() != 0 {
+		t.Errorf("nothing since: %d, %v", empty.Count(), empty.Max())
+	}
+}

@@ -183,6 +183,17 @@ func (f *Fleet) Events() (n uint64, err error) {
 	return n, nil
 }
 
+// Window returns what was seen since the last Window, or since Run, while the load
+// goes on: counts and latencies of what was acknowledged in it, and its errors.
+func (f *Fleet) Window(ctx context.Context) (*Result, error) {
+	if err := f.tell(order{Do: doLook}, nil); err != nil {
+		return nil, err
+	}
+	r := &Result{}
+	err := f.await(ctx, saysLooked, func(a answer) { r.Merge(a.Result) })
+	return r, err
+}
+
 // Stop ends sending and returns what was seen once everything is acknowledged.
 func (f *Fleet) Stop(ctx context.Context) (*Result, error) {
 	if err := f.tell(order{Do: doStop}, nil); err != nil {

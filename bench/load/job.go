@@ -40,6 +40,7 @@ type Job struct {
 const (
 	doOpen = "open" // hold To links
 	doRun  = "run"  // send: Rate events a second, or Window frames at once per link
+	doLook = "look" // answer what was seen since the last look, or since run
 	doStop = "stop" // send nothing new; answer once everything is acknowledged
 	doWait = "wait" // answer once every link was lost, is welcome again and has caught up
 	doCut  = "cut"  // the same, and reset every link now
@@ -56,6 +57,7 @@ type order struct {
 const (
 	saysOpen     = "open"
 	saysProgress = "progress"
+	saysLooked   = "looked"
 	saysStopped  = "stopped"
 	saysBack     = "back"
 	saysFailed   = "failed"
@@ -111,6 +113,17 @@ func (r *Result) Merge(o *Result) {
 	r.Offered += o.Offered
 	r.Books = append(r.Books, o.Books...)
 	r.Errors = append(r.Errors, o.Errors...)
+}
+
+// since returns what was seen after r was as earlier.
+func (r *Result) since(earlier *Result) *Result {
+	return &Result{
+		Events: r.Events - earlier.Events, Frames: r.Frames - earlier.Frames, Bytes: r.Bytes - earlier.Bytes,
+		FirstSend: r.FirstSend, LastAck: r.LastAck, Latency: r.Latency.Since(&earlier.Latency),
+		Nacked: r.Nacked - earlier.Nacked, Shed: r.Shed - earlier.Shed, Reconnects: r.Reconnects - earlier.Reconnects,
+		Closed: r.Closed - earlier.Closed, Deferred: r.Deferred - earlier.Deferred, Slow: r.Slow - earlier.Slow,
+		Offered: r.Offered - earlier.Offered, Errors: r.Errors[len(earlier.Errors):],
+	}
 }
 
 func (r *Result) fault(s string) {

@@ -54,6 +54,7 @@ type loop struct {
 	away     int    // links that are waited for: see storm_linux.go
 	waited   bool   // an order to wait for them has no answer yet
 	res      Result
+	looked   Result // as it was at the last look
 	told     time.Duration
 
 	ledger  *ledger.Writer
@@ -184,7 +185,7 @@ func (l *loop) take(o order) {
 			}
 		}
 	case doRun:
-		l.res = Result{}
+		l.res, l.looked = Result{}, Result{}
 		l.running, l.stopping = true, false
 		l.window = max(o.Window, 1)
 		l.start, l.next, l.interval = l.now(), 0, 0
@@ -195,6 +196,9 @@ func (l *loop) take(o order) {
 		for _, c := range l.conns[:l.want] {
 			l.fill(c)
 		}
+	case doLook:
+		l.say(answer{Says: saysLooked, Result: l.res.since(&l.looked)})
+		l.looked = l.res
 	case doWait, doCut:
 		l.wait(o.Do == doCut)
 	case doStop:

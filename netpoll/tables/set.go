@@ -72,7 +72,10 @@ func (s *Set) Thread(i int) *Thread { return s.threads[i] }
 // table, which /proc/self/fd shows, is not among them.
 func (s *Set) Descriptors() (n int) {
 	for _, t := range s.threads {
-		if d, err := os.ReadDir("/proc/self/task/" + strconv.Itoa(t.tid) + "/fd"); err == nil {
+		dir := "/proc/self/task/" + strconv.Itoa(t.tid) + "/fd"
+		if st, err := os.Stat(dir); err == nil && st.Size() > 0 { // their number, since Linux 6.2
+			n += int(st.Size())
+		} else if d, err := os.ReadDir(dir); err == nil {
 			n += len(d)
 		}
 	}

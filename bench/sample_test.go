@@ -1,0 +1,90 @@
+//go:build linux
+
+package bench
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"eyrie/bench/load"
+	"eyrie/bench/workload"
+)
+
+// loaded starts a server and two clients that hold links to it.
+func loaded(t *testing.T, ctx context.Context, sh workload.Shape) (*Server, *load.Fleet) {
+	t.Helper()
+	c := common(t)
+	srv, err := NewServer(c.Exe, filepath.Join(c.Dir, "data"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := srv.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(srv.Kill)
+	if err := srv.Ready(ctx); err != nil {
+		t.Fatal(err)
+	}
+	key, err := srv.Key("agent")
+	if err != nil {
+		t.Fatal(err)
+	}
+	fleet, err := load.Start(ctx, load.Spawn{Exe: c.Exe, Args: c.Client}, 2, load.Job{Addr: srv.Ingest, Key: key, Shape: sh, To: sh.Connections, Sources: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(fleet.Close)
+	if err := fleet.Open(ctx, sh.Connections); err != nil {
+		t.Fatal(err)
+	}
+	return srv, fleet
+}
+
+// A small load is sustained; of a larger one than came it is said. The windows
+// and what came after the last of them make the whole.
+func TestWatch(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	srv, fleet := loaded(t, ctx, workload.Shape{Seed: 5, Agents: 200, Connections: 20, Frame: 10})
+	if err := fleet.Run(2000, 0); err != nil {
+		t.Fatal(err)
+	}
+	looks := 0
+	w := Watch{Target: &srv.Target, Fleet: fleet, Every: 250 * time.Millisecond, Seen: func(Sample) { looks++ }}
+	v, err := w.Sustained(ctx, 1900, 3*time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !v.Holds || v.Rate < 1900 || v.Rate > 2100 || v.Latency.Count() == 0 || len(v.Debts) != 5 {
+		t.Errorf("%+v", v)
+	}
+	if looks != 12 || len(w.Samples) != looks {
+		t.Errorf("%d looks, %d samples", looks, len(w.Samples))
+	}
+	for _, s := range w.Samples {
+		if s.CPU < 0 || s.RSS < 1<<20 || s.Heap <= 0 || s.Goroutines < 5 || s.Descriptors < 20 || s.Next < 2 || s.LogDisk <= 0 || s.ViewDisk <= 0 || s.Window < 0.2 {
+			t.Errorf("%+v", s)
+		}
+	}
+	if v, err = w.Sustained(ctx, 20_000, 2*time.Second); err != nil || v.Holds || !strings.Contains(v.Why[0], "acknowledged of 20,000") {
+		t.Errorf("ten times the load that came: %+v, %v", v, err)
+	}
+	if last := w.Samples[len(w.Samples)-1].At; last < 5 {
+		t.Errorf("the second watch ends at %.1f s: it does not go on where the first ended", last)
+	}
+	rest, err := fleet.Stop(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all := w.All.Events; all > rest.Events || all < rest.Events-2000 || w.All.Latency.Count() > rest.Latency.Count() {
+		t.Errorf("%d events in windows, %d in all", all, rest.Events)
+	}
+	ended, stop := context.WithCancel(ctx)
+	stop()
+	if _, err := w.Sustained(ended, 0, time.Second); err == nil {
+		t.Error("a watch that was called off gave a verdict")
+	}
+}
