@@ -1,8 +1,8 @@
 // Package capacity is the model of what a host bears: measured costs of eyrie, a
 // load, a host, and the plan that follows from the three. It does no I/O, never
-// changes its arguments, and its functions may be called from any goroutine.
+// changes its arguments, and may be called from any goroutine.
 //
 // costs.go has the measured constants, reference.go those that are built in,
-// load.go and host.go what they are applied to, plan.go the arithmetic, live.go
-// what a running server learns of its own costs.
+// load.go and host.go what they are applied to, plan.go the arithmetic, watch.go
+// and meter.go what a running server learns of its load and its own costs.
 package capacity

@@ -56,6 +56,7 @@ type Need struct {
 	Says    string   `json:"says"`              // what to do with it
 
 	fixed  float64 // of Value, whatever the number of agents
+	grows  float64 // the rest of it
 	bounds bool    // the host has so much of it and no more
 	open   string  // why that is no limit all the same
 }
@@ -90,9 +91,11 @@ func (n *Need) add(name string, many, each float64, fixed bool) {
 		n.Missing = append(n.Missing, name)
 		return
 	}
-	n.Value += many * each
 	if fixed {
 		n.fixed += many * each
+	} else {
+		n.grows += many * each
 	}
+	n.Value = n.fixed + n.grows
 	n.Parts = append(n.Parts, Part{name, many * each})
 }

@@ -99,9 +99,9 @@ func (a *Answer) limit(n *Need) {
 		a.Unanswered = append(a.Unanswered, fmt.Sprintf("%s as a limit: %s", Title(n.Name), n.open))
 		return
 	}
-	if grows := n.Value - n.fixed; grows > 0 {
+	if n.grows > 0 {
 		a.Limits = append(a.Limits, Limit{
-			Name: n.Name, Times: max(0, n.Usable-n.fixed) / grows, Loose: n.AtLeast(), Says: limitSays[n.Name],
+			Name: n.Name, Times: max(0, n.Usable-n.fixed) / n.grows, Loose: n.AtLeast(), Says: limitSays[n.Name],
 		})
 	}
 }
@@ -134,7 +134,7 @@ func (a *Answer) days(c *Costs, l *Load, h *Host) {
 	day := *l
 	day.Days = 1
 	n := disk(c, &day, h)
-	a.DiskPerDay = n.Value - n.fixed
+	a.DiskPerDay = n.grows
 	if a.DiskPerDay > 0 && h.DiskFree > 0 {
 		a.DiskDays = max(0, h.DiskFree-(1-DiskShare)*h.Disk) / a.DiskPerDay
 	}
