@@ -30,6 +30,7 @@ var operations = []operation{
 	{"GET", "/v1/status", "What this node is and does", "", "version, log, views, listeners, ready", false},
 	{"GET", "/v1/settings", "The configuration in force, with where each value comes from", "", "values", false},
 	{"GET", "/v1/tuning", "What was chosen for this host: loops, memory, caches, descriptors, each with the reason", "", "a list of key, value, why, at_ms", false},
+	{"GET", "/v1/capacity", "What this host bears: its load now, what that costs, and a plan for so many times as much, or for another load or host", "of times agents connections rate metrics series frame viewers seen days price cores memory_gib disk_gb descriptors", "host, costs, measured, live, busiest, today, times, answer", false},
 	{"GET", "/v1/setup", "How to point an agent here, ready to copy", "", "ingest_url, key, snippets", false},
 	{"GET", "/v1/fleet", "Summary over all agents", "space at", "Fleet", false},
 	{"GET", "/v1/state", "Summary over all agents at a past moment, or now", "space at", "Fleet, at, offset, partial", false},
@@ -85,7 +86,13 @@ var parameters = map[string]string{
 	"task": "Task id: of its own events and of those that name it", "session": "Session id", "span": "Span id",
 	"at":     "As it was at this moment: Unix ms, RFC 3339, how far back (-5m), or offset:N, behind that offset. For further pages: offset: with the offset that the first one answered",
 	"points": "Steps, at most 11,000; 300 by default", "what": "events (default), agents or fleet",
-	"mode": "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",
+	"of": "now (default: the last minute) or busiest: the minute of the last day that had the most events", "times": "So many times the agents of that load; 1 by default",
+	"agents": "Agents, in place of those of today", "connections": "Connections; one an agent where agents are given", "rate": "Events a second of each agent",
+	"metrics": "Metric samples a second of each agent", "series": "Series of each agent; as many as metrics where these are given", "frame": "Events a WebSocket message carries",
+	"viewers": "Live viewers", "seen": "Events and rows a second that each viewer is sent", "days": "Days that events are kept; what --retain says by default",
+	"price": "What the host costs a month, in any currency", "cores": "Cores of another host", "memory_gib": "Memory of another host, GiB", "disk_gb": "Disk of another host, GB",
+	"descriptors": "Hard limit of descriptors of another host",
+	"mode":        "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",
 }
 
 var openapiDocument = sync.OnceValues(func() ([]byte, error) {

@@ -51,6 +51,7 @@ func (s *Server) table() []route {
 		r("GET", "/v1/status", access.Viewer, (*req).status),
 		r("GET", "/v1/settings", access.Operator, (*req).settings),
 		r("GET", "/v1/tuning", access.Viewer, (*req).tuning),
+		r("GET", "/v1/capacity", access.Viewer, (*req).capacity),
 		r("GET", "/v1/setup", access.Operator, (*req).setup),
 		r("GET", "/v1/fleet", access.Viewer, (*req).fleet),
 		r("GET", "/v1/state", access.Viewer, (*req).state),

@@ -54,6 +54,7 @@ func routes() map[string]documented {
 		"GET /v1/status":                      {"viewer", "/v1/status", "", 200, []string{"version", "commit", "log", "views", "uptime_s", "ready", "reasons", "agents", "first_event", "listeners", "hostname", "clock_ms"}, nil},
 		"GET /v1/settings":                    {"operator", "/v1/settings", "", 200, []string{"ring-mib", "default"}, nil},
 		"GET /v1/tuning":                      {"viewer", "/v1/tuning", "", 200, list, first("key", "value", "why", "at_ms")},
+		"GET /v1/capacity":                    {"viewer", "/v1/capacity?times=3", "", 200, []string{"host", "costs", "measured", "live", "busiest", "descriptors_open", "retain_days", "of", "today", "times", "answer"}, nil},
 		"GET /v1/setup":                       {"operator", "/v1/setup", "", 200, []string{"ingest_url", "key", "snippets"}, nil},
 		"GET /v1/fleet":                       {"viewer", "/v1/fleet?space=main", "", 200, []string{"agents_live", "agents_ended", "by_show", "events_per_s", "tokens_per_h", "cost_nanousd_h", "failed_call_share", "attention", "offset", "clock_ms"}, nil},
 		"GET /v1/state":                       {"viewer", "/v1/state?space=main&at=offset:3", "", 200, []string{"agents_live", "by_show", "clock_ms", "at", "offset", "partial"}, nil},

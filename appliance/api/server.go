@@ -80,6 +80,8 @@ type Host interface {
 	StartVerify(by, remote string) error
 	// VerifyState tells how far that is, and what was found.
 	VerifyState() any
+	// Capacity tells what this host has, what runs on it and what that costs.
+	Capacity() Capacity
 }
 
 // NodeStatus is the node's own part of /v1/status.

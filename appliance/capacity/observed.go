@@ -18,9 +18,9 @@ type Reading struct {
 	LogBytes    uint64 // on disk
 	ViewsBytes  uint64 // on disk
 
-	Agents, Connections, Viewers, Series, Descriptors float64
-	Memory                                            float64 // resident bytes
-	Lag                                               float64 // records that the slowest view is behind
+	Agents, Connections, Viewers, Series float64
+	Memory                               float64 // resident bytes
+	Lag                                  float64 // records that the slowest view is behind
 }
 
 // Observed is the load of a stretch of time, and what it took.
@@ -37,7 +37,6 @@ type Observed struct {
 	Series      float64   `json:"series"`
 	CPU         float64   `json:"cpu_cores"`
 	Memory      float64   `json:"memory_bytes"`
-	Descriptors float64   `json:"descriptors"`
 	Disk        float64   `json:"disk_used_bytes"` // by log and views
 	Lag         float64   `json:"view_lag"`
 }
@@ -55,7 +54,7 @@ func Between(from, to *Reading) (v Observed, ok bool) {
 		Events: rate(from.Events, to.Events), Frames: rate(from.Frames, to.Frames),
 		Samples: rate(from.Samples, to.Samples), Deliveries: rate(from.Deliveries, to.Deliveries),
 		Agents: to.Agents, Connections: to.Connections, Viewers: to.Viewers, Series: to.Series,
-		CPU: (to.CPU - from.CPU) / s, Memory: to.Memory, Descriptors: to.Descriptors,
+		CPU: (to.CPU - from.CPU) / s, Memory: to.Memory,
 		Disk: float64(to.LogBytes + to.ViewsBytes), Lag: to.Lag,
 	}, true
 }

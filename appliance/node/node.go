@@ -16,6 +16,7 @@ import (
 
 	"eyrie/appliance/access"
 	"eyrie/appliance/api"
+	"eyrie/appliance/capacity"
 	"eyrie/appliance/config"
 	"eyrie/appliance/intake"
 	"eyrie/appliance/obs"
@@ -81,6 +82,7 @@ type Node struct {
 	tables   *tables.Set // nil where all share the process' own
 	api      *api.Server
 	self     *self
+	watched  *capacity.Watch
 	viewers  liveSocket
 
 	listeners []api.Listener
@@ -185,6 +187,7 @@ func Open(o Options) (_ *Node, err error) {
 	}
 	n.set.RegisterMetricsWriter(n.meterStores)
 	n.self = newSelf(n)
+	n.watched = capacity.NewWatch(capacity.Reference(), n.machine())
 	return n, nil
 }
 
@@ -263,6 +266,7 @@ func (n *Node) Start() error {
 	n.running.Go(func() { n.pressure(ctx) })
 	n.running.Go(func() { n.retune(ctx) })
 	n.running.Go(func() { n.collect(ctx) })
+	n.running.Go(func() { n.watch(ctx) })
 	return nil
 }
 

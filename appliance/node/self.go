@@ -28,7 +28,7 @@ type self struct {
 // reading is what rates are taken from.
 type reading struct {
 	at        time.Time
-	user, sys float64 // seconds of this process
+	cpu       float64 // seconds of this process
 	busy, all float64 // seconds of the host's cores
 	events    uint64
 }
@@ -91,10 +91,7 @@ func (s *self) submit(ctx context.Context, es ...*wire.Event) {
 
 func (s *self) read() (r reading) {
 	r.at = s.n.now()
-	var u unix.Rusage
-	if unix.Getrusage(unix.RUSAGE_SELF, &u) == nil {
-		r.user, r.sys = time.Duration(u.Utime.Nano()).Seconds(), time.Duration(u.Stime.Nano()).Seconds()
-	}
+	r.cpu = processCPU().Seconds()
 	if st, err := s.proc.Stat(); err == nil {
 		c := st.CPUTotal
 		r.busy = c.User + c.Nice + c.System + c.IRQ + c.SoftIRQ + c.Steal
@@ -119,7 +116,7 @@ func (s *self) sample() *wire.Event {
 		"system.disk.available": 0,
 	}
 	if dt := now.at.Sub(s.last.at).Seconds(); dt > 0 {
-		m["process.cpu.utilization"] = round((now.user + now.sys - s.last.user - s.last.sys) / dt)
+		m["process.cpu.utilization"] = round((now.cpu - s.last.cpu) / dt)
 		m["eyrie.records_per_s"] = round(float64(now.events-s.last.events) / dt)
 	}
 	if da := now.all - s.last.all; da > 0 {

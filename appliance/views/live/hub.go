@@ -87,7 +87,8 @@ type Hub struct {
 	changed bits // agents since the last pulse
 	moved   bool // anything changed since the last pulse
 
-	spent atomic.Int64 // ns that readers have worked
+	spent atomic.Int64  // ns that readers have worked
+	sent  atomic.Uint64 // events and rows, to all viewers together
 
 	run   queue
 	cache encoded
@@ -153,6 +154,9 @@ func (h *Hub) Viewers() (viewers, subscriptions int) {
 	defer h.mu.Unlock()
 	return h.viewers, len(h.subs)
 }
+
+// Sent returns how many events and rows viewers were sent, all together.
+func (h *Hub) Sent() uint64 { return h.sent.Load() }
 
 // pulse hands changed agents to the subscriptions that show rows.
 func (h *Hub) pulse() {

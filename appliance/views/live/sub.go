@@ -157,6 +157,7 @@ func (s *sub) spend(n int) {
 	s.credits -= int64(n)
 	s.mu.Unlock()
 	s.busy = 0
+	s.h.sent.Add(uint64(n))
 }
 
 // take notes changed agents and reports whether a reader should look now.
