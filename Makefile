@@ -18,7 +18,7 @@ UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -pru
 UI_STAMP := ui/dist/.built
 MODULES_STAMP := ui/node_modules/.installed
 
-.PHONY: help run demo build sim test test-go test-race test-ui test-browser conform bench fmt lint ui clean deps
+.PHONY: help run demo build sim test test-go test-race test-ui test-browser conform bench bench-quick fmt lint ui clean deps
 
 help: ## print this help
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,8 +68,11 @@ test-browser: build ## the appliance in a real browser, and real WebSocket clien
 conform: ## every case of the WebSocket conformance client (RFC 6455, RFC 7692)
 	EYRIE_CONFORM=full go test -count=1 -v ./bench/conform
 
-bench: build ## measure what this machine can bear
-	./bin/eyrie bench $(ARGS)
+bench: build ## find what this machine bears: some 15 minutes, a report with plots
+	./bin/eyrie bench capacity $(ARGS)
+
+bench-quick: build ## the same in under three minutes, for a first look
+	./bin/eyrie bench capacity --quick $(ARGS)
 
 .PHONY: fuzz
 fuzz: ## FUZZ inputs through the parsers' campaign, then each fuzz target for FUZZTIME

@@ -23,7 +23,8 @@ import (
 // benchCmd measures what this machine can bear. Every part starts its own
 // server on a temporary folder; nothing of a running one is touched.
 type benchCmd struct {
-	Ingest      benchIngestCmd      `cmd:"" default:"withargs" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
+	Capacity    benchCapacityCmd    `cmd:"" default:"withargs" help:"What this machine bears: every part in turn, into one report with plots. The default."`
+	Ingest      benchIngestCmd      `cmd:"" help:"Durable events a second, with all views on, and the latency of acknowledgements."`
 	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
@@ -154,6 +155,8 @@ type benchConnectionsCmd struct {
 
 	Idle []int `placeholder:"N" help:"Instead: look at netpoll and engine alone, without log and views, at each of these numbers of links; every thread has a descriptor table of its own."`
 
+	Ramp int `placeholder:"N" help:"Instead: open more and more links up to this many, until something gives way, and name it."`
+
 	Hold      time.Duration `placeholder:"TIME" help:"Instead: hold --count links for so long under --rate, and watch for drift."`
 	Rate      float64       `default:"20000" placeholder:"N" help:"With --hold: events a second, over all links."`
 	OwnTables bool          `help:"With --hold: have the server use a descriptor table for each loop, where the limit is below --count."`
@@ -174,6 +177,12 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 		}
 		return c.print(bench.Idle{Common: common, Steps: append([]int{idleFirst}, c.Idle...)}.Run(ctx))
 	}
+	if c.Ramp > 0 {
+		if c.Ramp < rampMin {
+			return exit(exitUsage, "--ramp %d: want at least %d", c.Ramp, rampMin)
+		}
+		return c.print(bench.Ramp{Common: common, Most: c.Ramp}.Run(ctx))
+	}
 	if c.Hold > 0 {
 		return c.print(bench.Hold{Common: common, Count: c.Count, Rate: c.Rate, For: c.Hold, OwnTables: c.OwnTables}.Run(ctx))
 	}
@@ -186,6 +195,9 @@ func (c *benchConnectionsCmd) Run(ctx context.Context) error {
 	}
 	return c.print(m.Run(ctx))
 }
+
+// rampMin is the least number of links that a ramp has steps for.
+const rampMin = 100
 
 // idleFirst is the number of links that the first slope begins at: every buffer
 // has been used then.

@@ -161,10 +161,10 @@ func TestIngest(t *testing.T) {
 		}
 		return v
 	}
-	if s, a := value("sustained"), value("acknowledged"); s <= 0 || s > a {
+	if s, a := value(figureViewed), value(figureAcknowledged); s <= 0 || s > a {
 		t.Errorf("sustained %v, acknowledged %v", s, a)
 	}
-	if got, want := value("rate at 30 %"), 0.3*value("acknowledged"); got < want/2 || got > want*1.5 {
+	if got, want := value("rate at 30 %"), 0.3*value(figureAcknowledged); got < want/2 || got > want*1.5 {
 		t.Errorf("open loop at %v instead of %v events/s", got, want)
 	}
 	if p50, p99 := value("ack p50 at 30 %"), value("ack p99 at 30 %"); p50 <= 0 || p99 < p50 {

@@ -46,6 +46,14 @@ const descriptorsOfAClient = 9_000
 // out of ports.
 func sources(n int) int { return min(200, 1+n/5_000) }
 
+// dir is where data folders are put.
+func (c *Common) dir() string {
+	if c.Dir == "" {
+		return os.TempDir()
+	}
+	return c.Dir
+}
+
 // temp makes a folder for one server.
 func (c *Common) temp(part string) (dir string, remove func(), err error) {
 	dir, err = os.MkdirTemp(c.Dir, "eyrie-bench-"+part+"-")
@@ -279,8 +287,8 @@ func (x *ingestRun) full(ctx context.Context) error {
 	x.rep.Noise, x.rep.Used = &noise, server+client
 	x.acknowledged = events / acked
 	add := x.rep.Add
-	add("sustained", events/viewed, "events/s", "durable, acknowledged and in every view: plan for less than this")
-	add("acknowledged", events/acked, "events/s", "durable and acknowledged; where it exceeds the line above, views fall behind for as long as it lasts")
+	add(figureViewed, events/viewed, "events/s", "durable, acknowledged and in every view: plan for less than this")
+	add(figureAcknowledged, events/acked, "events/s", "durable and acknowledged; where it exceeds the line above, views fall behind for as long as it lasts")
 	add("events", events, "events", fmt.Sprintf("sent in %.1f s, the last in all views after %.1f s", acked, viewed))
 	add("server cpu", float64(server.Microseconds())/events, "µs/event", "CPU of the server per event, all views on")
 	add("client cpu", float64(client.Microseconds())/events, "µs/event", "CPU of the load client beside it, which agents on other machines would not take")

@@ -1,9 +1,14 @@
 package bench
 
 import (
+	"fmt"
+	"os"
 	"os/exec"
+	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // setParentDeath has the process end with this one, however this one ends, and not
@@ -21,4 +26,31 @@ func selfCPU() (d time.Duration) {
 		}
 	}
 	return d
+}
+
+// dataSync makes what was written to the file durable, and its size.
+func dataSync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
+
+// descriptorsMax is the hard limit of descriptors of one process.
+func descriptorsMax() uint64 {
+	var r unix.Rlimit
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) != nil {
+		return 0
+	}
+	return r.Max
+}
+
+// memoryAvailable is what the kernel says can be had without swapping, bytes.
+func memoryAvailable() uint64 {
+	b, err := os.ReadFile("/proc/meminfo")
+	if err != nil {
+		return 0
+	}
+	for l := range strings.Lines(string(b)) {
+		var kib uint64
+		if n, _ := fmt.Sscanf(l, "MemAvailable: %d kB", &kib); n == 1 {
+			return kib << 10
+		}
+	}
+	return 0
 }

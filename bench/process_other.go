@@ -3,6 +3,7 @@
 package bench
 
 import (
+	"os"
 	"os/exec"
 	"time"
 )
@@ -10,3 +11,9 @@ import (
 func setParentDeath(*exec.Cmd) {}
 
 func selfCPU() time.Duration { return 0 }
+
+func dataSync(f *os.File) error { return f.Sync() }
+
+func descriptorsMax() uint64 { return 0 }
+
+func memoryAvailable() uint64 { return 0 }

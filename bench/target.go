@@ -68,7 +68,11 @@ func reached(ctx context.Context, listener, host string) (string, error) {
 }
 
 func (t *Target) get(ctx context.Context, path string) (code int, body []byte, err error) {
-	req, err := http.NewRequestWithContext(ctx, "GET", "http://"+t.Web+path, nil)
+	return t.request(ctx, "GET", path)
+}
+
+func (t *Target) request(ctx context.Context, method, path string) (code int, body []byte, err error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+t.Web+path, nil)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"eyrie/appliance/capacity"
 	"eyrie/appliance/obs"
 	"eyrie/bench/host"
 	"eyrie/bench/stats"
@@ -28,6 +29,8 @@ type Report struct {
 	Noise    *host.Noise  `json:"noise,omitempty"`  // nil where figures are counts
 	Faults   []string     `json:"faults,omitempty"` // what went wrong; the figures hold for nothing then
 	Parts    []*Report    `json:"parts,omitempty"`  // of a whole run
+
+	Costs *capacity.Costs `json:"costs,omitempty"` // of a whole run: what eyrie plan reckons with
 
 	Used time.Duration `json:"-"` // CPU of our own while it ran
 }
@@ -108,6 +111,17 @@ func (r *Report) AddRatio(name string, a, b []float64, says string) {
 
 // Times is the unit of a ratio.
 const Times = "times"
+
+// Doubt adds a reason why the figures are not to be trusted.
+func (r *Report) Doubt(format string, args ...any) {
+	if r.Noise == nil {
+		r.Noise = &host.Noise{Trusted: true}
+	}
+	if r.Noise.Trusted = false; r.Noise.Why != "" {
+		r.Noise.Why += "; "
+	}
+	r.Noise.Why += fmt.Sprintf(format, args...)
+}
 
 // Fault adds what went wrong.
 func (r *Report) Fault(format string, args ...any) {

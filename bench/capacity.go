@@ -1,0 +1,239 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"eyrie/appliance/capacity"
+	"eyrie/bench/host"
+	"eyrie/bench/report"
+	"eyrie/bench/workload"
+)
+
+// Capacity finds the limits of this host by itself: every part in turn, each on
+// servers of its own, into one report with the costs that a plan is made from.
+type Capacity struct {
+	Common
+	Quick bool // under three minutes, for a first look: its trials are too short to sign
+	Links int  // the most that the ramp of connections goes to
+	Step  func(what string)
+
+	Viewers []string // arguments that make Exe a process of viewers
+}
+
+// The load of the published figures.
+const (
+	capacityAgents = 65_000
+	capacityLinks  = 1_000
+	capacityFrame  = 100
+)
+
+// baselineDrift is how far the machine without eyrie may have moved between the
+// beginning and the end of a run.
+const baselineDrift = 0.10
+
+// planShare is the share of a capacity to plan for: what is left is for peaks,
+// for views that catch up after a restart, for noise of the host.
+const planShare = 0.7
+
+// capacityPart is one of a whole run.
+type capacityPart struct {
+	name string
+	run  func(ctx context.Context) (*report.Report, error)
+}
+
+// Run measures and reports. A part that fails is a fault of the report, and the
+// others go on; the error is then the first of them.
+func (m Capacity) Run(ctx context.Context) (*report.Report, error) {
+	rep := report.New("capacity", m.Command, m.dir())
+	parts := m.parts()
+	var first error
+	for i, p := range parts {
+		if m.Step != nil {
+			m.Step(fmt.Sprintf("%d of %d: %s", i+1, len(parts), p.name))
+		}
+		began := time.Now()
+		r, err := p.run(ctx)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if r == nil {
+			r = report.New(p.name, m.Command, m.dir())
+		}
+		r.Part = p.name
+		r.Set("took", "%.0f s", time.Since(began).Seconds())
+		if err != nil {
+			r.Fault("%v", err)
+			rep.Fault("%s: %v", p.name, err)
+			if first == nil {
+				first = fmt.Errorf("%s: %w", p.name, err)
+			}
+		}
+		rep.Parts = append(rep.Parts, r)
+	}
+	f := &findings{rep: rep}
+	f.noise()
+	f.costs()
+	f.say()
+	return rep, first
+}
+
+func (m Capacity) parts() []capacityPart {
+	shape := workload.Shape{Seed: workload.FigureSeed, Agents: capacityAgents, Connections: capacityLinks, Frame: capacityFrame}
+	base := Baseline{Common: m.Common, Rounds: 3, For: 700 * time.Millisecond}
+	links := Ramp{Common: m.Common, Most: m.Links}
+	events := Sustain{
+		Common: m.Common, Shape: shape, Full: 20 * time.Second, Trial: 30 * time.Second, Trials: 5, Hold: 3 * time.Minute,
+		Loads: []float64{0.25, 0.5, 0.8}, Frames: []int{10, 1}, Kills: 3,
+	}
+	viewers := Live{
+		Common: m.Common, Child: m.Viewers, Kinds: []string{"agent", "all"}, Viewers: []int{1, 10, 50, 200, 500, 1000}, Rate: 20_000, Marks: 20, For: 3 * time.Second, Most: 500 * time.Millisecond,
+		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: 2_000, Connections: 100, Frame: 20},
+	}
+	if m.Quick {
+		viewers.Kinds, viewers.Viewers, viewers.For = []string{"all"}, []int{1, 10, 50}, time.Second
+		base.Rounds, base.For = 2, 300*time.Millisecond
+		links.Most = min(links.Most, 10_000)
+		events.Full, events.Trial, events.Trials, events.Hold = 6*time.Second, 8*time.Second, 2, 15*time.Second
+		events.Loads, events.Frames, events.Kills = []float64{0.5}, []int{1}, 1
+	}
+	return []capacityPart{
+		{partBaseline, base.Run},
+		{partLinks, links.Run},
+		{partEvents, events.Run},
+		{partViewers, viewers.Run},
+		{partAfter, base.Run},
+	}
+}
+
+// The names of the parts.
+const (
+	partBaseline = "machine"
+	partLinks    = "connections"
+	partEvents   = "events"
+	partViewers  = "viewers"
+	partAfter    = "machine afterwards"
+)
+
+// findings draws the sum of a run's parts.
+type findings struct {
+	rep *report.Report
+}
+
+// figure is the value of a part's figure; 0 where it was not measured.
+func (f *findings) figure(part, name string) float64 {
+	for _, p := range f.rep.Parts {
+		if p.Part == part {
+			v, _ := p.Figure(name)
+			return v
+		}
+	}
+	return 0
+}
+
+// noise sums up what disturbed the parts, the worst of each kind: the run is trusted where each is, and
+// where the machine without eyrie was the same at its end.
+func (f *findings) noise() {
+	most, disturbed := host.Noise{Trusted: true}, []string(nil)
+	for _, p := range f.rep.Parts {
+		if p.Noise == nil {
+			continue
+		}
+		most.StealShare, most.OtherShare = max(most.StealShare, p.Noise.StealShare), max(most.OtherShare, p.Noise.OtherShare)
+		if !p.Noise.Trusted {
+			disturbed = append(disturbed, p.Part)
+		}
+	}
+	if f.rep.Noise = &most; disturbed != nil {
+		f.rep.Doubt("disturbed were: %s", strings.Join(disturbed, ", "))
+	}
+	for _, name := range []string{"one core", "all cores", "append"} {
+		a, b := f.figure(partBaseline, name), f.figure(partAfter, name)
+		if a > 0 && b > 0 && math.Abs(b/a-1) > baselineDrift {
+			f.rep.Doubt("%s gave %s MB/s at the beginning and %s at the end", name, report.Number(a), report.Number(b))
+		}
+	}
+}
+
+// costs fills what a plan is made from; what was not measured stays 0.
+func (f *findings) costs() {
+	m := f.rep.Machine
+	c := &capacity.Costs{
+		At: f.rep.At, By: capacity.Bench, Says: f.rep.Command,
+		Machine: capacity.Machine{Cores: m.Cores, CPU: m.CPU, Memory: m.Memory << 20, System: m.Kernel + " " + m.Arch, Disk: m.Disk},
+	}
+	ev := func(name string) float64 { return f.figure(partEvents, name) }
+	c.CPUFrame = ev("cpu of a frame")
+	if at := ev("capacity: server cpu"); at > 0 {
+		c.CPUEvent = max(0, at-c.CPUFrame/capacityFrame)
+	}
+	c.CPUDelivery = f.figure(partViewers, "all: server cpu")
+	c.CPUIdle = f.figure(partLinks, "cpu at rest")
+	if cores := float64(m.Cores) - ev("capacity: client cores"); cores > 0 {
+		c.CoresUsable = min(1, ev("capacity: server cores")/cores)
+	}
+	c.MemoryBase = ev("capacity: resident")*(1<<20) - capacityAgents*f.figure(partLinks, "agent memory")
+	c.MemoryConn, c.MemoryConnOther, c.MemoryAgent = f.figure(partLinks, "link memory"), f.figure(partLinks, "kernel memory"), f.figure(partLinks, "agent memory")
+	c.MemoryBase = max(0, c.MemoryBase)
+	c.Descriptors = f.figure(partLinks, "descriptors")
+	c.DiskLogEvent, c.DiskViewsEvent = ev("log on disk"), ev("views on disk")
+	c.DiskBase = ev("log's unsealed end") * (1 << 20)
+	c.DeviceEvent = ev("written to the device")
+	c.Syncs, c.SyncLatency = ev("capacity: syncs"), f.figure(partBaseline, "sync")
+	if c.Syncs > 0 {
+		c.DeviceWrite = min(1<<20, max(4096, c.DeviceEvent*ev(figureCapacity)/c.Syncs))
+	}
+	c.WireEvent, c.WireDelivery = ev("wire"), f.figure(partViewers, "all: bytes")
+	for _, s := range []capacity.Sustained{{Frame: 1, Events: ev("frames of 1: " + figureViewed)}, {Frame: 10, Events: ev("frames of 10: " + figureViewed)}, {Frame: capacityFrame, Events: ev(figureCapacity)}} {
+		if s.Events > 0 {
+			c.Sustained = append(c.Sustained, s)
+		}
+	}
+	c.Connections = int(max(f.figure(partLinks, "links"), f.figure(partLinks, "links with own tables")))
+	f.rep.Costs = c
+}
+
+// say writes the sum: figures and the sentences that the reader is to know first.
+func (f *findings) say() {
+	rep, most := f.rep, f.figure(partEvents, figureCapacity)
+	say := func(format string, args ...any) { rep.Says = append(rep.Says, fmt.Sprintf(format, args...)) }
+	if rep.Noise != nil && !rep.Noise.Trusted {
+		say("Do not sign these figures: the machine was not quiet. Repeat the run when it is.")
+	}
+	if most > 0 {
+		n := report.Number
+		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view, nothing growing")
+		rep.Add("plan for", most*planShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*planShare))
+		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*planShare))
+		if p99 := f.figure(partEvents, "ack p99 at 50 %"); p99 > 0 {
+			rep.Add("ack p99", p99, "ms", "at half of the capacity")
+			say("At half of that, 99 of 100 frames are acknowledged within %s ms of when they were due.", n(p99))
+		}
+	}
+	if links := f.figure(partLinks, "links"); links > 0 {
+		rep.Add("connections", links, "links", "held at once by a server that is told nothing; the part says what ended it")
+	}
+	if c := rep.Costs; c.DiskLogEvent > 0 && most > 0 {
+		day := (c.DiskLogEvent + c.DiskViewsEvent) * most * planShare * 86_400 / 1e9
+		rep.Add("disk a day", day, "GB/day", "log and views at the planned rate around the clock: times the days you keep, this is the disk to buy")
+		say("An event stays as %s B in the log and %s B in the views: %s GB a day at the planned rate.", report.Number(c.DiskLogEvent), report.Number(c.DiskViewsEvent), report.Number(day))
+	}
+	if d := f.figure(partViewers, "all: deliveries at most"); d > 0 {
+		say("Viewers are sent %s events a second at most, all together: %s that see everything at 100 events/s, or %s at 10.", report.Number(d), report.Number(math.Floor(d/100)), report.Number(math.Floor(d/10)))
+	}
+	if s := f.figure(partEvents, "restart"); s > 0 {
+		say("Killed under load, it is ready again after %s s; agents send again what was not acknowledged.", report.Number(s))
+	}
+	if most > 0 {
+		ours, disk := f.figure(partEvents, figureAcknowledged)*f.figure(partEvents, "log"), f.figure(partBaseline, "append")*1e6
+		if ours > 0 && disk > 0 {
+			rep.Add("of the disk", 100*ours/disk, "%", "of what the disk makes durable one append after the other, used by the log at full load: far below 100, the CPU is what ends it")
+		}
+		if one := f.figure(partBaseline, "one core"); one > 0 {
+			rep.Add("events per MB", most/one, "events/MB", "capacity over what one core compresses: compare this between hosts and runs, it moves less than the rates do")
+		}
+	}
+}

@@ -1,0 +1,492 @@
+package bench
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"eyrie/bench/load"
+	"eyrie/bench/report"
+	"eyrie/bench/stats"
+	"eyrie/bench/workload"
+	"eyrie/engine/wire"
+)
+
+// Sustain finds the most events a second that the server bears for good: with
+// no growth of view lag, unsealed bytes or the stores' first level. It looks with
+// short trials, holds what it found for longer, and measures latency at shares of
+// it, smaller frames, the disk and a restart on the same server.
+type Sustain struct {
+	Common
+	Shape  workload.Shape
+	Full   time.Duration // closed loops, and each latency
+	Trial  time.Duration // of one rate
+	Trials int           // at most
+	Hold   time.Duration // of the rate found
+	Loads  []float64     // shares of it to measure latency at
+	Frames []int         // further sizes of frame, each in a closed loop
+	Kills  int           // restarts measured
+}
+
+// Steps of the search: it begins below what a closed loop gave until all views
+// had it, goes up and down by these, and ends when both bounds are this close.
+const (
+	sustainFirst = 0.9
+	sustainUp    = 1.12
+	sustainDown  = 0.88
+	sustainClose = 1.06
+	holdDown     = 0.93
+	holdTries    = 3
+)
+
+// sustainRun is one run of Sustain under way.
+type sustainRun struct {
+	Sustain
+	*ingestRun
+	dir  string
+	rate float64 // the most that held
+
+	samples []Sample // of the last trial
+}
+
+// Run measures and reports.
+func (m Sustain) Run(ctx context.Context) (*report.Report, error) {
+	dir, remove, err := m.temp("sustain")
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
+	}
+	if err := srv.Start(); err != nil {
+		return nil, err
+	}
+	defer srv.Kill()
+	if err := within(ctx, readyMax, srv.Ready); err != nil {
+		return nil, err
+	}
+	rep := report.New("events", m.Command, dir)
+	x := &sustainRun{Sustain: m, dir: dir, ingestRun: &ingestRun{Ingest: Ingest{Common: m.Common, Shape: m.Shape, Window: 1, For: m.Full}, srv: srv, rep: rep}}
+	rep.Set("load", "%d connections, %d agents, frames of %d events, MessagePack, seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, m.Shape.Seed)
+	rep.Set("mix", "%s", workload.Mix)
+	rep.Set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
+	err = x.measure(ctx)
+	if x.fleet != nil {
+		x.fleet.Close()
+	}
+	rep.Figures = ordered(rep.Figures)
+	return rep, err
+}
+
+// ordered puts what the reader wants first to the front, and leaves out what only
+// the part of ingest alone is asked for.
+func ordered(figures []report.Figure) (out []report.Figure) {
+	for _, f := range figures {
+		if strings.HasPrefix(f.Name, figureCapacity) {
+			out = append(out, f)
+		}
+	}
+	for _, f := range figures {
+		if !strings.HasPrefix(f.Name, figureCapacity) && !strings.HasPrefix(f.Name, "save ") && f.Name != "events" {
+			out = append(out, f)
+		}
+	}
+	return out
+}
+
+func (x *sustainRun) measure(ctx context.Context) error {
+	if err := x.open(ctx, x.Sustain.Shape); err != nil {
+		return err
+	}
+	if err := x.warm(ctx); err != nil {
+		return err
+	}
+	most, err := x.closed(ctx)
+	if err != nil {
+		return err
+	}
+	if err := x.search(ctx, most); err != nil {
+		return err
+	}
+	if err := x.hold(ctx); err != nil {
+		return err
+	}
+	if err := x.shares(ctx); err != nil {
+		return err
+	}
+	if err := x.smaller(ctx); err != nil {
+		return err
+	}
+	if err := x.disk(ctx); err != nil {
+		return err
+	}
+	return x.restarts(ctx)
+}
+
+// open brings up the clients of a shape, in place of those before.
+func (x *sustainRun) open(ctx context.Context, sh workload.Shape) error {
+	if x.fleet != nil {
+		x.fleet.Close()
+		x.fleet = nil
+	}
+	key, err := x.srv.Key("agent")
+	if err != nil {
+		return err
+	}
+	x.fleet, err = load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, x.clients(sh.Connections), load.Job{
+		Addr: x.srv.Ingest, Key: key, Codec: wire.MsgPack, Shape: sh, To: sh.Connections, Sources: sources(sh.Connections),
+	})
+	if err != nil {
+		return err
+	}
+	return within(ctx, time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, sh.Connections) })
+}
+
+// closed loads the server with as much as it takes, and returns the rate at which
+// events were in every view too.
+func (x *sustainRun) closed(ctx context.Context) (float64, error) {
+	if err := x.full(ctx); err != nil {
+		return 0, err
+	}
+	most, ok := x.rep.Figure(figureViewed)
+	if !ok || most <= 0 {
+		return 0, fmt.Errorf("the closed loop has no figure %q", figureViewed)
+	}
+	return most, nil
+}
+
+// search looks for the highest rate that a trial bears.
+func (x *sustainRun) search(ctx context.Context, most float64) error {
+	rate, good, bad := most*sustainFirst, 0.0, 0.0
+	for i := range x.Trials {
+		why, err := x.trial(ctx, rate, x.Trial, fmt.Sprintf("trial %d at %s events/s", i+1, report.Number(rate)))
+		if err != nil {
+			return err
+		}
+		x.rep.Set(fmt.Sprintf("trial %d", i+1), "%s events/s for %v: %s", report.Number(rate), x.Trial, sustainedOr(why))
+		if why == "" {
+			good = max(good, rate)
+		} else if bad == 0 || rate < bad {
+			bad = rate
+		}
+		switch {
+		case good > 0 && bad > 0 && bad/good < sustainClose:
+			x.rate = good
+			return nil
+		case good > 0 && bad > 0:
+			rate = (good + bad) / 2
+		case good > 0:
+			rate = good * sustainUp
+		default:
+			rate = bad * sustainDown
+		}
+	}
+	if x.rate = good; good == 0 {
+		x.rate = bad * sustainDown
+	}
+	return nil
+}
+
+func sustainedOr(why string) string {
+	if why == "" {
+		return "sustained"
+	}
+	return why
+}
+
+// trial offers a rate for a while, open loop, and says why it is not sustained;
+// "" means that it is. It ends when the views have caught up.
+func (x *sustainRun) trial(ctx context.Context, rate float64, d time.Duration, what string) (why string, err error) {
+	x.say("%s", what)
+	if err := x.fleet.Run(rate, 0); err != nil {
+		return "", err
+	}
+	w := &Watch{Target: &x.srv.Target, Fleet: x.fleet, Seen: func(s Sample) {
+		x.say("%s: %3.0f s, %s events/s acknowledged, views %s behind", what, s.At, report.Number(s.Rate), report.Number(s.Lag))
+	}}
+	v, err := w.Sustained(ctx, rate, d)
+	if err != nil {
+		return "", err
+	}
+	r, err := x.stop(ctx)
+	if err != nil {
+		return "", err
+	}
+	if n := w.All.Deferred + r.Deferred; n > 0 && v.Holds {
+		v.fail("the schedule was held up %d times", n)
+	}
+	x.samples = w.Samples
+	return strings.Join(v.Why, "; "), nil
+}
+
+// hold offers the rate for long, and a little less where it does not last.
+func (x *sustainRun) hold(ctx context.Context) error {
+	for i := range holdTries {
+		before, err := x.look(ctx)
+		if err != nil {
+			return err
+		}
+		why, err := x.trial(ctx, x.rate, x.Hold, fmt.Sprintf("holding %s events/s for %v", report.Number(x.rate), x.Hold))
+		if err != nil {
+			return err
+		}
+		x.rep.Set(fmt.Sprintf("hold %d", i+1), "%s events/s for %v: %s", report.Number(x.rate), x.Hold, sustainedOr(why))
+		if why == "" {
+			return x.held(ctx, before)
+		}
+		if i < holdTries-1 {
+			x.rate *= holdDown
+		}
+	}
+	x.rep.Fault("no rate was held for %v; the last was %s events/s", x.Hold, report.Number(x.rate))
+	return nil
+}
+
+// held reports what the capacity costs.
+func (x *sustainRun) held(ctx context.Context, before usage) error {
+	after, err := x.look(ctx)
+	if err != nil {
+		return err
+	}
+	took := after.clock.At.Sub(before.clock.At).Seconds()
+	events := after.meters[meterStored] - before.meters[meterStored]
+	server, client := after.server.CPU-before.server.CPU, after.client-before.client
+	add := x.rep.Add
+	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view, held for %v without growth of view lag, unsealed bytes or level 0 of the stores: plan for 70 %% of it", x.Hold))
+	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event, all views on, sealing included")
+	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used meanwhile", x.rep.Machine.Cores))
+	add("capacity: client cores", client.Seconds()/took, "cores", "that the load clients used beside it: agents on other machines leave them to the server")
+	add("capacity: device", (float64(after.server.Written)-float64(before.server.Written))/events, "B/event", "written to the disk, all rewriting included: for the wear of flash, and clouds that bill throughput")
+	syncs := after.meters[meterSyncs] - before.meters[meterSyncs]
+	add("capacity: syncs", syncs/took, "syncs/s", "of the log: each makes a group of events durable")
+	add("capacity: resident", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("memory of the server, %d agents known", after.status.Agents))
+	x.curves()
+	return nil
+}
+
+// curves shows the hold: a line that rises all along is what ends a load.
+func (x *sustainRun) curves() {
+	line := func(name string, of func(*Sample) float64) report.Line {
+		l := report.Line{Name: name}
+		for i := range x.samples {
+			l.Points = append(l.Points, [2]float64{x.samples[i].At, of(&x.samples[i])})
+		}
+		return l
+	}
+	at := report.Axis{Name: "time", Unit: "s"}
+	x.rep.Curves = append(x.rep.Curves,
+		report.Curve{Title: "Throughput over time", Says: "Events acknowledged a second while the capacity was held.", X: at, Y: report.Axis{Name: "acknowledged", Unit: "events/s"},
+			Lines: []report.Line{line("acknowledged", func(s *Sample) float64 { return s.Rate })}},
+		report.Curve{Title: "What the server owes", Says: "While the capacity was held. Saws are its way of working; a line that rises all along would mean that it does not last.", X: at, Y: report.Axis{Name: "owed", Unit: "MiB"},
+			Lines: []report.Line{
+				line("unsealed log", func(s *Sample) float64 { return s.Unsealed / (1 << 20) }),
+				line("level 0 of the log", func(s *Sample) float64 { return s.LogL0 / (1 << 20) }),
+				line("level 0 of the views", func(s *Sample) float64 { return s.ViewL0 / (1 << 20) }),
+			}},
+		report.Curve{Title: "View lag over time", Says: "Records that the slowest view was behind the log: divided by the rate, how old what people see is.", X: at, Y: report.Axis{Name: "lag", Unit: "records"},
+			Lines: []report.Line{line("lag", func(s *Sample) float64 { return s.Lag })}})
+}
+
+// shares measures latency at shares of the capacity.
+func (x *sustainRun) shares(ctx context.Context) error {
+	lines := []report.Line{{Name: "p50"}, {Name: "p99"}, {Name: "p99.9"}}
+	for _, share := range x.Loads {
+		at := fmt.Sprintf("%.0f %%", 100*share)
+		if err := x.latency(ctx, x.rate*share, at); err != nil {
+			return err
+		}
+		for i := range lines {
+			if v, ok := x.rep.Figure("ack " + lines[i].Name + " at " + at); ok && v > 0 {
+				lines[i].Points = append(lines[i].Points, [2]float64{x.rate * share, v})
+			}
+		}
+	}
+	x.rep.Curves = append(x.rep.Curves, report.Curve{
+		Title: "Latency against load", Says: "From when a frame was due at the agent to its acknowledgement, after the sync, whatever the answers before it. Where the lines turn upwards, more load costs everyone time: stay left of it.",
+		X: report.Axis{Name: "load", Unit: "events/s"}, Y: report.Axis{Name: "ack", Unit: "ms", Log: true}, Lines: lines,
+	})
+	return nil
+}
+
+// smaller measures further sizes of frame in a closed loop.
+func (x *sustainRun) smaller(ctx context.Context) error {
+	cpu, ok := x.rep.Figure("server cpu")
+	if !ok {
+		return nil
+	}
+	sizes, cost := []float64{1 / float64(x.Sustain.Shape.Frame)}, []float64{cpu}
+	for _, n := range x.Frames {
+		sh := x.Sustain.Shape
+		sh.Frame = n
+		if err := x.open(ctx, sh); err != nil {
+			return err
+		}
+		x.say("frames of %d", n)
+		before, err := x.look(ctx)
+		if err != nil {
+			return err
+		}
+		if err := x.fleet.Run(0, max(1, flightEvents/(sh.Connections*n))); err != nil {
+			return err
+		}
+		if _, err := x.watch(ctx, x.Full/2, fmt.Sprintf("frames of %d", n)); err != nil {
+			return err
+		}
+		r, err := x.stop(ctx)
+		if err != nil {
+			return err
+		}
+		applied := time.Now()
+		after, err := x.look(ctx)
+		if err != nil {
+			return err
+		}
+		events := float64(r.Events)
+		per := float64((after.server.CPU - before.server.CPU).Microseconds()) / events
+		name := fmt.Sprintf("frames of %d: ", n)
+		x.rep.Add(name+"acknowledged", events/time.Duration(r.LastAck-r.FirstSend).Seconds(), "events/s", "durable and acknowledged, closed loop")
+		x.rep.Add(name+figureViewed, events/applied.Sub(time.Unix(0, r.FirstSend)).Seconds(), "events/s", "the same until every view had them: agents that send so few at once leave you this much")
+		x.rep.Add(name+"server cpu", per, "µs/event", "of the server per event")
+		x.rep.Add(name+"wire", float64(r.Bytes)/events, "B/event", "sent by the client, WebSocket headers included")
+		x.judge(r)
+		sizes, cost = append(sizes, 1/float64(n)), append(cost, per)
+	}
+	if len(sizes) > 1 {
+		frame := max(0, stats.Slope(sizes, cost))
+		x.rep.Add("cpu of a frame", frame, "µs/frame", "of the server for a frame whatever is in it, by the slope over the sizes measured")
+		x.rep.Add("cpu of an event", max(0, cpu-frame*sizes[0]), "µs/event", "of the server for an event without its share of the frame")
+	}
+	return nil
+}
+
+// disk has everything sealed that may be, and measures what is left.
+func (x *sustainRun) disk(ctx context.Context) error {
+	x.say("sealing and compacting")
+	if err := x.compact(ctx); err != nil {
+		return err
+	}
+	u, err := x.look(ctx)
+	if err != nil {
+		return err
+	}
+	events := u.meters[meterStored]
+	views, err := sizeOf(filepath.Join(x.srv.Data, "views"))
+	if err != nil {
+		return err
+	}
+	if sealed := u.meters[meterSealedRecords]; sealed > 0 {
+		x.rep.Add("log on disk", u.meters[meterSealedBytes]/sealed, "B/event", "sealed, indexes included: times your events a day is what the log grows by")
+	}
+	x.rep.Add("log's unsealed end", u.meters[meterHot]/(1<<20), "MiB", "blocks that are not sealed yet: bounded, whatever the log's length")
+	x.rep.Add("views on disk", float64(views)/events, "B/event", "what fleet, spans and series keep")
+	x.rep.Add("written to the device", float64(u.server.Written)/events, "B/event", "from first write to sealed, log and views, all rewriting included")
+	return nil
+}
+
+// compact seals what may be sealed and gives space back.
+func (x *sustainRun) compact(ctx context.Context) error {
+	if code, b, err := x.srv.request(ctx, "POST", "/v1/compact"); err != nil || code != 202 {
+		return fmt.Errorf("compact: %d %s: %w", code, b, err)
+	}
+	for {
+		_, b, err := x.srv.get(ctx, "/v1/compact")
+		if err != nil {
+			return err
+		}
+		var st struct {
+			State string `json:"state"`
+			Error string `json:"error"`
+		}
+		if err := json.Unmarshal(b, &st); err != nil {
+			return err
+		}
+		switch st.State {
+		case "running":
+		case "done":
+			return nil
+		default:
+			return fmt.Errorf("compact: %s %s", st.State, st.Error)
+		}
+		if err := sleep(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
+// restarts kills the server under load and measures how long it takes to be
+// ready again, every view caught up.
+func (x *sustainRun) restarts(ctx context.Context) error {
+	var took []float64
+	for i := range x.Kills {
+		if err := x.open(ctx, x.Sustain.Shape); err != nil {
+			return err
+		}
+		x.say("restart %d of %d", i+1, x.Kills)
+		if err := x.fleet.Run(x.rate/2, 0); err != nil {
+			return err
+		}
+		if err := sleep(ctx, restartAfter); err != nil {
+			return err
+		}
+		x.srv.Kill()
+		x.fleet.Close()
+		x.fleet = nil
+		at := time.Now()
+		if err := x.srv.Start(); err != nil {
+			return err
+		}
+		if err := within(ctx, readyMax, x.srv.Ready); err != nil {
+			return err
+		}
+		took = append(took, time.Since(at).Seconds())
+	}
+	if len(took) > 0 {
+		x.rep.AddRounds("restart", took, "s", "from the start of the process to ready with every view caught up, after kill -9 at half the capacity: agents wait this long and send again")
+	}
+	return nil
+}
+
+// restartAfter is how long the load runs before a kill.
+const restartAfter = 5 * time.Second
+
+// Meters of the server and figures of the report that are read by name.
+const (
+	meterStored        = `eyrie_intake_events_total{verdict="stored"}`
+	meterSyncs         = `eyrie_wal_commits_total`
+	meterHot           = `eyrie_wal_hot_bytes`
+	meterSealedRecords = `eyrie_wal_sealed_records_total`
+	meterSealedBytes   = `eyrie_wal_sealed_bytes_total`
+	figureViewed       = "in every view"
+	figureAcknowledged = "acknowledged"
+	figureCapacity     = "capacity"
+)
+
+// ignoreGone lets go of an error of a file that is gone since its folder was read.
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// sizeOf adds up the files below a folder, as far as they stay while it looks.
+func sizeOf(dir string) (total int64, err error) {
+	err = filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return ignoreGone(err)
+		}
+		st, err := d.Info()
+		if err == nil {
+			total += st.Size()
+		}
+		return ignoreGone(err)
+	})
+	return total, err
+}
