@@ -32,7 +32,7 @@ type conn struct {
 	state   connState
 	ready   bool // counted as open
 	touched bool
-	stream  *workload.Stream
+	stream  workload.Source
 	rest    []byte // read, not yet understood
 	out     []byte // not yet taken by the kernel
 	flight  []sent // from head on: not acknowledged
@@ -251,7 +251,7 @@ func (l *loop) understand(c *conn, b []byte) []byte {
 
 func (l *loop) hello(c *conn) {
 	if c.stream == nil {
-		c.stream = workload.NewStream(l.job.Shape, c.idx)
+		c.stream = l.maker.Source(c.idx)
 		if l.job.Encoded > 0 {
 			l.encode(c)
 		}

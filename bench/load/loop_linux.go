@@ -26,6 +26,7 @@ const (
 // loop is the child's one thread: all links, all state.
 type loop struct {
 	job    Job
+	maker  *workload.Maker
 	codec  wire.Codec
 	addr   unix.SockaddrInet4
 	out    io.Writer
@@ -63,7 +64,8 @@ type loop struct {
 }
 
 func newLoop(job Job, out io.Writer) (*loop, error) {
-	if err := job.Shape.Check(); err != nil {
+	maker, err := workload.NewMaker(job.Shape)
+	if err != nil {
 		return nil, err
 	}
 	ap, err := netip.ParseAddrPort(job.Addr)
@@ -71,7 +73,7 @@ func newLoop(job Job, out io.Writer) (*loop, error) {
 		return nil, fmt.Errorf("%q is not an IPv4 address and port", job.Addr)
 	}
 	l := &loop{
-		job: job, out: out, orders: make(chan order, 16), addr: unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()},
+		job: job, maker: maker, out: out, orders: make(chan order, 16), addr: unix.SockaddrInet4{Port: int(ap.Port()), Addr: ap.Addr().As4()},
 		conns: make([]*conn, job.To-job.From), read: make([]byte, 256<<10), began: time.Now(),
 	}
 	l.codec = job.Codec

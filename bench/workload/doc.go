@@ -1,8 +1,10 @@
-// Package workload makes the one synthetic mix of events that every figure of
-// eyrie uses: a fleet of managers and workers, the same for the same seed.
+// Package workload makes the events that loads are made of, the same for the same
+// seed, and reads the small files that name such loads.
 //
-// Shape says how large it is, Stream makes the events of one connection in
-// their order (script.go has the mix as a table), Framer writes them as masked
-// WebSocket frames. It knows no socket and no clock: instants are passed in.
-// A Stream and a Framer each belong to one goroutine.
+// Shape says how large a load is and of what, Maker gives each connection a
+// Source of its events: script.go has the mix of a fleet, which every published
+// figure uses, telemetry.go metrics alone, recorded.go recorded runs overlaid.
+// Framer writes them as masked WebSocket frames; file.go reads workload files,
+// shipped.go has those that come with eyrie. It knows no socket and no clock. A
+// Source and a Framer each belong to one goroutine.
 package workload

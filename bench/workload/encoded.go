@@ -21,22 +21,22 @@ const encodedHead = "\x83\xa2op\xa6events\xa3seq\xcf"
 
 // Encode makes a frame of the stream's next n events, of which the last is one
 // that the server has to refuse, if bad. MessagePack only.
-func (f *Framer) Encode(s *Stream, n int, ts int64, bad bool) *Encoded {
+func (f *Framer) Encode(s Source, n int, ts int64, bad bool) *Encoded {
 	ps := make([][]byte, n)
 	for i := range ps {
 		ps[i] = s.Append(nil, ts)
 	}
 	if bad {
-		b := head(nil, 6, "tool", s.actors[0].id, ts)
-		ps[n-1] = text(id(phase(b, "end"), "span", s.span()), "status", "maybe")
+		b := head(nil, 6, "tool", s.Agents()[0], ts)
+		ps[n-1] = text(id(phase(b, "end"), "span", f.mask.next()), "status", "maybe")
 	}
 	return f.encode(ps)
 }
 
 // EncodeCritical makes a frame of one event that is CRITICAL: a question.
-func (f *Framer) EncodeCritical(s *Stream, ts int64) *Encoded {
-	b := head(nil, 6, "ask", s.actors[0].id, ts)
-	b = id(phase(b, "start"), "span", s.span())
+func (f *Framer) EncodeCritical(s Source, ts int64) *Encoded {
+	b := head(nil, 6, "ask", s.Agents()[0], ts)
+	b = id(phase(b, "start"), "span", f.mask.next())
 	return f.encode([][]byte{text(b, "msg", "may I?")})
 }
 

@@ -23,17 +23,17 @@ func NewFramer(c wire.Codec, seed uint64) *Framer { return &Framer{Codec: c, mas
 // Events appends a frame of the stream's next n events, which happened at ts
 // (Unix ms). With sum, it is called with each event's number and payload; the
 // payload is borrowed.
-func (f *Framer) Events(dst []byte, s *Stream, n int, ts int64, sum func(seq uint64, payload []byte)) []byte {
+func (f *Framer) Events(dst []byte, s Source, n int, ts int64, sum func(seq uint64, payload []byte)) []byte {
 	return f.events(dst, s, n, ts, s.Append, sum)
 }
 
 // Message appends a frame of one message of the stream's first agent, which is
 // not part of the mix: an event that leaves nothing open behind it.
-func (f *Framer) Message(dst []byte, s *Stream, ts int64, sum func(seq uint64, payload []byte)) []byte {
+func (f *Framer) Message(dst []byte, s Source, ts int64, sum func(seq uint64, payload []byte)) []byte {
 	return f.events(dst, s, 1, ts, s.AppendMessage, sum)
 }
 
-func (f *Framer) events(dst []byte, s *Stream, n int, ts int64, next func([]byte, int64) []byte, sum func(uint64, []byte)) []byte {
+func (f *Framer) events(dst []byte, s Source, n int, ts int64, next func([]byte, int64) []byte, sum func(uint64, []byte)) []byte {
 	first := s.Seq()
 	f.ev, f.at = f.ev[:0], append(f.at[:0], 0)
 	for range n {

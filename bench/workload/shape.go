@@ -8,7 +8,14 @@ type Shape struct {
 	Agents      int    `json:"agents"`
 	Connections int    `json:"connections"`
 	Frame       int    `json:"frame"` // events a frame
+
+	Events     Kind     `json:"events,omitempty"`
+	Metrics    int      `json:"metrics,omitempty"`    // of each event of Telemetry
+	Recordings []string `json:"recordings,omitempty"` // files of Recorded; none means those that come with eyrie
 }
+
+// metricsMax is what the protocol takes in one event.
+const metricsMax = 64
 
 // Team is how many agents work together: one manager and its workers.
 const Team = 13
@@ -23,6 +30,8 @@ func (s Shape) Check() error {
 		return fmt.Errorf("connections: got %d, want at least 1", s.Connections)
 	case s.Agents < 1:
 		return fmt.Errorf("agents: got %d, want at least 1", s.Agents)
+	case s.Events == Telemetry && (s.Metrics < 1 || s.Metrics > metricsMax):
+		return fmt.Errorf("metrics: got %d an event, want 1 to %d", s.Metrics, metricsMax)
 	case s.Frame < 1 || s.Frame > 4096:
 		return fmt.Errorf("frame: got %d events, want 1 to 4096", s.Frame)
 	}
