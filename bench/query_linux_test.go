@@ -1,0 +1,32 @@
+package bench
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Every question is answered rightly, idle and under load; how soon is not for a
+// test that shares its machine, and neither is whether the load is held up.
+func TestQuery(t *testing.T) {
+	m := Query{Common: common(t), Seed: 5, Events: 2 * QueryEventsMin, Links: 3, Teams: 2, Rate: 500, Frame: 10, Asks: 60, For: 900 * time.Millisecond, Each: 10 * time.Millisecond}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := m.Run(ctx)
+	if r == nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Faults {
+		if !strings.HasPrefix(f, "the load was held up") {
+			t.Error(f)
+		}
+	}
+	for _, q := range questions {
+		for _, name := range []string{": idle p50", ": loaded p50", ": alone", ": bytes"} {
+			if v, ok := r.Figure(q.name + name); !ok || v <= 0 {
+				t.Errorf("%s%s: %v", q.name, name, v)
+			}
+		}
+	}
+}
