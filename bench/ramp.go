@@ -20,11 +20,12 @@ import (
 // for each loop.
 type Ramp struct {
 	Common
-	Most int // links
+	Most  int       // links
+	Steps []float64 // as shares of the most, ascending; nil = RampSteps
 }
 
-// rampShares are the steps, as shares of the most.
-var rampShares = []float64{0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1}
+// RampSteps are the usual steps of a ramp.
+var RampSteps = []float64{0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1}
 
 // What else ends a ramp: memory that gets short, and connecting that has become
 // this much slower than it was at its fastest.
@@ -46,6 +47,9 @@ type rampStep struct {
 
 // Run measures and reports.
 func (m Ramp) Run(ctx context.Context) (*report.Report, error) {
+	if m.Steps == nil {
+		m.Steps = RampSteps
+	}
 	began := host.ReadClock()
 	rep := report.New("connections", m.Command, m.dir())
 	used := selfCPU()
@@ -108,7 +112,7 @@ func (m Ramp) climb(ctx context.Context, rep *report.Report, ownTables bool) (st
 		rep.Set("load", "links of as many agents, each idle after hello and one acknowledged event; %d client processes on this machine, so memory of the kernel is for both ends", clients)
 	}
 	fastest := 0.0
-	for _, share := range rampShares {
+	for _, share := range m.Steps {
 		want := int(share * float64(m.Most))
 		had := 0
 		if len(steps) > 0 {
