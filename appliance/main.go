@@ -52,6 +52,7 @@ type command struct {
 	Compact compactCmd `cmd:"" help:"Seal what may be sealed, and give back the space of what is not needed."`
 	Forget  forgetCmd  `cmd:"" help:"Have an agent or a run forgotten: what it sent goes for good, a record says so."`
 	Audit   auditCmd   `cmd:"" help:"Print what operators and eyrie itself did."`
+	Plan    planCmd    `cmd:"" help:"Say what a load needs of a host: cores, memory, disk, price, and what ends first."`
 	Bench   benchCmd   `cmd:"" help:"Measure what this machine can bear."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }

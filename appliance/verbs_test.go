@@ -40,6 +40,11 @@ func TestUsage(t *testing.T) {
 		{[]string{"token", "create", "x", "--role", "king"}, "king"},
 		{[]string{"follow", "claude-code", "--key", "k", filepath.Join(dir, "nowhere")}, "nowhere"},
 		{[]string{"watch", "--key", "k"}, "cmd"},
+		{[]string{"plan"}, "--agents and --rate"},
+		{[]string{"plan", "--agents", "10", "--rate=-1"}, "--rate: want a number"},
+		{[]string{"plan", "--agents", "10", "--rate", "1", "--from", filepath.Join(dir, "none.json")}, "none.json"},
+		{[]string{"plan", "--agents", "10", "--rate", "1", "--from", bad}, "not a JSON report"},
+		{[]string{"plan", "--from", bad, "--server", "http://127.0.0.1:1"}, "either"},
 	} {
 		r := runEyrie(t, append(c.args, "--data="+filepath.Join(dir, "data"))...)
 		if len(c.args) == 0 || c.args[0] == "dance" || c.args[0] == "send" && c.args[1] == "--data" {

@@ -35,9 +35,6 @@ func NewWatch(known *Costs, here Machine) *Watch {
 	return &Watch{here: here, meter: meter{prior: known, cores: float64(here.Cores)}}
 }
 
-// Machine returns where it watches.
-func (w *Watch) Machine() Machine { return w.here }
-
 // Add takes a reading. Of one after which counters began anew, or that comes more
 // than a minute late, only what follows counts.
 func (w *Watch) Add(r Reading) {

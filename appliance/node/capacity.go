@@ -9,6 +9,7 @@ import (
 	"eyrie/appliance/capacity"
 
 	"github.com/VictoriaMetrics/metrics"
+	"github.com/prometheus/procfs"
 	"golang.org/x/sys/unix"
 )
 
@@ -78,14 +79,22 @@ func processCPU() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// machine describes the host that costs are measured on.
-func (n *Node) machine() capacity.Machine {
+// ReadHost returns what this process may use of the host, disk apart.
+func ReadHost() capacity.Host {
 	h := readHost()
-	m := capacity.Machine{Cores: h.cores, Memory: h.memory}
-	if cpus, err := n.self.proc.CPUInfo(); err == nil && len(cpus) > 0 {
-		m.CPU = cpus[0].ModelName
+	c := capacity.Host{Cores: float64(h.cores), Memory: float64(h.memory), Descriptors: float64(h.nofileMax)}
+	if fs, err := procfs.NewFS("/proc"); err == nil {
+		if cpus, err := fs.CPUInfo(); err == nil && len(cpus) > 0 {
+			c.CPU = cpus[0].ModelName
+		}
 	}
-	return m
+	return c
+}
+
+// machine is where costs are measured.
+func machine() capacity.Machine {
+	h := ReadHost()
+	return capacity.Machine{Cores: int(h.Cores), CPU: h.CPU, Memory: uint64(h.Memory)}
 }
 
 // Capacity implements api.Host.
@@ -98,21 +107,13 @@ func (n *Node) Capacity() api.Capacity {
 	if v, ok := n.watched.Busiest(); ok {
 		c.Busiest = &v
 	}
-	m := n.watched.Machine()
-	c.Host = capacity.Host{Cores: float64(m.Cores), CPU: m.CPU, Memory: float64(m.Memory), Descriptors: float64(n.descriptorsMost())}
+	c.Host = ReadHost()
+	if n.tables != nil { // the limit counts for each loop's own
+		c.Host.Descriptors *= float64(n.tuning.loops)
+	}
 	if u, err := n.o.FS.GetDiskUsage(n.cfg.Data); err == nil {
 		c.Host.Disk, c.Host.DiskFree = float64(u.TotalBytes), float64(u.AvailBytes)
 		c.Host.DiskUsed = float64(n.log.Stats().DiskBytes + n.store.Metrics().DiskSpaceUsage())
 	}
 	return c
-}
-
-// descriptorsMost is how many descriptors the process may have open: its limit,
-// or that of each of its loops' tables.
-func (n *Node) descriptorsMost() uint64 {
-	h := readHost()
-	if n.tables != nil {
-		return h.nofileMax * uint64(n.tuning.loops)
-	}
-	return h.nofileMax
 }

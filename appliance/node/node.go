@@ -187,7 +187,7 @@ func Open(o Options) (_ *Node, err error) {
 	}
 	n.set.RegisterMetricsWriter(n.meterStores)
 	n.self = newSelf(n)
-	n.watched = capacity.NewWatch(capacity.Reference(), n.machine())
+	n.watched = capacity.NewWatch(capacity.Reference(), machine())
 	return n, nil
 }
 
