@@ -74,6 +74,11 @@ bench: build ## find what this machine bears: some 15 minutes, a report with plo
 bench-quick: build ## the same in under three minutes, for a first look
 	./bin/eyrie bench capacity --quick $(ARGS)
 
+.PHONY: bench-info
+bench-info: build ## bench-quick beside the last recorded one, for information
+	./bin/eyrie bench capacity --quick --json --out bin > bin/quick.json
+	./bin/eyrie bench compare bench/results/quick.json bin/quick.json
+
 .PHONY: fuzz
 fuzz: ## FUZZ inputs through the parsers' campaign, then each fuzz target for FUZZTIME
 	EYRIE_FUZZ=$(FUZZ) go test -count 1 -timeout 0 -run '^TestCampaign$$' -v ./engine/wire

@@ -225,7 +225,7 @@ func (f *findings) say() {
 		say("Viewers are sent %s events a second at most, all together: %s that see everything at 100 events/s, or %s at 10.", report.Number(d), report.Number(math.Floor(d/100)), report.Number(math.Floor(d/10)))
 	}
 	if s := f.figure(partEvents, "restart"); s > 0 {
-		say("Killed under load, it is ready again after %s s; agents send again what was not acknowledged.", report.Number(s))
+		say("Killed under load, it accepts events again after %s s and has every view caught up after %s s; agents send again what was not acknowledged.", report.Number(s), report.Number(f.figure(partEvents, "restart: views")))
 	}
 	if most > 0 {
 		ours, disk := f.figure(partEvents, figureAcknowledged)*f.figure(partEvents, "log"), f.figure(partBaseline, "append")*1e6
