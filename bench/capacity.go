@@ -93,7 +93,12 @@ func (m Capacity) parts() []capacityPart {
 		Common: m.Common, Child: m.Viewers, Kinds: []string{"agent", "all"}, Viewers: []int{1, 10, 50, 200, 500, 1000}, Rate: 20_000, Marks: 20, For: 3 * time.Second, Most: 500 * time.Millisecond,
 		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: 2_000, Connections: 100, Frame: 20},
 	}
+	queries := Query{
+		Common: m.Common, Seed: workload.FigureSeed, Events: 2_000_000, Links: 16, Teams: 48, Rate: 30_000, Frame: 20, Asks: 25,
+		For: 12 * time.Second, Each: time.Second,
+	}
 	if m.Quick {
+		queries.Events, queries.Teams, queries.For, queries.Each = 300_000, 8, 3*time.Second, 100*time.Millisecond
 		viewers.Kinds, viewers.Viewers, viewers.For = []string{"all"}, []int{1, 10, 50}, time.Second
 		base.Rounds, base.For = 2, 300*time.Millisecond
 		links.Most = min(links.Most, 10_000)
@@ -105,6 +110,7 @@ func (m Capacity) parts() []capacityPart {
 		{partLinks, links.Run},
 		{partEvents, events.Run},
 		{partViewers, viewers.Run},
+		{partQueries, queries.Run},
 		{partAfter, base.Run},
 	}
 }
@@ -115,6 +121,7 @@ const (
 	partLinks    = "connections"
 	partEvents   = "events"
 	partViewers  = "viewers"
+	partQueries  = "queries"
 	partAfter    = "machine afterwards"
 )
 
@@ -224,6 +231,9 @@ func (f *findings) say() {
 	if d := f.figure(partViewers, "all: deliveries at most"); d > 0 {
 		say("Viewers are sent %s events a second at most, all together: %s that see everything at 100 events/s, or %s at 10.", report.Number(d), report.Number(math.Floor(d/100)), report.Number(math.Floor(d/10)))
 	}
+	if slowest, ms := f.slowest(); ms > 0 {
+		say("Of what pages and programs ask under load, %s waits longest: %s ms for one request in 100.", slowest, report.Number(ms))
+	}
 	if s := f.figure(partEvents, "restart"); s > 0 {
 		say("Killed under load, it accepts events again after %s s and has every view caught up after %s s; agents send again what was not acknowledged.", report.Number(s), report.Number(f.figure(partEvents, "restart: views")))
 	}
@@ -236,4 +246,16 @@ func (f *findings) say() {
 			rep.Add("events per MB", most/one, "events/MB", "capacity over what one core compresses: compare this between hosts and runs, it moves less than the rates do")
 		}
 	}
+}
+
+// slowest is the kind of question that waits longest under load.
+func (f *findings) slowest() (name string, ms float64) {
+	for _, p := range f.rep.Parts {
+		for _, g := range p.Figures {
+			if kind, ok := strings.CutSuffix(g.Name, ": loaded p99"); ok && p.Part == partQueries && g.Value > ms {
+				name, ms = kind, g.Value
+			}
+		}
+	}
+	return name, ms
 }

@@ -184,3 +184,23 @@ func TestNumber(t *testing.T) {
 		}
 	}
 }
+
+// TestMatrices: three rows and more of the same columns make a table, and every
+// figure is either in one or plain.
+func TestMatrices(t *testing.T) {
+	r := &Report{}
+	for _, row := range []string{"a", "b", "c"} {
+		for i, column := range []string{"p50", "p99", "max"} {
+			r.Add(row+": "+column, float64(i), "ms", row+column)
+		}
+	}
+	r.Add("d: p50", 7, "ms", "")
+	r.Add("plain", 8, "ms", "")
+	m := r.Matrices()
+	if len(m) != 1 || len(m[0].Rows) != 3 || len(m[0].Columns) != 3 || m[0].Rows[2].Says != "cp50" || m[0].Rows[1].Values[2] != 2 {
+		t.Errorf("%+v", m)
+	}
+	if p := r.Plain(); len(p) != 2 || p[0].Name != "d: p50" || p[1].Name != "plain" {
+		t.Errorf("plain: %+v", p)
+	}
+}
