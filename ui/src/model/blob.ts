@@ -1,5 +1,7 @@
 // Values that are kept apart: {"$blob": SHA-256, size, type} in place of a value.
 
+import { bytes } from './format'
+
 export type BlobName = { sum: string; size: number | null; type: string }
 
 const blobsMax = 64
@@ -19,6 +21,11 @@ export function blobsIn(value: unknown): BlobName[] {
   }
   look(value, 0)
   return [...found.values()]
+}
+
+/** What stands for a blob where there is one line for it. */
+export function describe(b: BlobName): string {
+  return (b.type || 'blob') + (b.size === null ? '' : ', ' + bytes(b.size))
 }
 
 /** How a browser can show a type without running anything of it. */

@@ -43,6 +43,7 @@ test('an event says what it is in one line', () => {
   expect(event({ type: 'metrics', name: 'process', metrics: { cpu: 4 } }).summary).toBe('process · cpu 4')
   expect(event({ type: 'tool', name: 'Bash', error: { msg: 'exit\n1' } }).summary).toBe('Bash · exit 1')
   expect(event({ type: 'tool', input: { a: 1 } }).summary).toBe('{"a":1}')
+  expect(event({ type: 'tool', output: { $blob: 'a'.repeat(64), size: 16591, type: 'text/plain' } }).summary).toBe('text/plain, 16.6\u00a0kB')
   expect(event({ ts: 5, recv_ms: 9 })).toMatchObject({ at: 5, recv: 9, type: 'unknown', severity: 'info' })
 })
 

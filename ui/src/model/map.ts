@@ -1,6 +1,7 @@
 // The one place where API shapes become view types. Everything that comes in may be
 // missing, of another type or hostile; nothing that goes out is.
 import type { AgentShape, AttentionShape, EventShape, FleetShape, RangeShape, SeriesShape, SpanShape, Usage } from '../api/shape'
+import { blobsIn, describe } from './blob'
 import { line } from './format'
 import type { Quality } from './format'
 import { shows, spanTypes } from './view'
@@ -157,7 +158,9 @@ function summary(e: EventShape): string {
   if (error && typeof error === 'object') parts.push(textOf(error.msg ?? error.code))
   if (parts.length === 0) {
     const rest = e.output ?? e.input ?? e.reason ?? e.attrs
-    if (rest !== undefined) parts.push(textOf(rest).slice(0, 400))
+    const apart = blobsIn(rest)
+    if (apart.length > 0) parts.push(apart.map(describe).join(' · '))
+    else if (rest !== undefined) parts.push(textOf(rest).slice(0, 400))
   }
   return line(parts.filter(Boolean).join(' · '), 400)
 }

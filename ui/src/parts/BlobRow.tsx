@@ -1,8 +1,8 @@
 // A value that is kept apart: a link to it, and what it looks like when asked for.
 import { useState } from 'react'
 import { path, query, text } from '../api/http'
-import { type BlobName, previewOf } from '../model/blob'
-import { block, bytes } from '../model/format'
+import { type BlobName, describe, previewOf } from '../model/blob'
+import { block } from '../model/format'
 import { Failed, Loading } from './Notice'
 import { useLoad } from './useLoad'
 
@@ -16,7 +16,7 @@ export function BlobRow({ space, blob }: { space: string; blob: BlobName }) {
     <div className="blob">
       <div className="blob-line">
         <a href={url} target="_blank" rel="noreferrer" className="mono" title={blob.sum}>{blob.sum.slice(0, 12)}</a>
-        <span className="dim small">{blob.type || 'no type'}{blob.size === null ? '' : ', ' + bytes(blob.size)}</span>
+        <span className="dim small">{describe(blob)}</span>
         <span className="grow" />
         {preview ? <button type="button" className="quiet" aria-expanded={open} onClick={() => setOpen(!open)}>{open ? 'Hide' : 'Show'}</button> : null}
       </div>

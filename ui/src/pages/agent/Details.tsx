@@ -68,7 +68,7 @@ export function EventDetails({ event, onClose }: { event: EventView; onClose: ()
   return (
     <aside className="panel details" aria-label="Event">
       <header>
-        <h2>{event.type} <span className="dim">{event.phase}</span></h2>
+        <h2>{event.type} <span className="dim">{event.phase === 'whole' ? '' : event.phase}</span></h2>
         <span className="mono dim">#{event.offset}</span>
         <span className="grow" />
         <button type="button" className="quiet" onClick={onClose} aria-label="Close">✕</button>
