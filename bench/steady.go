@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"eyrie/bench/latency"
@@ -26,6 +27,7 @@ type Growth struct {
 	Unit        string  `json:"unit"`
 	From        float64 `json:"from"` // the first and the last of the blocks compared
 	To          float64 `json:"to"`
+	Most        float64 `json:"most"` // of all samples compared
 	stats.Trend         // per second
 	Grows       bool    `json:"grows"`
 }
@@ -122,7 +124,7 @@ func growth(samples []Sample, name, unit string, of func(*Sample) float64, block
 		t[i], x[i] = samples[i].At, of(&samples[i])
 	}
 	bt, bx := stats.Blocks(t, x, steadyBlocks, block)
-	return Growth{Name: name, Unit: unit, From: bx[0], To: bx[len(bx)-1], Trend: stats.TrendOf(bt, bx)}
+	return Growth{Name: name, Unit: unit, From: bx[0], To: bx[len(bx)-1], Most: slices.Max(x), Trend: stats.TrendOf(bt, bx)}
 }
 
 // measure is a number with its unit, bytes as MiB.

@@ -11,6 +11,7 @@ import (
 	"eyrie/bench/load"
 	"eyrie/bench/report"
 	"eyrie/bench/workload"
+	"eyrie/engine/wire"
 )
 
 // Storm has all links come back at once, under load: first because they were
@@ -18,6 +19,7 @@ import (
 type Storm struct {
 	Common
 	Shape  workload.Shape
+	Codec  wire.Codec
 	Rate   float64 // events/s asked for throughout
 	Rounds int     // of each kind
 	Serve  []string
@@ -57,7 +59,7 @@ func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 	clients := s.clients(s.Shape.Connections)
 	base := filepath.Join(dir, "ledger")
 	fleet, err := load.Start(ctx, load.Spawn{Exe: s.Exe, Args: s.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, Shape: s.Shape, To: s.Shape.Connections, Sources: sources(s.Shape.Connections),
+		Addr: srv.Ingest, Key: key, Codec: s.Codec, Shape: s.Shape, To: s.Shape.Connections, Sources: sources(s.Shape.Connections),
 		Reconnect: true, Ledger: base, Handshakes: stormHandshakes,
 	})
 	if err != nil {

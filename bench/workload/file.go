@@ -26,7 +26,7 @@ type Workload struct {
 	Rate     float64
 	Speed    float64
 	Viewers  int
-	Duration time.Duration
+	Duration time.Duration // 0 where it does not say
 }
 
 // Bounds of what a file may ask for.
@@ -102,7 +102,7 @@ var needed = []string{"name", "agents", "connections"}
 
 // Parse reads a workload file. Errors name file, line and key.
 func Parse(path string, b []byte) (*Workload, error) {
-	w := &Workload{Shape: Shape{Seed: FigureSeed, Frame: 100, Events: Fleet}, Duration: 20 * time.Second}
+	w := &Workload{Shape: Shape{Seed: FigureSeed, Frame: 100, Events: Fleet}}
 	f, err := parser.ParseBytes(b, 0)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %s", path, yaml.FormatError(err, false, true))

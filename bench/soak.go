@@ -1,0 +1,376 @@
+package bench
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"eyrie/bench/host"
+	"eyrie/bench/load"
+	"eyrie/bench/report"
+	"eyrie/bench/viewer"
+	"eyrie/bench/workload"
+)
+
+// Soak runs a workload for long at a steady rate and watches for what grows, and
+// for latencies that drift. When ctx ends it reports what was seen up to then.
+type Soak struct {
+	Common
+	Load    workload.Workload
+	For     time.Duration
+	Rate    float64       // events/s; 0 = Share of Max
+	Share   float64       // of Max
+	Max     float64       // events/s; 0 = what a closed loop finds first
+	Search  time.Duration // of that closed loop
+	Viewers []string      // arguments that make Exe a process of viewers
+	Profile string        // folder to leave profiles of the server's in, from the middle and the end
+}
+
+// What a soak asks for.
+const (
+	// flatAfter is how long a soak must be for memory, disk and latencies to be
+	// judged: before, caches and tables are filling.
+	flatAfter = 20 * time.Minute
+	// driftMax is how much p99 of the last sixth may exceed that of the first.
+	driftMax = 1.10
+	// soakWarm is what is left out at the beginning, as a share of the whole and at
+	// most.
+	soakWarmShare, soakWarmMax = 20, time.Minute
+	// soakMarks is how many events a second the agent sends whose way to the viewers
+	// is measured.
+	soakMarks = 10
+	// screenMax is the p99 from agent to viewer that is aimed at.
+	screenMax = 100 * time.Millisecond
+)
+
+// soakRun is one run of Soak under way.
+type soakRun struct {
+	Soak
+	t       *Target
+	srv     *Server // nil where the target ran before
+	fleet   *load.Fleet
+	viewers *viewer.Fleet
+	probe   *viewer.Probe
+	rep     *report.Report
+	maker   *workload.Maker
+	watch   Watch
+}
+
+// Run soaks, judges and reports.
+func (m Soak) Run(ctx context.Context) (*report.Report, error) {
+	// What was begun is ended in order when ctx ends.
+	work, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	maker, err := workload.NewMaker(m.Load.Shape)
+	if err != nil {
+		return nil, err
+	}
+	dir, remove, err := m.temp("soak")
+	if err != nil {
+		return nil, err
+	}
+	defer remove()
+	x := &soakRun{Soak: m, maker: maker, rep: report.New("soak", m.Command, dir)}
+	if x.t, x.srv, err = m.server(ctx, dir); err != nil {
+		return nil, err
+	}
+	if x.srv != nil {
+		defer x.srv.Kill()
+	}
+	if err := x.connect(ctx, work); err != nil {
+		return nil, err
+	}
+	defer x.close()
+	x.settings()
+	if err := x.rates(ctx); err != nil {
+		return nil, err
+	}
+	return x.soak(ctx, work)
+}
+
+func (x *soakRun) settings() {
+	w, sh := &x.Load, x.Load.Shape
+	x.rep.Set("workload", "%s: %s", w.Name, w.Says)
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %s, seed %d", sh.Connections, x.maker.Agents(), sh.Frame, codecName(w.Codec), x.clientsSaid(sh.Connections, w.Rate, sh.Frame), sh.Seed)
+	x.rep.Set("mix", "%s", x.maker.Mix())
+	x.rep.Set("server", "%s", x.serverSaid())
+	if w.Viewers > 0 {
+		x.rep.Set("viewers", "%d on /v1/live as the UI opens them: half on the page of the fleet (its numbers, all agents), half on that of one agent, which sends %d events/s beside the load on a link of its own; what each costs is in the server's CPU", w.Viewers, soakMarks)
+	}
+}
+
+// connect brings up links and viewers.
+func (x *soakRun) connect(ctx, work context.Context) (err error) {
+	key, err := x.t.Key("agent")
+	if err != nil {
+		return err
+	}
+	sh := x.Load.Shape
+	x.fleet, err = x.start(work, load.Job{Addr: x.t.Ingest, Key: key, Codec: x.Load.Codec, Shape: sh, To: sh.Connections, Sources: sources(sh.Connections)}, x.Load.Rate)
+	if err != nil {
+		return err
+	}
+	x.say("connecting %d links", sh.Connections)
+	if err := within(ctx, 3*time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, sh.Connections) }); err != nil {
+		x.fleet.Close()
+		return err
+	}
+	if x.Load.Viewers == 0 {
+		return nil
+	}
+	if err := x.view(work, key); err != nil {
+		x.close()
+		return err
+	}
+	return nil
+}
+
+// view opens the viewers, who watch what the UI's pages do.
+func (x *soakRun) view(work context.Context, key string) (err error) {
+	if x.probe, err = viewer.StartProbe(work, x.t.Ingest, key, soakMarks); err != nil {
+		return err
+	}
+	reader, err := x.t.Key("operator")
+	if err != nil {
+		return err
+	}
+	const credits = 2000 // as the UI gives
+	n := x.Load.Viewers
+	fleet, one := viewer.Watch{What: "fleet", Credits: credits}, viewer.Filter{Agent: viewer.ProbeAgent}
+	x.viewers, err = viewer.Start(work, append([]string{x.Exe}, x.Viewers...), 1, viewer.Job{
+		Addr: x.t.Web, Key: reader, To: n, Sources: sources(n),
+		Kinds: [][]viewer.Watch{
+			{fleet, {What: "events", Filter: one, Credits: credits, Marks: true}, {What: "agents", Filter: one, Credits: credits}},
+			{fleet, {What: "agents", Credits: credits}},
+		},
+	})
+	if err != nil {
+		return err
+	}
+	x.say("opening %d viewers", n)
+	return x.viewers.Open(n)
+}
+
+func (x *soakRun) close() {
+	if x.viewers != nil {
+		x.viewers.Close()
+	}
+	x.fleet.Close()
+}
+
+// rates settles which rate the soak is at.
+func (x *soakRun) rates(ctx context.Context) error {
+	if x.Rate > 0 {
+		return nil
+	}
+	if x.Max == 0 {
+		most, err := x.search(ctx)
+		if err != nil {
+			return err
+		}
+		x.Max = most
+		x.rep.Add("maximum", most, "events/s", fmt.Sprintf("acknowledged and in every view, in a closed loop of %v before the soak", x.Search))
+	}
+	x.Rate = x.Share * x.Max
+	return nil
+}
+
+// search finds what the server takes at most: events until every view had them,
+// over the time that took.
+func (x *soakRun) search(ctx context.Context) (float64, error) {
+	x.say("looking for the maximum")
+	if err := x.fleet.Run(0, searchWindow); err != nil {
+		return 0, err
+	}
+	if err := sleep(ctx, x.Search/4); err != nil { // first sights are not what is measured
+		return 0, err
+	}
+	if _, err := x.fleet.Window(ctx); err != nil {
+		return 0, err
+	}
+	st, err := x.t.Status(ctx)
+	if err != nil {
+		return 0, err
+	}
+	began, before := time.Now(), st.Log.Next
+	if err := sleep(ctx, x.Search); err != nil {
+		return 0, err
+	}
+	if err := within(ctx, 2*time.Minute, func(ctx context.Context) error { _, err := x.fleet.Stop(ctx); return err }); err != nil {
+		return 0, err
+	}
+	if st, err = x.t.Status(ctx); err != nil {
+		return 0, err
+	}
+	x.say("waiting for the views")
+	if err := within(ctx, appliedMax, x.t.Applied); err != nil {
+		return 0, err
+	}
+	return float64(st.Log.Next-before) / time.Since(began).Seconds(), nil
+}
+
+// searchWindow is how many frames a link has in flight in the search.
+const searchWindow = 2
+
+// soak runs the load and reports; after an interrupt, too.
+func (x *soakRun) soak(ctx, work context.Context) (*report.Report, error) {
+	x.rep.Set("rate", "%s events/s for %v, on schedule whatever the answers", report.Number(x.Rate), x.For)
+	if err := x.fleet.Run(x.Rate, 0); err != nil {
+		return nil, err
+	}
+	if err := sleep(ctx, min(x.For/soakWarmShare, soakWarmMax)); err != nil {
+		return nil, fmt.Errorf("interrupted before the soak began: %w", err)
+	}
+	if x.viewers != nil {
+		if err := x.viewers.Begin(); err != nil {
+			return nil, err
+		}
+	}
+	x.watch = Watch{Target: x.t, Fleet: x.fleet, Seen: x.progress}
+	clock, clients := host.ReadClock(), x.clientCPU()
+	began := time.Now()
+	err := x.watched(ctx)
+	took := time.Since(began)
+	interrupted := err != nil && ctx.Err() != nil
+	if err != nil && !interrupted {
+		return nil, err
+	}
+	if interrupted {
+		x.rep.Says = append(x.rep.Says, fmt.Sprintf("Interrupted after %v of %v: this is what was seen up to then.", took.Round(time.Second), x.For))
+	}
+	s := x.watch.Samples
+	if len(s) < 2 {
+		return nil, errors.New("interrupted before there was anything to tell")
+	}
+	used := x.clientCPU() - clients
+	server := serverCPU(s)
+	noise := host.Since(clock, host.ReadClock(), x.rep.Machine.Cores, used+time.Duration(server*float64(time.Second)))
+	x.rep.Noise = &noise
+	if err := x.end(work); err != nil {
+		return nil, err
+	}
+	x.tell(took, used.Seconds(), server)
+	x.curves()
+	if len(x.rep.Faults) > 0 {
+		return x.rep, fmt.Errorf("the soak does not hold: %s", x.rep.Faults[0])
+	}
+	return x.rep, nil
+}
+
+// watched is the soak itself, with profiles taken beside it.
+func (x *soakRun) watched(ctx context.Context) error {
+	if x.Profile == "" {
+		return x.watch.For(ctx, x.For)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	profiled := make(chan error, 1)
+	go func() {
+		err := x.profiles(ctx)
+		if err != nil {
+			cancel(err)
+		}
+		profiled <- err
+	}()
+	err := x.watch.For(ctx, x.For)
+	return cmp.Or(err, <-profiled)
+}
+
+// profiles takes those of the middle and of the end.
+func (x *soakRun) profiles(ctx context.Context) error {
+	began, seconds := time.Now(), min(10, max(1, int(x.For.Seconds())/6))
+	for _, part := range []struct {
+		name string
+		at   time.Duration
+	}{{"middle", x.For / 2}, {"end", x.For - time.Duration(seconds+1)*time.Second}} {
+		if err := sleep(ctx, time.Until(began.Add(part.at))); err != nil {
+			return err
+		}
+		for _, p := range [][2]string{{"heap", "heap"}, {"goroutine", "goroutine"}, {fmt.Sprintf("profile?seconds=%d", seconds), "cpu"}} {
+			if err := x.t.Profile(ctx, p[0], filepath.Join(x.Profile, "soak-"+part.name+"-"+p[1]+".pprof")); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// clientCPU is that of the processes that load from this host, and of this one.
+func (x *soakRun) clientCPU() time.Duration {
+	pids := x.fleet.Pids()
+	if x.viewers != nil {
+		pids = append(pids, x.viewers.Pids()...)
+	}
+	return host.CPU(pids...) + selfCPU()
+}
+
+// serverCPU is what the server used over the samples, in seconds.
+func serverCPU(samples []Sample) (sum float64) {
+	for i := range samples {
+		sum += samples[i].CPU * samples[i].Window
+	}
+	return sum
+}
+
+func (x *soakRun) progress(s Sample) {
+	x.say("%s of %v: %s events/s, p99 %.1f ms, %.2f cores, %.0f MiB, views %s behind", time.Duration(s.At*float64(time.Second)).Round(time.Second), x.For,
+		report.Number(s.Rate), s.P99, s.CPU, s.RSS/(1<<20), report.Number(s.Lag))
+}
+
+// end stops the load and waits until everything is acknowledged and in every view.
+func (x *soakRun) end(ctx context.Context) error {
+	x.say("ending")
+	if x.viewers != nil {
+		if err := x.seen(ctx); err != nil {
+			return err
+		}
+	}
+	var r *load.Result
+	err := within(ctx, 2*time.Minute, func(ctx context.Context) (err error) {
+		r, err = x.fleet.Stop(ctx)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	x.rep.Faults = append(x.rep.Faults, r.Errors...)
+	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
+		x.rep.Fault("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed)
+	}
+	if r.Deferred > 0 {
+		x.rep.Fault("the schedule was held up %d times: the server does not bear this rate", r.Deferred)
+	}
+	return within(ctx, appliedMax, x.t.Applied)
+}
+
+// seen reports what the viewers saw.
+func (x *soakRun) seen(ctx context.Context) error {
+	last := x.probe.Sent()
+	if err := x.viewers.End(); err != nil {
+		return err
+	}
+	all, err := x.viewers.Seen(ctx, last, catchUp)
+	if err != nil {
+		return err
+	}
+	r, err := x.viewers.Result()
+	if err != nil {
+		return err
+	}
+	x.rep.Faults = append(x.rep.Faults, r.Errors...)
+	if !all || r.Closed > 0 {
+		x.rep.Fault("%d viewers were lost; everyone had seen the last event within %v: %v", r.Closed, catchUp, all)
+	}
+	took := x.watch.Samples[len(x.watch.Samples)-1].At
+	p99 := r.Latency.Quantile(0.99)
+	x.rep.Add("viewers", float64(x.Load.Viewers), "viewers", "that watched all the time")
+	x.rep.Add("delivered", float64(r.Items)/took, "items/s", "rows and events, to all viewers together")
+	x.rep.Add("screen p50", ms(r.Latency.Quantile(0.5)), "ms", "from when an agent's event was due to the viewers of its page: what people feel")
+	x.rep.Add("screen p99", ms(p99), "ms", fmt.Sprintf("one event in 100 takes longer to a viewer; aimed at are %.0f ms. Above it: fewer viewers, or more cores", ms(screenMax)))
+	x.rep.Add("viewer cpu", time.Duration(r.CPU).Seconds()/took, "cores", "of the viewers' process on this machine, which browsers elsewhere do not take")
+	_, err = x.probe.Stop(ctx)
+	return err
+}
