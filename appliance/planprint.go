@@ -153,21 +153,34 @@ func inUnit(v float64, unit string) string {
 	return amount(v) + " " + unit
 }
 
-// verdict says in sentences what the host bears.
+// verdict says in sentences what the host bears. How long the disk lasts is
+// another matter than what can run at once.
 func verdict(a *capacity.Answer) (s []string) {
 	l := &a.Load
+	var first, disk *capacity.Limit
+	for i := range a.Limits {
+		switch m := &a.Limits[i]; {
+		case m.Name == capacity.Disk:
+			disk = m
+		case first == nil:
+			first = m
+		}
+	}
 	switch {
-	case a.First == "":
+	case first == nil:
 		s = append(s, "What the host bears is not known.")
-	case a.Max >= 1:
-		s = append(s, fmt.Sprintf("This host bears it %s times: %s agents with %s events/s. Then %s ends.", amount(a.Max), amount(math.Floor(l.Agents*a.Max)), amount(l.Agents*l.Events*a.Max), capacity.Title(a.First)))
+	case first.Times >= 1:
+		s = append(s, fmt.Sprintf("This host bears it %s times: %s agents with %s events/s. Then %s ends.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
 	default:
-		s = append(s, fmt.Sprintf("This host does not bear it: %s ends at %s of it, %s agents with %s events/s.", capacity.Title(a.First), amount(a.Max), amount(math.Floor(l.Agents*a.Max)), amount(l.Agents*l.Events*a.Max)))
+		s = append(s, fmt.Sprintf("This host does not bear it: %s ends at %s of it, %s agents with %s events/s.", capacity.Title(first.Name), amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times)))
 	}
 	if a.DiskPerDay > 0 {
 		line := fmt.Sprintf("The disk fills by %s GB a day", amount(a.DiskPerDay/gb))
 		if a.DiskDays > 0 {
-			line += fmt.Sprintf(": %s days until a plan's %.0f %% of it are used", amount(a.DiskDays), 100*capacity.DiskShare)
+			line += fmt.Sprintf(": it holds %s days", amount(a.DiskDays))
+			if disk != nil && disk.Times < 1 {
+				line += fmt.Sprintf(", not %s", amount(l.Days))
+			}
 		}
 		s = append(s, line+".")
 	}

@@ -37,7 +37,9 @@ func (q *req) capacity() error {
 	if seen != nil {
 		today = seen.Load()
 	}
-	today.Days = c.Retain
+	if today.Days = c.Retain; today.Days == 0 {
+		today.Days = daysUsual
+	}
 	load, host, times, price := today, c.Host, 1.0, 0.0
 	if q.arg("agents") != "" {
 		load.Connections = 0 // one an agent, unless they are given too
@@ -81,6 +83,8 @@ func (q *req) capacity() error {
 }
 
 const (
+	daysUsual = 30 // a plan's, where events are kept for ever
+
 	gib = 1 << 30
 	gb  = 1e9
 )

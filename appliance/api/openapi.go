@@ -89,7 +89,7 @@ var parameters = map[string]string{
 	"of": "now (default: the last minute) or busiest: the minute of the last day that had the most events", "times": "So many times the agents of that load; 1 by default",
 	"agents": "Agents, in place of those of today", "connections": "Connections; one an agent where agents are given", "rate": "Events a second of each agent",
 	"metrics": "Metric samples a second of each agent", "series": "Series of each agent; as many as metrics where these are given", "frame": "Events a WebSocket message carries",
-	"viewers": "Live viewers", "seen": "Events and rows a second that each viewer is sent", "days": "Days that events are kept; what --retain says by default",
+	"viewers": "Live viewers", "seen": "Events and rows a second that each viewer is sent", "days": "Days that events are kept; what --retain says by default, 30 where that is for ever",
 	"price": "What the host costs a month, in any currency", "cores": "Cores of another host", "memory_gib": "Memory of another host, GiB", "disk_gb": "Disk of another host, GB",
 	"descriptors": "Hard limit of descriptors of another host",
 	"mode":        "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",

@@ -11,11 +11,13 @@ func (c *Costs) predicted(v *Observed) float64 {
 }
 
 const (
-	// loadShare of the cores is what the server must use for a window to tell what
+	// loadShare of the cores is what the server must use for a minute to tell what
 	// an event costs: at less, commits are small and an event costs several times
 	// what it costs where it matters.
 	loadShare = 0.10
-	// restShare of the cores is the most that the counted load of a window at rest
+	// restSeconds are enough to tell what rest takes.
+	restSeconds = 50
+	// restShare of the cores is the most that the counted load of a minute at rest
 	// may take by the costs known before.
 	restShare = 0.0005
 
@@ -24,9 +26,6 @@ const (
 	enoughSpread  = 0.25 // of the value, at most
 	goodSpread    = 0.10
 
-	// Windows next to each other are alike: merges and collections take longer than
-	// one. So a minute of them counts as one.
-	alikeSeconds = 60
 	// halfLife of what was measured: costs follow what the server does now.
 	halfLife = 2 * time.Hour
 )
@@ -34,19 +33,20 @@ const (
 // meter tells what load costs here, as the factor between the CPU that was used
 // and the CPU that the costs known before make of the same load. One factor for
 // all, since a load that only passes by does not tell events from frames. It keeps
-// sums, and halves them every two hours.
+// sums of whole minutes, since seconds next to each other are alike (merges and
+// collections take several), and halves them every two hours.
 type meter struct {
 	prior *Costs
 	cores float64
 
 	rest, restCPU float64 // seconds at rest, and core seconds used
 
-	// Under load, each window weighted by its seconds: y is CPU used, x predicted.
+	// Under load, each minute weighted by its seconds: y is CPU used, x predicted.
 	seconds, events  float64
 	x, y, xx, xy, yy float64
 }
 
-// add takes one window.
+// add takes a minute.
 func (m *meter) add(v *Observed) {
 	fade := math.Exp2(-v.Seconds / halfLife.Seconds())
 	for _, p := range []*float64{&m.rest, &m.restCPU, &m.seconds, &m.events, &m.x, &m.y, &m.xx, &m.xy, &m.yy} {
@@ -84,7 +84,7 @@ type Measured struct {
 // measured evaluates the sums.
 func (m *meter) measured() (r Measured) {
 	idle := m.prior.CPUIdle
-	if m.rest >= alikeSeconds {
+	if m.rest >= restSeconds {
 		r.Idle = m.restCPU / m.rest
 		idle = r.Idle
 	}
@@ -98,9 +98,10 @@ func (m *meter) measured() (r Measured) {
 	// What the factor leaves over: Σw(y-idle-kx)².
 	k := r.Factor
 	over := m.yy - 2*idle*m.y + idle*idle*m.seconds - 2*k*(m.xy-idle*m.x) + k*k*m.xx
-	if n := m.seconds / alikeSeconds; n > 2 && used > 0 {
+	if n := m.seconds / 60; n > 2 && used > 0 {
 		variance := max(0, over/m.seconds) * n / (n - 1)
-		r.Spread = 2 * math.Sqrt(variance/n) * m.seconds / used
+		t := 1.96 + 3/(n-1) // Student's, nearly
+		r.Spread = t * math.Sqrt(variance/n) * m.seconds / used
 	} else {
 		r.Spread = 1
 	}

@@ -171,20 +171,32 @@ type Price struct {
 	Full       float64 `json:"per_connection_full"` // and month, if the host bore all the connections that it could
 }
 
+// price shares the load among as many hosts as can run it. That a disk is too
+// small for the days is said apart: a larger one is bought, not another host.
 func (a *Answer) price(host float64) {
 	p := &Price{Month: host, Hosts: 1}
-	if a.First != "" && a.Max < 1 {
-		if a.Max <= 0 {
-			a.Unanswered = append(a.Unanswered, fmt.Sprintf("price: no number of such hosts bears this load: %s is used up before the first agent", Title(a.First)))
+	most, first := 0.0, ""
+	for _, l := range a.Limits {
+		if l.Name != Disk {
+			most, first = l.Times, l.Name
+			break
+		}
+		if l.Times < 1 {
+			a.Unanswered = append(a.Unanswered, fmt.Sprintf("price: that of a disk for %g days is not in it", a.Load.Days))
+		}
+	}
+	if first != "" && most < 1 {
+		if most <= 0 {
+			a.Unanswered = append(a.Unanswered, fmt.Sprintf("price: no number of such hosts bears this load: %s is used up before the first agent", Title(first)))
 			return
 		}
-		p.Hosts = math.Ceil(1 / a.Max)
+		p.Hosts = math.Ceil(1 / most)
 		p.Month = host * p.Hosts
 	}
 	if n := a.Load.links(); n > 0 {
 		p.Connection = p.Month / n
-		if a.Max > 0 {
-			p.Full = host / (n * a.Max)
+		if most > 0 {
+			p.Full = host / (n * most)
 		}
 	}
 	if e := a.Load.events(); e > 0 {

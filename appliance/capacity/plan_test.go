@@ -122,6 +122,12 @@ func TestPriceByHand(t *testing.T) {
 	if p.Hosts != 5 || p.Month != 250 || !near(p.Connection, 250/1e5) {
 		t.Errorf("%+v", p)
 	}
+	// A disk that is too small for the days is no reason for another host.
+	h.Disk, h.DiskFree = 1e11, 1e11
+	l.Days = 100
+	if a = Plan(costs(), l, h, 50); a.First != Disk || a.Price.Hosts != 1 || !near(a.Price.Full, 50/(1000*times)) || !mentions(a.Unanswered, "disk for 100 days") {
+		t.Errorf("%+v, %q", a.Price, a.Unanswered)
+	}
 	// None of these hosts bears a single agent.
 	a = Plan(costs(), l, Host{Memory: 1e9}, 50)
 	if a.Price != nil || !mentions(a.Unanswered, "price") {

@@ -44,8 +44,6 @@ func (w *Watch) Add(r Reading) {
 		v, ok := Between(w.newest(), &r)
 		if !ok || v.Seconds > 60 {
 			w.reads, w.next = 0, 0
-		} else {
-			w.meter.add(&v)
 		}
 	}
 	if w.reads == 0 {
@@ -58,6 +56,7 @@ func (w *Watch) Add(r Reading) {
 		if v, ok := Between(&w.last, &r); ok {
 			w.minute[w.filled%dayMinutes] = v
 			w.filled++
+			w.meter.add(&v)
 		}
 		w.last = r
 	}

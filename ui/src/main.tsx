@@ -10,6 +10,7 @@ import './styles/frame.css'
 import './styles/table.css'
 import './styles/fleet.css'
 import './styles/detail.css'
+import './styles/capacity.css'
 
 keepPrefs()
 startClock()

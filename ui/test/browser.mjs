@@ -32,6 +32,8 @@ export const places = [
   { name: 'runs', path: '/runs', ready: 'table.grid tbody tr' },
   { name: 'run', path: '/runs/main/run-3', ready: '.waterfall .bar' },
   { name: 'events', path: '/events', ready: 'table.grid tbody tr' },
+  { name: 'capacity', path: '/capacity', ready: '.needs' },
+  { name: 'capacity-plan', path: '/capacity?times=3&agents=65k&rate=1&metrics=10&viewers=200&price=80', ready: '.needs' },
   { name: 'setup', path: '/setup', ready: '.snippet' },
   { name: 'settings', path: '/settings', ready: '.settings' },
 ]

@@ -5,7 +5,7 @@ import { readFile } from 'node:fs/promises'
 import { extname, join, normalize } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { WebSocketServer } from 'ws'
-import { attentionOf, detailOf, fleetOf, makeAgents, makeEvents, makeSpans, random, seriesRange } from './sample.mjs'
+import { attentionOf, capacityOf, detailOf, fleetOf, makeAgents, makeEvents, makeSpans, random, seriesRange } from './sample.mjs'
 
 const dist = fileURLToPath(new URL('../dist/', import.meta.url))
 const types = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' }
@@ -81,6 +81,7 @@ export function startMock({ port = 0, agents: n = 60, empty = false, calm = fals
     if (what === 'series' && space === 'range') return seriesRange(url.searchParams.get('metric'), Number(url.searchParams.get('from_ms')), Number(url.searchParams.get('to_ms')), 200)
     if (what === 'series') return { items: [['cpu', '%'], ['memory', 'B']].map(([metric, unit]) => ({ metric, labels: {}, unit, last: 41, last_ms: now(), samples: 900 })).concat(['Bash', 'Read', 'Edit'].map((tool) => ({ metric: 'tool_latency_ms', labels: { tool }, unit: 'ms', last: 310, last_ms: now(), samples: 300 }))) }
     if (what === 'status') return { version: 'sample', commit: 'sample', log: { id: 'sample', epoch: 1, next: offset, first: 1, bytes: 81_200_000, disk_free: 42e9 }, views: [{ name: 'fleet', cursor: offset, lag: 0 }, { name: 'spans', cursor: offset, lag: 0 }], uptime_s: 4021, ready: true, reasons: [], agents: agents.length, events_total: offset, first_event: !empty, listeners: [{ name: 'ingest', addr: '127.0.0.1:7600' }, { name: 'web', addr: '127.0.0.1:7680' }], hostname: 'sample-host' }
+    if (what === 'capacity') return capacityOf(url, empty)
     if (what === 'setup') {
       const key = 'ek_agent_SAMPLE0000000000'
       return { ingest_url: 'ws://127.0.0.1:7600/v1/agent', key, snippets: {

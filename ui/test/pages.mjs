@@ -26,8 +26,8 @@ await step('rows by keyboard, Enter opens, Escape goes back', async () => {
   await page.keyboard.press('Escape')
   await page.waitForSelector('.attention')
 })
-await step('g r, g e, g f go to pages', async () => {
-  for (const [key, path] of [['r', '/runs'], ['e', '/events'], ['f', '/']]) {
+await step('g r, g e, g p, g f go to pages', async () => {
+  for (const [key, path] of [['r', '/runs'], ['e', '/events'], ['p', '/capacity'], ['f', '/']]) {
     await page.keyboard.press('g')
     await page.keyboard.press(key)
     await page.waitForFunction((p) => location.pathname === p, path)
@@ -121,6 +121,21 @@ await step('foreign text is text', async () => {
 await step('an agent nobody knows is said to be unknown', async () => {
   await page.goto(mock.url + '/agents/main/nobody')
   await page.waitForSelector('text=There is no such agent')
+})
+await step('capacity: the slider and the fields are in the address, and change the plan', async () => {
+  await page.goto(mock.url + '/capacity')
+  await page.waitForSelector('.needs')
+  const before = await page.locator('.limits li.first .num').textContent()
+  await page.locator('.slider input').fill('5')
+  await page.waitForFunction(() => new URL(location.href).searchParams.get('times') === '3')
+  await page.waitForFunction((was) => document.querySelector('.limits li.first .num')?.textContent !== was, before)
+  await page.locator('.field', { hasText: 'agents' }).locator('input').fill('65k')
+  await page.waitForFunction(() => new URL(location.href).searchParams.get('agents') === '65k')
+  await page.locator('.field', { hasText: 'agents' }).locator('input').fill('many')
+  await page.waitForSelector('.field input[aria-invalid=true]')
+  await page.getByRole('button', { name: 'As it is now' }).click()
+  await page.waitForFunction(() => !location.search)
+  assert.equal(await page.locator('.limits li.first .num').textContent(), before)
 })
 await step('signing out leads to the sign-in page, a wrong key stays there', async () => {
   await page.goto(mock.url + '/settings')

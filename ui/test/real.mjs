@@ -117,7 +117,7 @@ try {
 
   // Every page, in both widths, on what is there now.
   const runs = await get('/v1/runs?space=main&limit=1')
-  const pages = ['/', '/runs', `/runs/main/${encodeURIComponent(runs.items[0].run ?? runs.items[0].span)}`, '/events', '/setup', '/settings',
+  const pages = ['/', '/runs', `/runs/main/${encodeURIComponent(runs.items[0].run ?? runs.items[0].span)}`, '/events', '/capacity', '/setup', '/settings',
     `/agents/main/${encodeURIComponent(session)}`]
   for (const size of Object.values(sizes)) {
     await page.setViewportSize(size)

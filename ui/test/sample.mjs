@@ -1,4 +1,5 @@
 // Sample data for the mock server: made from a seed, never measured. Names say that they are samples.
+import { readFileSync } from 'node:fs'
 
 export function random(seed) {
   let s = seed >>> 0
@@ -163,4 +164,23 @@ export function seriesRange(metric, from, to, points) {
   if (metric === 'cpu') return { step_ms: step, series: [{ metric, labels: {}, ...wave(0, 90) }] }
   if (metric === 'memory') return { step_ms: step, series: [{ metric, labels: {}, ...wave(2, 6.2e8) }] }
   return { step_ms: step, series: ['Bash', 'Read', 'Edit'].map((tool, i) => ({ metric, labels: { tool }, ...wave(i * 2, 900 + 400 * i) })) }
+}
+
+const recorded = JSON.parse(readFileSync(new URL('capacity.json', import.meta.url), 'utf8'))
+
+/** What a server under load answered once, for so many times as much: enough to see what moves. */
+export function capacityOf(url, empty) {
+  const times = Number(url.searchParams.get('times') ?? 1)
+  const agents = Number(url.searchParams.get('agents') ?? recorded.answer.load.agents)
+  const a = recorded.answer
+  if (empty) return { ...recorded, live: null, busiest: null, today: { days: 30 }, answer: { ...a, load: { days: 30 }, limits: [], max_times: 0, first_limit: '', disk_days: 0, disk_bytes_per_day: 0, needs: [] } }
+  return {
+    ...recorded, times, of: url.searchParams.get('of') ?? 'now',
+    answer: {
+      ...a, load: { ...a.load, agents: agents * times }, max_times: a.max_times / times, disk_bytes_per_day: a.disk_bytes_per_day * times, disk_days: a.disk_days / times,
+      limits: a.limits.map((l) => ({ ...l, times: l.times / times })),
+      needs: a.needs.map((n) => ({ ...n, value: n.value * times, parts: n.parts?.map((p) => ({ ...p, value: p.value * times })) })),
+      price: url.searchParams.get('price') ? { month: 80, hosts: 2, per_connection: 0.0025, per_million_events: 0.0009, per_connection_full: 0.0019 } : undefined,
+    },
+  }
 }

@@ -147,3 +147,70 @@ export type StatusShape = {
 export type SetupShape = { ingest_url?: string; key?: string; snippets?: Record<string, string> }
 
 export type SessionShape = { role?: string; space?: string; name?: string }
+
+export type NeedShape = {
+  name?: string
+  unit?: string
+  value?: number
+  has?: number
+  usable?: number
+  parts?: { name?: string; value?: number }[] | null
+  missing?: string[] | null
+  says?: string
+}
+
+export type ObservedShape = {
+  at?: string
+  seconds?: number
+  events_per_s?: number
+  samples_per_s?: number
+  deliveries_per_s?: number
+  agents?: number
+  connections?: number
+  viewers?: number
+  cpu_cores?: number
+  memory_bytes?: number
+  view_lag?: number
+}
+
+export type LoadShape = {
+  agents?: number
+  connections?: number
+  events_per_s?: number
+  samples_per_s?: number
+  events_per_frame?: number
+  days?: number
+  viewers?: number
+}
+
+export type CapacityShape = {
+  host?: { cores?: number; cpu?: string; memory_bytes?: number; descriptors?: number; disk_bytes?: number; disk_free_bytes?: number; disk_used_bytes?: number }
+  costs?: {
+    at?: string
+    by?: string
+    says?: string
+    machine?: { cores?: number; cpu?: string }
+    sources?: Record<string, { by?: string; says?: string; events?: number; minutes?: number; spread?: number }> | null
+    [cost: string]: unknown
+  }
+  measured?: { in_force?: boolean; confidence?: string; events?: number; minutes?: number; cpu_event_us?: number; factor?: number; spread?: number; says?: string }
+  live?: ObservedShape | null
+  busiest?: ObservedShape | null
+  descriptors_open?: number
+  retain_days?: number
+  of?: string
+  today?: LoadShape
+  times?: number
+  answer?: {
+    load?: LoadShape
+    needs?: NeedShape[] | null
+    max_times?: number
+    first_limit?: string
+    limits?: { name?: string; times?: number; says?: string; loose?: boolean }[] | null
+    disk_bytes_per_day?: number
+    disk_days?: number
+    price?: { month?: number; hosts?: number; per_connection?: number; per_million_events?: number; per_connection_full?: number } | null
+    unanswered?: string[] | null
+    says?: string[] | null
+  }
+}

@@ -13,6 +13,7 @@ const Agent = lazy(() => import('../pages/agent/Agent'))
 const Runs = lazy(() => import('../pages/runs/Runs'))
 const Run = lazy(() => import('../pages/runs/Run'))
 const Events = lazy(() => import('../pages/events/Events'))
+const Capacity = lazy(() => import('../pages/capacity/Capacity'))
 const Setup = lazy(() => import('../pages/setup/Setup'))
 const Settings = lazy(() => import('../pages/settings/Settings'))
 
@@ -24,6 +25,7 @@ function Page() {
     case 'runs': return <Runs />
     case 'run': return <Run key={`${route.space}/${route.id}`} space={route.space} id={route.id} />
     case 'events': return <Events />
+    case 'capacity': return <Capacity />
     case 'setup': return <Setup />
     case 'settings': return <Settings />
     case 'missing':

@@ -16,7 +16,7 @@ export const keyList: [string, string][] = [
   ['Enter', 'open the row'],
   ['Esc', 'close, or one page back'],
   ['g f   g r   g e', 'Fleet, Runs, Events'],
-  ['g c   g s', 'Connect, Settings'],
+  ['g p   g c   g s', 'Capacity, Connect, Settings'],
   ['.', 'hold or go on'],
   ['t', 'window of time'],
   ['/', 'query'],
@@ -47,6 +47,7 @@ const commands: Entry[] = [
   { id: 'fleet', word: 'Fleet', hint: 'g f', run: () => go(to('/')) },
   { id: 'runs', word: 'Runs', hint: 'g r', run: () => go(to('/runs')) },
   { id: 'events', word: 'Events', hint: 'g e', run: () => go(to('/events')) },
+  { id: 'capacity', word: 'Capacity', hint: 'g p', run: () => go(to('/capacity')) },
   { id: 'setup', word: 'Connect an agent', hint: 'g c', run: () => go(to('/setup')) },
   { id: 'settings', word: 'Settings', hint: 'g s', run: () => go(to('/settings')) },
   { id: 'pause', word: 'Hold or go on', hint: '.', run: togglePause },
@@ -105,7 +106,7 @@ export function Dialogs() {
   useKeys({
     'mod+k': () => setOpen((o) => (o === 'palette' ? '' : 'palette')),
     '?': () => setOpen('help'),
-    'g f': () => go(to('/')), 'g r': () => go(to('/runs')), 'g e': () => go(to('/events')), 'g c': () => go(to('/setup')), 'g s': () => go(to('/settings')),
+    'g f': () => go(to('/')), 'g r': () => go(to('/runs')), 'g e': () => go(to('/events')), 'g p': () => go(to('/capacity')), 'g c': () => go(to('/setup')), 'g s': () => go(to('/settings')),
     Escape: () => {
       const { page } = here().route
       if (page === 'agent') go(to('/'))

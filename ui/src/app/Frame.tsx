@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from 'react'
 import type { ReactNode } from 'react'
 import { useStore } from 'zustand'
 import { fleet, link, live } from '../store/app'
-import { Brand, EventsIcon, FleetIcon, RunsIcon, SettingsIcon, SetupIcon } from '../parts/icons'
+import { Brand, CapacityIcon, EventsIcon, FleetIcon, RunsIcon, SettingsIcon, SetupIcon } from '../parts/icons'
 import { Shape } from '../parts/State'
 import { Since } from '../parts/Text'
 import { clock } from '../store/clock'
@@ -14,6 +14,7 @@ const pages = [
   { path: '/', word: 'Fleet', icon: FleetIcon, of: ['fleet', 'agent'] },
   { path: '/runs', word: 'Runs', icon: RunsIcon, of: ['runs', 'run'] },
   { path: '/events', word: 'Events', icon: EventsIcon, of: ['events'] },
+  { path: '/capacity', word: 'Capacity', icon: CapacityIcon, of: ['capacity'] },
   { path: '/setup', word: 'Connect', icon: SetupIcon, of: ['setup'], push: true },
   { path: '/settings', word: 'Settings', icon: SettingsIcon, of: ['settings'] },
 ]

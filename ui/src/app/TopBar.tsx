@@ -68,7 +68,7 @@ function TimeControl() {
   const open = useRef(() => {})
   useKeys({ '.': togglePause, t: () => open.current() })
   const w = parseWindow(t)
-  const windowed = route.page !== 'fleet' && route.page !== 'setup' && route.page !== 'settings'
+  const windowed = route.page !== 'fleet' && route.page !== 'capacity' && route.page !== 'setup' && route.page !== 'settings'
   const word = !windowed || w.kind === 'default' ? '' : w.kind === 'last' ? w.text : `${clockText(w.from, false)}–${clockText(w.to, false)}`
   return (
     <>

@@ -6,6 +6,7 @@ test('addresses are pages', () => {
   expect(parseRoute('/')).toEqual({ page: 'fleet' })
   expect(parseRoute('/runs')).toEqual({ page: 'runs' })
   expect(parseRoute('/agents/main/w-1')).toEqual({ page: 'agent', space: 'main', id: 'w-1' })
+  expect(parseRoute('/capacity')).toEqual({ page: 'capacity' })
   expect(parseRoute('/nothing')).toEqual({ page: 'missing' })
   expect(parseRoute('/agents/main')).toEqual({ page: 'missing' })
 })

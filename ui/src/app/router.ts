@@ -7,6 +7,7 @@ export type Route =
   | { page: 'runs' }
   | { page: 'run'; space: string; id: string }
   | { page: 'events' }
+  | { page: 'capacity' }
   | { page: 'setup' }
   | { page: 'settings' }
   | { page: 'missing' }
@@ -26,7 +27,7 @@ export function parseRoute(pathname: string): Route {
   const [head = '', a = '', b = ''] = parts
   if (parts.length === 1) {
     if (head === '') return { page: 'fleet' }
-    if (head === 'runs' || head === 'events' || head === 'setup' || head === 'settings') return { page: head }
+    if (head === 'runs' || head === 'events' || head === 'capacity' || head === 'setup' || head === 'settings') return { page: head }
   }
   if (parts.length === 3 && a && b) {
     if (head === 'agents') return { page: 'agent', space: a, id: b }

@@ -88,12 +88,13 @@ export function bounded(text: string, quality: Quality): string {
   return mark[quality] + text
 }
 
-/** 312 B, 12.4 kB, 1.90 MB. */
+/** 312 B, 12.4 kB, 1.90 MB, 1.52 TB. */
 export function bytes(n: number): string {
   if (n < 1000) return n + nb + 'B'
   if (n < 999_500) return figures(n / 1e3) + nb + 'kB'
   if (n < 999_500_000) return figures(n / 1e6) + nb + 'MB'
-  return figures(n / 1e9) + nb + 'GB'
+  if (n < 999_500_000_000) return figures(n / 1e9) + nb + 'GB'
+  return figures(n / 1e12) + nb + 'TB'
 }
 
 /** A share between 0 and 1: 0 %, 1.4 %, 31 %. */
