@@ -34,6 +34,8 @@ type benchCmd struct {
 	Overload    benchOverloadCmd    `cmd:"" help:"Offer three times what the server takes, and check that nothing gives way and the books are exact."`
 	Faults      benchFaultsCmd      `cmd:"" help:"What bad peers cost the good ones: readers that do not read, slow writers, half-open links, packet loss, no descriptors."`
 	Hostile     benchHostileCmd     `cmd:"" hidden:"" help:"A process of bad peers: reads its job from standard input."`
+	Series      benchSeriesCmd      `cmd:"" help:"The store of time series beside others: samples, bytes, memory, queries; and through the server."`
+	SeriesChild benchSeriesChildCmd `cmd:"" hidden:"" help:"A process of the store of time series: reads its orders from standard input."`
 	Query       benchQueryCmd       `cmd:"" help:"Looking things up in a full server, idle and under load, and what that costs who writes."`
 	Live        benchLiveCmd        `cmd:"" help:"Live viewers under load: how many, how much is delivered to them, and how late."`
 	Viewers     benchViewersCmd     `cmd:"" hidden:"" help:"A process of viewers: reads its job and orders from standard input."`

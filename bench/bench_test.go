@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	lives := map[string]func(io.Reader, io.Writer) error{"idle-server": ServeIdleServer, "idle-client": ServeIdleClient, "hostile": ServeHostile, "log-child": ServeLog, "viewers": ServeViewers, "faults": fewFaults}
+	lives := map[string]func(io.Reader, io.Writer) error{"idle-server": ServeIdleServer, "idle-client": ServeIdleClient, "hostile": ServeHostile, "log-child": ServeLog, "viewers": ServeViewers, "series-child": ServeSeries, "faults": fewFaults}
 	for verb, life := range lives {
 		if len(os.Args) > 2 && os.Args[1] == "bench" && os.Args[2] == verb {
 			if err := life(os.Stdin, os.Stdout); err != nil {

@@ -57,10 +57,8 @@ func (m *Matrix) jetstream(ctx context.Context, rep *report.Report, cpu *time.Du
 	}
 	defer remove()
 	exe := filepath.Join(dir, "jetstream")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", exe, ".")
-	build.Dir = m.JetStream
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, bytes.TrimSpace(out))
+	if err := buildAdapter(ctx, m.JetStream, exe); err != nil {
+		return err
 	}
 	frames := filepath.Join(dir, "frames")
 	if err := os.WriteFile(frames, m.frames(), 0o600); err != nil {

@@ -254,10 +254,8 @@ func (m *Log) postgresStores(dir string, pool *logbench.Pool) ([]*store, error) 
 // jetStore is NATS JetStream, with its own client as a process for each turn.
 func (m *Log) jetStore(ctx context.Context, dir string, pool *logbench.Pool) ([]*store, error) {
 	exe := filepath.Join(dir, "jetstream")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", exe, ".")
-	build.Dir = m.JetStream
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
+	if err := buildAdapter(ctx, m.JetStream, exe); err != nil {
+		return nil, err
 	}
 	frames := filepath.Join(dir, "frames")
 	var b, one []byte

@@ -41,7 +41,7 @@ func (m Peers) Run(ctx context.Context) (*report.Report, error) {
 	}
 	defer remove()
 	rep := report.New("peers", m.Command, dir)
-	cs, err := m.contenders(dir, rep)
+	cs, err := m.contenders(ctx, dir, rep)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +67,7 @@ func (m Peers) Run(ctx context.Context) (*report.Report, error) {
 }
 
 // contenders lists the servers, eyrie first.
-func (m *Peers) contenders(dir string, rep *report.Report) ([]*contender, error) {
+func (m *Peers) contenders(ctx context.Context, dir string, rep *report.Report) ([]*contender, error) {
 	fixed := func(argv ...string) func(string) []string {
 		return func(port string) []string { return append(slices.Clone(argv), port) }
 	}
@@ -100,7 +100,8 @@ func (m *Peers) contenders(dir string, rep *report.Report) ([]*contender, error)
 	}
 	add("bare-go", "bench/peers/bare_linux.go", fixed(m.Exe, "bench", "bare"))
 	if wanted("gws", "gorilla") {
-		if exe, err := peers.BuildAdapters(m.Adapters, dir); err != nil {
+		exe := filepath.Join(dir, "adapters")
+		if err := buildAdapter(ctx, m.Adapters, exe); err != nil {
 			rep.Set("Go peers", "left out: %v", err)
 		} else {
 			for _, name := range []string{"gws", "gorilla"} {

@@ -32,14 +32,6 @@ func BuildC(dir string) (string, error) {
 	return exe, build(exec.Command("gcc", "-O3", "-march=native", "-o", exe, src))
 }
 
-// BuildAdapters builds the module in from, which has the Go peers, into dir.
-func BuildAdapters(from, dir string) (string, error) {
-	exe := filepath.Join(dir, "adapters")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", exe, ".")
-	cmd.Dir = from
-	return exe, build(cmd)
-}
-
 func build(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", cmd.Path, err, strings.TrimSpace(string(out)))
