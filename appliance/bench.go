@@ -47,7 +47,7 @@ type benchCmd struct {
 	PeerClient  benchPeerClientCmd  `cmd:"" hidden:"" help:"The load client of peers: reads its job and orders from standard input."`
 	IdleServer  benchIdleServerCmd  `cmd:"" hidden:"" help:"The server of connections --idle: reads orders from standard input."`
 	IdleClient  benchIdleClientCmd  `cmd:"" hidden:"" help:"The client of connections --idle: reads orders from standard input."`
-	Client      benchClientCmd      `cmd:"" hidden:"" help:"A load client: reads its job and orders from standard input."`
+	Client      benchClientCmd      `cmd:"" help:"Have this host's load clients wait for a coordinator on another one (--listen); without it, a load client that reads its job and orders from standard input."`
 }
 
 // benchFlags are what every part takes.
@@ -110,6 +110,8 @@ type benchIngestCmd struct {
 	benchFlags
 	clientsFlag
 	workloadFlag
+	targetFlags
+	hostsFlags
 	Connections int       `default:"1000" placeholder:"N" help:"Links that send."`
 	Agents      int       `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int       `default:"100" placeholder:"N" help:"Events a frame."`
@@ -130,6 +132,12 @@ func (c *benchIngestCmd) Run(ctx context.Context, k *kong.Context) error {
 		return err
 	}
 	common.Clients = c.Clients
+	if err := c.on(&common); err != nil {
+		return err
+	}
+	if err := c.across(&common); err != nil {
+		return err
+	}
 	a, err := c.load(k)
 	if err != nil {
 		return err
@@ -160,6 +168,9 @@ func (c *benchIngestCmd) Run(ctx context.Context, k *kong.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	if c.Matrix {
+		if c.Target != "" || len(c.Hosts) > 0 {
+			return exit(exitUsage, "--matrix starts a server for each of its sizes: it takes no --target and no --hosts")
+		}
 		m.Rates, m.Loads = nil, []float64{0.5, 0.8}
 		return c.print(bench.Matrix{Ingest: m, Frames: []int{1, 10, 100}, Connections: []int{1_000, 15_000}, JetStream: c.JetStream}.Run(ctx))
 	}
@@ -375,12 +386,6 @@ func (c *benchOverloadCmd) Run(ctx context.Context, k *kong.Context) error {
 	}
 	return c.print(m.Run(ctx))
 }
-
-// benchClientCmd is a child of the parts above.
-type benchClientCmd struct{}
-
-// Run serves orders until standard input ends.
-func (*benchClientCmd) Run() error { return bench.ServeClient(os.Stdin, os.Stdout) }
 
 // benchProgress keeps one line on the terminal.
 func benchProgress(format string, args ...any) {

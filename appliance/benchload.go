@@ -3,11 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"text/tabwriter"
 	"time"
 
 	"eyrie/bench"
+	"eyrie/bench/load"
 	"eyrie/bench/workload"
 
 	"github.com/alecthomas/kong"
@@ -67,6 +70,75 @@ func (f *targetFlags) on(c *bench.Common) error {
 	return nil
 }
 
+// hostsFlags are for the parts whose load clients can be on other hosts.
+type hostsFlags struct {
+	Hosts     []string `placeholder:"HOST:PORT" help:"Where load clients wait (eyrie bench client --listen), in place of this host; with --target, unless they are on this host."`
+	TokenFile string   `placeholder:"FILE" help:"With --hosts: the file of the token that they have too, readable by its owner alone; without it, EYRIE_BENCH_TOKEN is the token."`
+}
+
+// across has a part's load come from the hosts, if there are any.
+func (f *hostsFlags) across(c *bench.Common) (err error) {
+	if len(f.Hosts) == 0 {
+		return nil
+	}
+	for _, h := range f.Hosts {
+		host, _, err := net.SplitHostPort(h)
+		if err != nil {
+			return exit(exitUsage, "--hosts: %q is no HOST:PORT", h)
+		}
+		if ip, err := netip.ParseAddr(host); c.Target == "" && host != "localhost" && (err != nil || !ip.IsLoopback()) {
+			return exit(exitUsage, "--hosts: %s cannot reach a server that is started here, which listens on loopback: start one that it reaches, and name it with --target", h)
+		}
+	}
+	c.Hosts.Addrs = f.Hosts
+	if c.Hosts.Token, err = load.ReadToken(f.TokenFile, os.Getenv(benchTokenVariable)); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
+const benchTokenVariable = "EYRIE_BENCH_TOKEN"
+
+// benchClientCmd is `eyrie bench client`, and a child of the parts that load.
+type benchClientCmd struct {
+	Listen    string `placeholder:"ADDR" help:"Wait for a coordinator here: a port of the loopback address, or an address and port that is said in full."`
+	TokenFile string `placeholder:"FILE" help:"With --listen: the file of the token that the coordinator has too, readable by its owner alone; without it, EYRIE_BENCH_TOKEN is the token."`
+}
+
+// Run serves a coordinator until a signal, or orders until standard input ends.
+func (c *benchClientCmd) Run(ctx context.Context) error {
+	if c.Listen == "" {
+		return bench.ServeClient(os.Stdin, os.Stdout)
+	}
+	token, err := load.ReadToken(c.TokenFile, os.Getenv(benchTokenVariable))
+	if err != nil {
+		return &exitError{exitUsage, err}
+	}
+	host, port, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		host, port = "", c.Listen
+	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	l, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return exit(exitUsage, "--listen: %v", err)
+	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("listening on %s\n", l.Addr())
+	if at, err := netip.ParseAddrPort(l.Addr().String()); err == nil && !at.Addr().IsLoopback() {
+		fmt.Println("Other hosts reach this address. Only who holds the token is listened to, but nothing is encrypted: keep it to a network of your own, or use a tunnel.")
+	}
+	s := &load.Listener{Spawn: load.Spawn{Exe: exe, Args: []string{"bench", "client"}}, Token: token, Says: func(format string, args ...any) {
+		fmt.Printf(format+"\n", args...)
+	}}
+	return s.Serve(ctx, l)
+}
+
 // benchWorkloadCmd is `eyrie bench workload`.
 type benchWorkloadCmd struct {
 	Name string `arg:"" optional:"" help:"The one whose file to print: redirect it, change it, give it to --workload."`
@@ -103,6 +175,7 @@ type benchSoakCmd struct {
 	clientsFlag
 	workloadFlag
 	targetFlags
+	hostsFlags
 	For         time.Duration `placeholder:"TIME" help:"How long; without it, what the workload says, or 2h."`
 	Rate        float64       `placeholder:"N" help:"Events a second; without it, what the workload says, or a share of the maximum."`
 	Share       float64       `default:"0.8" placeholder:"X" help:"Share of the maximum to soak at, where no rate is given."`
@@ -125,6 +198,9 @@ func (c *benchSoakCmd) Run(ctx context.Context, k *kong.Context) error {
 	}
 	common.Clients = c.Clients
 	if err := c.on(&common); err != nil {
+		return err
+	}
+	if err := c.across(&common); err != nil {
 		return err
 	}
 	if c.Workload == "" {

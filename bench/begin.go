@@ -3,7 +3,9 @@ package bench
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"eyrie/bench/host"
@@ -11,24 +13,34 @@ import (
 	"eyrie/engine/wire"
 )
 
-// server starts a server on a folder below dir, or finds the one that runs already;
-// srv is nil then.
-func (c *Common) server(ctx context.Context, dir string) (t *Target, srv *Server, err error) {
+// server starts a server on a folder below dir, or finds the one that runs already.
+func (c *Common) server(ctx context.Context, dir string) (*Server, error) {
 	if c.Target != "" {
-		t, err = NewTarget(ctx, c.Target, c.TargetKey)
-		return t, nil, err
+		t, err := NewTarget(ctx, c.Target, c.TargetKey)
+		if err != nil {
+			return nil, err
+		}
+		return attached(t), nil
 	}
-	if srv, err = NewServer(c.Exe, filepath.Join(dir, "data")); err != nil {
-		return nil, nil, err
+	srv, err := NewServer(c.Exe, filepath.Join(dir, "data"))
+	if err != nil {
+		return nil, err
 	}
 	if err := srv.Start(); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := within(ctx, readyMax, srv.Ready); err != nil {
 		srv.Kill()
-		return nil, nil, err
+		return nil, err
 	}
-	return &srv.Target, srv, nil
+	return srv, nil
+}
+
+// serverHere tells whether the server is on this host, so that its CPU counts
+// among what this host did.
+func (t *Target) serverHere() bool {
+	at, err := netip.ParseAddrPort(t.Ingest)
+	return err == nil && at.Addr().IsLoopback()
 }
 
 // serverSaid tells in a report which server was loaded.
@@ -47,25 +59,36 @@ const (
 	clientBusy  = 0.7 // share of a core beyond which frames are late by the client
 )
 
-// processes is how many load clients hold n links that send rate events/s (0 = a
-// closed loop) in frames: enough for either, but no more than half of the cores.
-func (c *Common) processes(n int, rate float64, frame int) int {
+// processes is how many load clients on a host of so many cores hold n links that
+// send rate events/s (0 = a closed loop) in frames: enough for either, but no more
+// than half of the cores.
+func (c *Common) processes(cores, n int, rate float64, frame int) int {
 	if c.Clients > 0 {
 		return c.Clients
 	}
-	cores := host.Describe("/").Cores
 	cost := rate * (clientEvent.Seconds() + clientFrame.Seconds()/float64(frame))
-	return max(c.clients(n), min(cores/2, int(cost/clientBusy)+1))
+	return max(1, cores/4, (n+descriptorsOfAClient-1)/descriptorsOfAClient, min(cores/2, int(cost/clientBusy)+1))
 }
 
-// start brings up the load clients of a job that sends rate events/s.
+// start brings up the load clients of a job that sends rate events/s: on this host,
+// or on those that wait for it.
 func (c *Common) start(ctx context.Context, job load.Job, rate float64) (*load.Fleet, error) {
-	return load.Start(ctx, load.Spawn{Exe: c.Exe, Args: c.Client}, c.processes(job.To-job.From, rate, job.Shape.Frame), job)
+	n, hosts := job.To-job.From, max(1, len(c.Hosts.Addrs))
+	clients := func(cores int) int {
+		return c.processes(cores, (n+hosts-1)/hosts, rate/float64(hosts), job.Shape.Frame)
+	}
+	if len(c.Hosts.Addrs) > 0 {
+		return load.StartOn(ctx, c.Hosts, clients, job)
+	}
+	return load.Start(ctx, load.Spawn{Exe: c.Exe, Args: c.Client}, clients(host.Describe("/").Cores), job)
 }
 
 // clientsSaid tells in a report who loads.
-func (c *Common) clientsSaid(n int, rate float64, frame int) string {
-	return fmt.Sprintf("%d client process(es)", c.processes(n, rate, frame))
+func (c *Common) clientsSaid(f *load.Fleet) string {
+	if len(c.Hosts.Addrs) > 0 {
+		return fmt.Sprintf("%d client process(es) on %s, latencies measured on each", f.Size(), strings.Join(c.Hosts.Addrs, ", "))
+	}
+	return fmt.Sprintf("%d client process(es)", f.Size())
 }
 
 // codecName is how a report calls a codec.

@@ -17,13 +17,14 @@ import (
 
 // Common is what every part needs.
 type Common struct {
-	Exe       string   // the eyrie binary: server and clients
-	Client    []string // arguments that make Exe a load client
-	Dir       string   // folder to put data folders in; "" = the system's temporary one
-	Command   string   // as typed, for the report
-	Clients   int      // load client processes; 0 chooses
-	Target    string   // address of a server that runs already, to be loaded in place of one of its own; "" = none
-	TargetKey string   // an operator's key for it
+	Exe       string     // the eyrie binary: server and clients
+	Client    []string   // arguments that make Exe a load client
+	Dir       string     // folder to put data folders in; "" = the system's temporary one
+	Command   string     // as typed, for the report
+	Clients   int        // load client processes; 0 chooses
+	Target    string     // address of a server that runs already, to be loaded in place of one of its own; "" = none
+	TargetKey string     // an operator's key for it
+	Hosts     load.Hosts // where load clients wait; none = this host
 	Progress  func(format string, args ...any)
 }
 
@@ -85,25 +86,18 @@ func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	srv, err := m.server(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Start(); err != nil {
-		return nil, err
-	}
 	defer srv.Kill()
-	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
-		return nil, err
-	}
 	key, err := srv.Key("agent")
 	if err != nil {
 		return nil, err
 	}
-	clients := m.clients(m.Shape.Connections)
-	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
+	fleet, err := m.start(ctx, load.Job{
 		Addr: srv.Ingest, Key: key, Codec: m.Codec, Shape: m.Shape, To: m.Shape.Connections, Sources: sources(m.Shape.Connections),
-	})
+	}, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -114,9 +108,9 @@ func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
 	}
 	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: report.New("ingest", m.Command, dir)}
 	codec := codecName(m.Codec)
-	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %d client process(es), seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, clients, m.Shape.Seed)
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %s, seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, codec, m.clientsSaid(fleet), m.Shape.Seed)
 	x.rep.Set("mix", "%s", maker.Mix())
-	x.rep.Set("server", "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; client and server share the machine")
+	x.rep.Set("server", "%s", m.serverSaid())
 	if err := x.warm(ctx); err != nil {
 		return nil, err
 	}
@@ -213,7 +207,7 @@ func (x *ingestRun) look(ctx context.Context) (u usage, err error) {
 	if u.meters, err = x.srv.Metrics(ctx); err != nil {
 		return u, err
 	}
-	if u.server, err = host.Look(x.srv.Pid()); err != nil {
+	if u.server, err = x.srv.Used(u.meters); err != nil {
 		return u, err
 	}
 	u.client = host.CPU(x.fleet.Pids()...)
@@ -289,7 +283,11 @@ func (x *ingestRun) full(ctx context.Context) error {
 	acked := time.Duration(r.LastAck - r.FirstSend).Seconds()
 	viewed := applied.Sub(time.Unix(0, r.FirstSend)).Seconds()
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
-	noise := host.Since(before.clock, after.clock, x.rep.Machine.Cores, server+client)
+	ours := client
+	if x.srv.serverHere() {
+		ours += server
+	}
+	noise := host.Since(before.clock, after.clock, x.rep.Machine.Cores, ours)
 	x.rep.Noise, x.rep.Used = &noise, server+client
 	x.acknowledged = events / acked
 	add := x.rep.Add

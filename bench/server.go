@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"eyrie/bench/host"
 )
 
 // Server is an appliance of its own process on a data folder of its own.
@@ -45,6 +47,10 @@ func NewServer(exe, data string, more ...string) (*Server, error) {
 	s.args = append([]string{"serve", "--data", data, "--ingest", s.Ingest, "--web", s.Web, "--log-level", "warn"}, more...)
 	return s, nil
 }
+
+// attached stands for a server that runs already: it is neither ended nor looked
+// into.
+func attached(t *Target) *Server { return &Server{Target: *t} }
 
 // freeAddr returns an address nobody listens on, below the ports that the
 // system hands out to clients.
@@ -85,8 +91,25 @@ func (s *Server) Start() error {
 	return nil
 }
 
-// Pid returns the process.
-func (s *Server) Pid() int { return s.cmd.Process.Pid }
+// Pid returns the process; 0 of one that ran already.
+func (s *Server) Pid() int {
+	if s.cmd == nil {
+		return 0
+	}
+	return s.cmd.Process.Pid
+}
+
+// Used returns what the process has used up to now: of one that ran already, by its
+// own metrics.
+func (s *Server) Used(meters map[string]float64) (host.Process, error) {
+	if s.cmd != nil {
+		return host.Look(s.Pid())
+	}
+	return host.Process{
+		CPU: time.Duration(meters["process_cpu_seconds_total"] * float64(time.Second)), RSS: uint64(meters["process_resident_memory_bytes"]),
+		Written: uint64(meters["process_io_storage_written_bytes_total"]), Open: int(meters["eyrie_process_descriptors"]),
+	}, nil
+}
 
 // Ready waits until the server says so.
 func (s *Server) Ready(ctx context.Context) error {
@@ -109,8 +132,12 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 }
 
-// Kill ends the process by SIGKILL, if it still lives, and waits.
+// Kill ends the process by SIGKILL, if it still lives, and waits. One that ran
+// already goes on.
 func (s *Server) Kill() {
+	if s.cmd == nil {
+		return
+	}
 	s.cmd.Process.Kill()
 	<-s.ended
 }

@@ -50,7 +50,7 @@ const (
 type soakRun struct {
 	Soak
 	t       *Target
-	srv     *Server // nil where the target ran before
+	srv     *Server
 	fleet   *load.Fleet
 	viewers *viewer.Fleet
 	probe   *viewer.Probe
@@ -74,12 +74,11 @@ func (m Soak) Run(ctx context.Context) (*report.Report, error) {
 	}
 	defer remove()
 	x := &soakRun{Soak: m, maker: maker, rep: report.New("soak", m.Command, dir)}
-	if x.t, x.srv, err = m.server(ctx, dir); err != nil {
+	if x.srv, err = m.server(ctx, dir); err != nil {
 		return nil, err
 	}
-	if x.srv != nil {
-		defer x.srv.Kill()
-	}
+	defer x.srv.Kill()
+	x.t = &x.srv.Target
 	if err := x.connect(ctx, work); err != nil {
 		return nil, err
 	}
@@ -94,7 +93,7 @@ func (m Soak) Run(ctx context.Context) (*report.Report, error) {
 func (x *soakRun) settings() {
 	w, sh := &x.Load, x.Load.Shape
 	x.rep.Set("workload", "%s: %s", w.Name, w.Says)
-	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %s, seed %d", sh.Connections, x.maker.Agents(), sh.Frame, codecName(w.Codec), x.clientsSaid(sh.Connections, w.Rate, sh.Frame), sh.Seed)
+	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %s, %s, seed %d", sh.Connections, x.maker.Agents(), sh.Frame, codecName(w.Codec), x.clientsSaid(x.fleet), sh.Seed)
 	x.rep.Set("mix", "%s", x.maker.Mix())
 	x.rep.Set("server", "%s", x.serverSaid())
 	if w.Viewers > 0 {
@@ -247,7 +246,11 @@ func (x *soakRun) soak(ctx, work context.Context) (*report.Report, error) {
 	}
 	used := x.clientCPU() - clients
 	server := serverCPU(s)
-	noise := host.Since(clock, host.ReadClock(), x.rep.Machine.Cores, used+time.Duration(server*float64(time.Second)))
+	ours := used
+	if x.t.serverHere() {
+		ours += time.Duration(server * float64(time.Second))
+	}
+	noise := host.Since(clock, host.ReadClock(), x.rep.Machine.Cores, ours)
 	x.rep.Noise = &noise
 	if err := x.end(work); err != nil {
 		return nil, err

@@ -26,9 +26,16 @@ type Fleet struct {
 }
 
 type child struct {
-	cmd     *exec.Cmd
+	name    string // for errors
+	pid     int    // 0 on another host
 	in      io.WriteCloser
+	out     io.Reader
+	kill    func()
+	wait    func() // until it is gone
+	begun   bool
+	read    chan struct{} // closed when nothing more is read of it
 	answers chan answer
+	offset  int64 // ns that its clock is ahead
 	from    int
 	to      int
 	events  atomic.Uint64 // of the latest progress
@@ -55,6 +62,20 @@ func Start(ctx context.Context, sp Spawn, n int, job Job) (*Fleet, error) {
 }
 
 func startChild(ctx context.Context, sp Spawn, job Job) (*child, error) {
+	c, err := spawnChild(ctx, sp)
+	if err != nil {
+		return nil, err
+	}
+	c.from, c.to = job.From, job.To
+	if err := c.begin(job); err != nil {
+		c.end()
+		return nil, err
+	}
+	return c, nil
+}
+
+// spawnChild starts a process that waits for its job.
+func spawnChild(ctx context.Context, sp Spawn) (*child, error) {
 	cmd := exec.CommandContext(ctx, sp.Exe, sp.Args...)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
 	cmd.Stderr = os.Stderr
@@ -69,45 +90,63 @@ func startChild(ctx context.Context, sp Spawn, job Job) (*child, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("load client: %w", err)
 	}
-	c := &child{cmd: cmd, in: in, answers: make(chan answer, 64), from: job.From, to: job.To}
-	go c.read(out)
-	if _, err := in.Write(line(job)); err != nil {
-		c.end()
-		return nil, fmt.Errorf("load client: %w", err)
-	}
+	c := &child{name: "load client", pid: cmd.Process.Pid, in: in, out: out, read: make(chan struct{}), answers: make(chan answer, 64)}
+	c.kill = func() { _ = cmd.Process.Kill() }
+	c.wait = func() { <-c.read; _ = cmd.Wait() }
 	return c, nil
 }
 
-func (c *child) read(out io.Reader) {
+// begin gives the child its job and listens to it.
+func (c *child) begin(job Job) error {
+	c.begun = true
+	go c.listen()
+	if _, err := c.in.Write(line(job)); err != nil {
+		return fmt.Errorf("%s: %w", c.name, err)
+	}
+	return nil
+}
+
+func (c *child) listen() {
+	defer close(c.read)
 	defer close(c.answers)
-	sc := bufio.NewScanner(out)
-	sc.Buffer(nil, 16<<20)
+	sc := bufio.NewScanner(c.out)
+	sc.Buffer(nil, answerMax)
 	for sc.Scan() {
 		var a answer
 		if err := json.Unmarshal(sc.Bytes(), &a); err != nil {
 			a = answer{Says: saysFailed, Error: "it said what is no answer: " + err.Error()}
 		}
-		if a.Says == saysProgress { // nobody may be waiting for it, and the child must not wait for us
+		if a.Says == saysProgress && a.Result != nil { // nobody may be waiting for it, and the child must not wait for us
 			c.events.Store(a.Result.Events)
 			continue
 		}
+		if a.Result == nil && a.Says != saysOpen && a.Says != saysFailed {
+			a = answer{Says: saysFailed, Error: fmt.Sprintf("it said %q and nothing with it", a.Says)}
+		}
+		c.here(a.Result)
 		c.answers <- a
 	}
 }
 
 func (c *child) end() {
 	c.in.Close()
-	go func() {
-		for range c.answers {
-		}
-	}()
-	killed := time.AfterFunc(5*time.Second, func() { c.cmd.Process.Kill() })
-	c.cmd.Wait()
+	if c.begun {
+		go func() {
+			for range c.answers {
+			}
+		}()
+	} else {
+		close(c.read)
+	}
+	killed := time.AfterFunc(5*time.Second, c.kill)
+	c.wait()
 	killed.Stop()
 }
 
 // errGone is what a child's silence means.
-var errGone = errors.New("a load client ended by itself")
+var errGone = errors.New("it ended by itself, or its host is gone")
+
+func (c *child) gone() error { return fmt.Errorf("%s: %w", c.name, errGone) }
 
 // await waits for an answer of each child.
 func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error {
@@ -117,9 +156,9 @@ func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error
 			case a, ok := <-c.answers:
 				switch {
 				case !ok:
-					return errGone
+					return c.gone()
 				case a.Says == saysFailed:
-					return fmt.Errorf("load client: %s", a.Error)
+					return fmt.Errorf("%s: %s", c.name, a.Error)
 				case a.Says == says:
 					if each != nil {
 						each(a)
@@ -127,7 +166,7 @@ func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error
 					got = true
 				}
 			case <-ctx.Done():
-				return fmt.Errorf("load client: no %q: %w", says, context.Cause(ctx))
+				return fmt.Errorf("%s: no %q: %w", c.name, says, context.Cause(ctx))
 			}
 		}
 	}
@@ -140,7 +179,7 @@ func (f *Fleet) tell(o order, to func(c *child) int) error {
 			o.To = to(c)
 		}
 		if _, err := c.in.Write(line(o)); err != nil {
-			return fmt.Errorf("%w: %v", errGone, err)
+			return fmt.Errorf("%w: %v", c.gone(), err)
 		}
 	}
 	return nil
@@ -170,9 +209,9 @@ func (f *Fleet) Events() (n uint64, err error) {
 			case a, ok := <-c.answers:
 				switch {
 				case !ok:
-					return 0, errGone
+					return 0, c.gone()
 				case a.Says == saysFailed:
-					return 0, fmt.Errorf("load client: %s", a.Error)
+					return 0, fmt.Errorf("%s: %s", c.name, a.Error)
 				}
 			default:
 				told = false
@@ -221,13 +260,18 @@ func (f *Fleet) Back(ctx context.Context) (welcome, caught time.Time, err error)
 	return time.Unix(0, r.Welcome), time.Unix(0, r.Caught), err
 }
 
-// Pids returns the processes of the children.
+// Pids returns the processes of the children on this host.
 func (f *Fleet) Pids() (pids []int) {
 	for _, c := range f.children {
-		pids = append(pids, c.cmd.Process.Pid)
+		if c.pid > 0 {
+			pids = append(pids, c.pid)
+		}
 	}
 	return pids
 }
+
+// Size returns how many children there are.
+func (f *Fleet) Size() int { return len(f.children) }
 
 // Close ends the children.
 func (f *Fleet) Close() {

@@ -1,0 +1,185 @@
+package load
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"eyrie/appliance/obs"
+)
+
+// Listener has a host's load clients wait for a coordinator. Only who holds the
+// token is listened to, one coordinator at a time; each of its connections becomes
+// a child, which ends with it.
+type Listener struct {
+	Spawn Spawn
+	Token []byte
+	Says  func(format string, args ...any) // tells a person what happens; may be nil
+
+	mu      sync.Mutex
+	session string // of the coordinator, "" while there is none
+	held    int    // its connections
+	refused sync.Mutex
+}
+
+const (
+	refuseAfter = time.Second // at most so often is a wrong token answered
+	claimsMax   = 16          // proofs under way at once; more are closed
+	childrenMax = 256         // of one coordinator
+)
+
+// Serve takes coordinators on l until ctx ends. It closes l.
+func (s *Listener) Serve(ctx context.Context, l net.Listener) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	var all sync.WaitGroup
+	defer all.Wait()
+	claims := make(chan struct{}, claimsMax)
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		select {
+		case claims <- struct{}{}:
+		default:
+			conn.Close()
+			continue
+		}
+		all.Go(func() {
+			defer conn.Close()
+			defer context.AfterFunc(ctx, func() { conn.Close() })()
+			r := bufio.NewReader(conn)
+			err := s.claimed(conn, r)
+			<-claims
+			if err != nil {
+				s.say("%s: %v", conn.RemoteAddr(), err)
+				return
+			}
+			defer s.leave()
+			if err := s.child(ctx, conn, r); err != nil && ctx.Err() == nil {
+				s.say("%s: %v", conn.RemoteAddr(), err)
+			}
+		})
+	}
+}
+
+func (s *Listener) say(format string, args ...any) {
+	if s.Says != nil {
+		s.Says(format, args...)
+	}
+}
+
+// claimed has both sides prove that they hold the token, and takes the connection
+// into its coordinator's session.
+func (s *Listener) claimed(conn net.Conn, r *bufio.Reader) error {
+	_ = conn.SetDeadline(time.Now().Add(remoteWait))
+	g := greeting{Eyrie: remoteName, Version: remoteVersion, Build: obs.Stamp().Commit, Cores: runtime.NumCPU(), Nonce: nonce()}
+	if _, err := conn.Write(line(g)); err != nil {
+		return err
+	}
+	var c claim
+	if err := readLine(r, proofLineMax, &c); err != nil {
+		return fmt.Errorf("no coordinator: %w", err)
+	}
+	if len(c.Nonce) != 2*nonceBytes || len(c.Session) != 2*nonceBytes || !proven(c.Proof, proof(s.Token, "coordinator", g.Nonce, c.Nonce, c.Session)) {
+		// One at a time, so that guessing on many connections is no quicker.
+		s.refused.Lock()
+		time.Sleep(refuseAfter)
+		s.refused.Unlock()
+		return errors.New("refused: it does not hold the token")
+	}
+	a := grant{Proof: proof(s.Token, "host", g.Nonce, c.Nonce, c.Session)}
+	if a.Error = s.join(c.Session); a.Error != "" {
+		_, _ = conn.Write(line(a))
+		return errors.New("refused: " + a.Error)
+	}
+	if _, err := conn.Write(line(a)); err != nil {
+		s.leave()
+		return err
+	}
+	return nil
+}
+
+// join takes a connection into a session, or says why not.
+func (s *Listener) join(session string) (why string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.held > 0 && s.session != session:
+		return "it works for another coordinator"
+	case s.held == childrenMax:
+		return fmt.Sprintf("%d load clients are as many as a host has", childrenMax)
+	}
+	s.session = session
+	s.held++
+	return ""
+}
+
+func (s *Listener) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held--
+}
+
+// child tells the clock, and then stands between the connection and a child until
+// either ends.
+func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) error {
+	for range clockRounds {
+		_ = conn.SetDeadline(time.Now().Add(remoteWait))
+		var asked clockAsked
+		if err := readLine(r, proofLineMax, &asked); err != nil {
+			return err
+		}
+		if _, err := conn.Write(line(clockTold{time.Now().UnixNano()})); err != nil {
+			return err
+		}
+	}
+	first, err := boundedLine(r, orderMax)
+	if err != nil {
+		return err
+	}
+	var job Job
+	if err := json.Unmarshal(first, &job); err != nil {
+		return fmt.Errorf("its job: %w", err)
+	}
+	if job.Ledger != "" || len(job.Shape.Recordings) > 0 {
+		_, _ = conn.Write(line(answer{Says: saysFailed, Error: "files of this host are not for coordinators: no ledger, and no recordings but those that come with eyrie"}))
+		return errors.New("refused: its job names files of this host")
+	}
+	_ = conn.SetDeadline(time.Time{})
+	_ = conn.(*net.TCPConn).SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3})
+	c, err := spawnChild(ctx, s.Spawn)
+	if err != nil {
+		_, _ = conn.Write(line(answer{Says: saysFailed, Error: err.Error()}))
+		return err
+	}
+	s.say("%s: %d links to %s", conn.RemoteAddr(), job.To-job.From, job.Addr)
+	go func() {
+		defer c.in.Close() // the child ends
+		for b := first; ; {
+			if _, err := c.in.Write(b); err != nil {
+				return
+			}
+			var err error
+			if b, err = boundedLine(r, orderMax); err != nil {
+				return
+			}
+		}
+	}()
+	// What the child says ends with it, and it with the connection.
+	_, err = io.Copy(conn, c.out)
+	c.end()
+	s.say("%s: done", conn.RemoteAddr())
+	return err
+}
