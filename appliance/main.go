@@ -89,7 +89,7 @@ func main() {
 func newParser(c *command, user string) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("eyrie"),
-		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb but restore and verify talks to a running one."),
+		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb but restore, verify and plan talks to a running one."),
 		variables(),
 		kong.Vars{"user": user},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),

@@ -62,9 +62,9 @@ func Between(from, to *Reading) (v Observed, ok bool) {
 // Load returns the load that a plan is made for. One without connections, whose
 // events are posted, counts as one.
 func (v *Observed) Load() Load {
-	l := Load{Agents: v.Agents, Connections: max(v.Connections, 1), Viewers: v.Viewers, Frame: 1}
+	l := Load{Agents: v.Agents, Connections: v.Connections, Viewers: v.Viewers, Frame: 1}
 	if v.Events > 0 {
-		l.Agents = max(l.Agents, 1)
+		l.Agents, l.Connections = max(l.Agents, 1), max(l.Connections, 1)
 	}
 	if v.Frames > 0 {
 		l.Frame = max(1, v.Events/v.Frames)

@@ -139,6 +139,14 @@ func TestWatchLiveAndBusiest(t *testing.T) {
 	if l.Agents != 100 || l.Connections != 90 || math.Abs(l.Events-90) > 0.1 || math.Abs(l.Frame-30) > 0.1 || l.Viewers != 2 {
 		t.Errorf("%+v", l)
 	}
+	// What is posted has no link, and counts as one; nothing is nothing.
+	posted, none := Observed{Events: 10, Agents: 5}, Observed{}
+	if l := posted.Load(); l.Connections != 1 || l.Agents != 5 {
+		t.Errorf("%+v", l)
+	}
+	if a := Plan(costs(), none.Load(), Host{Cores: 2, Memory: 64e9, Descriptors: 1e6}, 0); a.First != "" || len(a.Limits) != 0 {
+		t.Errorf("no load has limits: %+v", a.Limits)
+	}
 	// A day later that minute is no longer of the last day.
 	s.runs(w, 25*time.Hour, 500, 1)
 	if b, _ := w.Busiest(); b.Events > 501 {

@@ -173,7 +173,7 @@ export function capacityOf(url, empty) {
   const times = Number(url.searchParams.get('times') ?? 1)
   const agents = Number(url.searchParams.get('agents') ?? recorded.answer.load.agents)
   const a = recorded.answer
-  if (empty) return { ...recorded, live: null, busiest: null, today: { days: 30 }, answer: { ...a, load: { days: 30 }, limits: [], max_times: 0, first_limit: '', disk_days: 0, disk_bytes_per_day: 0, needs: [] } }
+  if (empty) return { ...recorded, live: null, busiest: null, today: { days: 30 }, answer: { ...a, load: { days: 30 }, limits: [], max_times: 0, first_limit: '', disk_days: 0, disk_bytes_per_day: 0, needs: [], unanswered: [] } }
   return {
     ...recorded, times, of: url.searchParams.get('of') ?? 'now',
     answer: {

@@ -38,7 +38,7 @@ for (const theme of themes) {
     await context.close()
     if (wanted('empty')) {
       const e = await openPage(browser, none.url, { theme, size })
-      for (const [name, path] of [['empty-fleet', '/'], ['empty-runs', '/runs'], ['empty-setup', '/setup']]) {
+      for (const [name, path] of [['empty-fleet', '/'], ['empty-runs', '/runs'], ['empty-capacity', '/capacity'], ['empty-setup', '/setup']]) {
         await e.page.goto(none.url + path)
         await e.page.waitForTimeout(700)
         await shot(e.page, name)

@@ -44,7 +44,7 @@ export function Gauges({ gauges }: { gauges: readonly Gauge[] }) {
   return (
     <div className="gauges">
       {gauges.map((g) => <Bar key={g.name} of={g} />)}
-      <p className="dim small">The line in a bar is where a plan ends. Of the disk, what others use counts, too.</p>
+      <p className="dim small">The line in a bar is where a plan ends. With room, the server lets garbage gather and caches more: it takes more memory than it needs. Of the disk, what others use counts, too.</p>
     </div>
   )
 }
