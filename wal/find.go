@@ -168,7 +168,7 @@ func (s *search) blocks(from, to uint64) (err error) {
 	}
 	var failed error
 	sealed := false // meanwhile; what is left of the query finds them there
-	ahead(candidates, func(h *block.Header) (x loaded) {
+	ahead(l.turns, candidates, func(h *block.Header) (x loaded) {
 		x.h = h
 		if b := l.cache.at(h.Base); b == nil {
 			x.b, x.some, x.err = s.load(h)

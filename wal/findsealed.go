@@ -138,7 +138,7 @@ func (s *search) directed(st *Stretch, chunks []stretch.ChunkInfo) error {
 	}
 	best := nearest{reverse: s.q.Reverse, most: s.q.Limit - len(s.recs) + 1} // one more, to know that there is one
 	var failed error
-	ahead(pointers(chunks), func(c *stretch.ChunkInfo) loaded {
+	ahead(s.l.turns, pointers(chunks), func(c *stretch.ChunkInfo) loaded {
 		if err := s.ctx.Err(); err != nil {
 			return loaded{err: err}
 		}

@@ -37,6 +37,7 @@ type Log struct {
 	sealed    stretches
 	holds     holdTable
 	sealer    sealer
+	turns     turns
 
 	work     chan work          // writer → encoder
 	encoded  chan *group        // encoder → committer

@@ -43,7 +43,7 @@ func openOnce(o Options) (*Log, error) {
 }
 
 func newLog(o Options) *Log {
-	l := &Log{o: o, dir: o.Dir, version: logVersionBegun, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
+	l := &Log{o: o, dir: o.Dir, turns: newTurns(o.Processors), version: logVersionBegun, agents: newAgentTable(), producers: producerView{m: map[uint32]*ProducerState{}},
 		work: make(chan work, 2*(groupBlocksMax+1)), encoded: make(chan *group, 1), free: make(chan *pebble.Batch, batches), synced: make(chan *group, syncedMax), done: make(chan struct{}), failed: make(chan struct{})}
 	l.cache.most = o.CacheBytes
 	l.sealer.wake = make(chan struct{}, 1)

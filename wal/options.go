@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"runtime"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -36,6 +37,9 @@ type Options struct {
 	CheckpointBytes int64
 	// MemtableBytes of the store; default 16 MiB. Tests make it small.
 	MemtableBytes int
+	// Processors is how many goroutines load and decode for readers at once, over
+	// all look-ups together; default GOMAXPROCS.
+	Processors int
 	// StoreCacheBytes of the store; default 16 MiB.
 	StoreCacheBytes int64
 
@@ -111,6 +115,9 @@ func (o *Options) defaults() error {
 	}
 	if o.DiskMin == 0 {
 		o.DiskMin = 1 << 30
+	}
+	if o.Processors == 0 {
+		o.Processors = runtime.GOMAXPROCS(0)
 	}
 	if o.CacheBytes == 0 {
 		o.CacheBytes = 64 << 20

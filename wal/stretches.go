@@ -368,7 +368,7 @@ func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
 		p   *stretch.Part
 		err error
 	}
-	ahead(pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
+	ahead(l.turns, pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
 		p, err := l.chunk(s, c)
 		return loaded{p, err}
 	}, func(y loaded) bool {

@@ -3,7 +3,6 @@ package api
 import (
 	"context"
 	"iter"
-	"runtime"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -130,7 +129,7 @@ func (x *search) find(ctx context.Context, wq wal.Query, count bool) (recs []wal
 	}
 	wq.FromOffset = max(wq.FromOffset, log.First())
 	ctx, release := detach(ctx, 0)
-	workers := min(runtime.GOMAXPROCS(0), 4)
+	workers := min(cap(x.s.turns), 4)
 	f := finding{x: x, q: wq, count: count, begin: x.s.p.Now()}
 	order, work := make(chan *piece, workers), make(chan *piece)
 	var running sync.WaitGroup
@@ -220,9 +219,17 @@ func (f *finding) pieces() iter.Seq[*piece] {
 func (f *finding) work(ctx context.Context, pieces <-chan *piece) {
 	match := f.x.match()
 	for p := range pieces {
-		f.piece(ctx, p, match)
+		f.turn(ctx, p, match)
 		close(p.done)
 	}
+}
+
+// turn searches a piece when it is one of those that may compute: more at once
+// would take the places to run from what brings events to their acknowledgement.
+func (f *finding) turn(ctx context.Context, p *piece, match func(*wal.Record) bool) {
+	f.x.s.turns <- struct{}{}
+	defer func() { <-f.x.s.turns }()
+	f.piece(ctx, p, match)
 }
 
 func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) bool) {

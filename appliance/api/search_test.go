@@ -102,7 +102,7 @@ func TestSearchEqualsScan(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{p: Parts{Log: l, Now: time.Now}}
+	s := &Server{turns: make(chan struct{}, 2), p: Parts{Log: l, Now: time.Now}}
 	queries := []string{
 		"retry", "RETRY timeout", "größe", "grö", "日", "kelvin", "\u212a", "500", "1.5", "w07", "w07 retry", "nothing-of-it", "-retry", "retry OR 日本",
 		"name:retry", "name:*ETR*", "input.command:*timeout*", "input.port:>300", "input.list:1.5", "input.list:retry", "input.list.0:b", "attrs.http.status:500", "http.status:500..510",
@@ -195,7 +195,7 @@ func TestSearchEqualsScan(t *testing.T) {
 func TestSearchBudget(t *testing.T) {
 	l := searchLog(t, rand.New(rand.NewPCG(1, 9)), 3000)
 	var steps atomic.Int64
-	s := &Server{p: Parts{Log: l, Now: func() time.Time { return time.Unix(0, 200e6*steps.Add(1)) }}}
+	s := &Server{turns: make(chan struct{}, 2), p: Parts{Log: l, Now: func() time.Time { return time.Unix(0, 200e6*steps.Add(1)) }}}
 	for _, reverse := range []bool{false, true} {
 		x := newSearch(s)
 		x.first, x.most = 100, 100
@@ -236,6 +236,6 @@ func TestSearchBudget(t *testing.T) {
 // newUnbound is the search with a clock that stands still.
 func newUnbound(x *search) *search {
 	y := *x
-	y.s = &Server{p: Parts{Log: x.s.p.Log, Now: func() time.Time { return time.Unix(0, 0) }}}
+	y.s = &Server{turns: make(chan struct{}, 2), p: Parts{Log: x.s.p.Log, Now: func() time.Time { return time.Unix(0, 0) }}}
 	return &y
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"runtime"
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
@@ -49,6 +50,8 @@ type Parts struct {
 	Rand    io.Reader
 	// Host says what only the node knows; see Host.
 	Host Host
+	// Processors is how many searches of the log compute at once; 0: GOMAXPROCS.
+	Processors int
 }
 
 // Host is what the node tells about itself.
@@ -113,6 +116,7 @@ type Server struct {
 	http   *fasthttp.Server
 	conns  *handover
 	blobs  *blobTraffic
+	turns  chan struct{} // pieces of the log that are searched at once
 	done   chan struct{}
 }
 
@@ -125,7 +129,10 @@ const (
 
 // New returns a server that is not yet running.
 func New(p Parts) (*Server, error) {
-	s := &Server{p: p, conns: newHandover(), blobs: newBlobTraffic(), done: make(chan struct{})}
+	if p.Processors == 0 {
+		p.Processors = runtime.GOMAXPROCS(0)
+	}
+	s := &Server{p: p, conns: newHandover(), blobs: newBlobTraffic(), turns: make(chan struct{}, p.Processors), done: make(chan struct{})}
 	f, err := loadFiles(p.UI)
 	if err != nil {
 		return nil, err

@@ -151,7 +151,7 @@ func Open(o Options) (_ *Node, err error) {
 	n.log, err = wal.Open(wal.Options{
 		FS: o.FS, Dir: filepath.Join(o.Config.Data, "log"), Now: n.now, Rand: o.Rand, Metrics: n.set,
 		DiskMin: uint64(o.Config.DiskMin) << 20, BallastBytes: int64(o.Config.DiskMin) << 20 / 8,
-		StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
+		Processors: cores(), StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
 		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: vault.Tier},
 		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed, Beside: n.besideLog},
@@ -213,7 +213,7 @@ func (n *Node) openFront() (err error) {
 	n.api, err = api.New(api.Parts{
 		Log: n.log, Fleet: n.fleet, Past: n.past, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
 		Intake: n.intake, Keys: n.keys, Blobs: n.blobs, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
-		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n,
+		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n, Processors: cores(),
 	})
 	return err
 }
