@@ -29,7 +29,7 @@ type Costs struct {
 	CoresUsable float64 `json:"cores_usable_fraction"` // of all cores, what the server used at its sustained most with no client beside it: (0, 1]
 
 	// Memory.
-	MemoryBase      float64 `json:"memory_base_bytes"`       // resident after load, without connections, agents and series
+	MemoryBase      float64 `json:"memory_base_bytes"`       // resident after load, less Garbage times what lives for connections, agents and series
 	MemoryConn      float64 `json:"memory_conn_bytes"`       // live in the heap per connection
 	MemoryConnOther float64 `json:"memory_conn_other_bytes"` // the kernel's own per connection, this end alone
 	MemoryAgent     float64 `json:"memory_agent_bytes"`      // live in the heap per known agent
@@ -43,7 +43,7 @@ type Costs struct {
 	DiskSample     float64 `json:"disk_sample_bytes"`      // bytes per metric sample that the series keep
 	DiskBase       float64 `json:"disk_base_bytes"`        // whatever the load: the unsealed end of the log, write-ahead files
 	DeviceEvent    float64 `json:"device_event_bytes"`     // written to the device per event, every rewriting included
-	DeviceWrite    float64 `json:"device_write_bytes"`     // mean size of one write operation at the device
+	DeviceWrite    float64 `json:"device_write_bytes"`     // mean size of one write operation at the device, syncs apart
 	Syncs          float64 `json:"syncs_per_s"`            // at the sustained most: commits group what came meanwhile
 	SyncLatency    float64 `json:"sync_latency_ms"`        // of one commit's sync at that load
 

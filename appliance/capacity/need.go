@@ -19,9 +19,9 @@ const (
 )
 
 const (
-	// garbage is how many times what lives the heap grows to: the collector lets as
+	// Garbage is how many times what lives the heap grows to: the collector lets as
 	// much garbage gather, at least.
-	garbage = 2
+	Garbage = 2
 	// viewerMax is the bound of bytes waiting for a viewer.
 	viewerMax = 1 << 20
 	// segment and header are what TCP/IP over Ethernet puts around the bytes of a

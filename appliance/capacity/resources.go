@@ -38,10 +38,10 @@ func memory(c *Costs, l *Load, h *Host) Need {
 		open: unless(h.Memory, "it is not known how much the host has"),
 		Says: "what lives counts twice: as much garbage gathers beside it; with more room a server lets more gather and caches more, so that it shows more than it needs"}
 	n.add("base", 1, c.MemoryBase, true)
-	n.add("connections", l.links(), c.MemoryConn*garbage, false)
+	n.add("connections", l.links(), c.MemoryConn*Garbage, false)
 	n.add("kernel's sockets", l.links(), c.MemoryConnOther, false)
-	n.add("agents", l.Agents, c.MemoryAgent*garbage, false)
-	n.add("series", l.series(), c.MemorySeries*garbage, false)
+	n.add("agents", l.Agents, c.MemoryAgent*Garbage, false)
+	n.add("series", l.series(), c.MemorySeries*Garbage, false)
 	n.add("viewers, at most", l.Viewers, viewerMax, true)
 	return n
 }
