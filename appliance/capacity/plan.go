@@ -99,11 +99,16 @@ func (a *Answer) limit(n *Need) {
 		a.Unanswered = append(a.Unanswered, fmt.Sprintf("%s as a limit: %s", Title(n.Name), n.open))
 		return
 	}
-	if n.grows > 0 {
-		a.Limits = append(a.Limits, Limit{
-			Name: n.Name, Times: max(0, n.Usable-n.fixed) / n.grows, Loose: n.AtLeast(), Says: limitSays[n.Name],
-		})
+	l := Limit{Name: n.Name, Loose: n.AtLeast(), Says: limitSays[n.Name]}
+	room := n.Usable - n.fixed
+	switch {
+	case room < 0: // what does not grow is too much already
+	case n.grows > 0:
+		l.Times = room / n.grows
+	default:
+		return
 	}
+	a.Limits = append(a.Limits, l)
 }
 
 var limitSays = map[string]string{
