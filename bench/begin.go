@@ -51,11 +51,12 @@ func (c *Common) serverSaid() string {
 	return "eyrie serve with defaults on a fresh folder; every event is synced before its ack, all views on; clients and server share the machine"
 }
 
-// What a client process bears, by measurement: events made, masked and sent, and frames
-// handed to the kernel.
+// What a client process uses, on 2.5 GHz: 0.43 µs an event in frames of 100, 9.6 in
+// frames of one. An event is made, masked and copied, a frame written, and its
+// acknowledgement read.
 const (
-	clientEvent = 500 * time.Nanosecond
-	clientFrame = 12 * time.Microsecond
+	clientEvent = 350 * time.Nanosecond
+	clientFrame = 10 * time.Microsecond
 	clientBusy  = 0.7 // share of a core beyond which frames are late by the client
 )
 

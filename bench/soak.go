@@ -351,8 +351,11 @@ func (x *soakRun) end(ctx context.Context) error {
 
 // seen reports what the viewers saw.
 func (x *soakRun) seen(ctx context.Context) error {
-	last := x.probe.Sent()
 	if err := x.viewers.End(); err != nil {
+		return err
+	}
+	last, err := x.probe.Stop(ctx)
+	if err != nil {
 		return err
 	}
 	all, err := x.viewers.Seen(ctx, last, catchUp)
@@ -364,16 +367,22 @@ func (x *soakRun) seen(ctx context.Context) error {
 		return err
 	}
 	x.rep.Faults = append(x.rep.Faults, r.Errors...)
-	if !all || r.Closed > 0 {
-		x.rep.Fault("%d viewers were lost; everyone had seen the last event within %v: %v", r.Closed, catchUp, all)
+	if r.Closed > 0 {
+		x.rep.Fault("%d viewers were lost", r.Closed)
+	}
+	if !all {
+		x.rep.Fault("some viewers had not seen the last event %v after it was sent", catchUp)
 	}
 	took := x.watch.Samples[len(x.watch.Samples)-1].At
 	p99 := r.Latency.Quantile(0.99)
 	x.rep.Add("viewers", float64(x.Load.Viewers), "viewers", "that watched all the time")
 	x.rep.Add("delivered", float64(r.Items)/took, "items/s", "rows and events, to all viewers together")
+	if r.Latency.Count() == 0 {
+		x.rep.Fault("no event of the agent that they watch reached the viewers within %.0f s", took)
+		return nil
+	}
 	x.rep.Add("screen p50", ms(r.Latency.Quantile(0.5)), "ms", "from when an agent's event was due to the viewers of its page: what people feel")
 	x.rep.Add("screen p99", ms(p99), "ms", fmt.Sprintf("one event in 100 takes longer to a viewer; aimed at are %.0f ms. Above it: fewer viewers, or more cores", ms(screenMax)))
 	x.rep.Add("viewer cpu", time.Duration(r.CPU).Seconds()/took, "cores", "of the viewers' process on this machine, which browsers elsewhere do not take")
-	_, err = x.probe.Stop(ctx)
-	return err
+	return nil
 }

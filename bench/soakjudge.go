@@ -38,7 +38,7 @@ func drift(samples []Sample) (first, last float64) {
 	return p99(samples[:n]), p99(samples[len(samples)-n:])
 }
 
-// judgeFlat says what grew of what must be flat, and by how much in a hour.
+// judgeFlat says what grew of what must be flat, and by how much in an hour.
 func judgeFlat(samples []Sample) (grown []Growth) {
 	late := samples[len(samples)/2:]
 	for _, f := range flats {
@@ -78,7 +78,11 @@ func (x *soakRun) tell(took time.Duration, client, server float64) {
 	for _, g := range v.Debts {
 		x.grew(g, "the least of the last stretch of the second half", debtSays[g.Name])
 	}
-	x.rep.Faults = append(x.rep.Faults, v.Why...)
+	if len(s) < steadyLeast {
+		x.rep.Says = append(x.rep.Says, "It was too short to say whether the load is sustained.")
+	} else {
+		x.rep.Faults = append(x.rep.Faults, v.Why...)
+	}
 	x.flatness(took)
 }
 
