@@ -23,6 +23,9 @@ type benchLiveCmd struct {
 	Marks       float64       `default:"20" placeholder:"N" help:"Events a second of the agent by which latencies are measured."`
 	Seconds     float64       `default:"3" placeholder:"N" help:"Length of one step."`
 	Most        time.Duration `default:"500ms" placeholder:"TIME" help:"The p99 from agent to viewer beyond which there are too many viewers."`
+	Centrifuge  string        `default:"bench/peers/centrifuge" placeholder:"DIR" help:"The module with Centrifuge, in a checkout of eyrie. Without it, it is left out."`
+	Peers       int           `default:"200" placeholder:"N" help:"Viewers of Centrifuge, and as many of eyrie beside it."`
+	Rounds      int           `default:"5" placeholder:"N" help:"Rounds of both in turns."`
 	Seed        uint64        `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
 }
 
@@ -35,11 +38,11 @@ func (c *benchLiveCmd) Run(ctx context.Context) error {
 	common.Clients = c.Clients
 	m := bench.Live{
 		Common: common, Child: []string{"bench", "viewers"}, Kinds: c.Kind, Viewers: c.Viewers, Rate: c.Rate, Marks: c.Marks,
-		For: time.Duration(max(c.Seconds, 0.5) * float64(time.Second)), Most: c.Most,
+		For: time.Duration(max(c.Seconds, 0.5) * float64(time.Second)), Most: c.Most, Centrifuge: c.Centrifuge, Peers: c.Peers, Rounds: c.Rounds,
 		Shape: workload.Shape{Seed: c.Seed, Agents: c.Agents, Connections: c.Connections, Frame: c.Frame},
 	}
-	if c.Quick {
-		m.Viewers, m.For = quickSteps(c.Viewers), time.Second
+	if c.Quick { // without the peer: to build it alone takes longer
+		m.Viewers, m.For, m.Centrifuge = quickSteps(c.Viewers), time.Second, ""
 	}
 	if err := m.Shape.Check(); err != nil {
 		return &exitError{exitUsage, err}
@@ -49,6 +52,9 @@ func (c *benchLiveCmd) Run(ctx context.Context) error {
 	}
 	if c.Rate <= 0 || c.Marks <= 0 || c.Most <= 0 {
 		return exit(exitUsage, "--rate %g --marks %g --most %v: want more than 0", c.Rate, c.Marks, c.Most)
+	}
+	if c.Peers < 1 || c.Rounds < 2 {
+		return exit(exitUsage, "--peers %d --rounds %d: want 1 viewer and 2 rounds", c.Peers, c.Rounds)
 	}
 	return c.print(m.Run(ctx))
 }

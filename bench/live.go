@@ -31,6 +31,10 @@ type Live struct {
 	Viewers []int          // the ramp, ascending
 	For     time.Duration  // one step of it
 	Most    time.Duration  // p99 beyond which there are too many viewers
+
+	Centrifuge string // folder of the module bench/peers/centrifuge; "" leaves it out
+	Peers      int    // viewers of it, and as many of eyrie
+	Rounds     int    // of both in turns
 }
 
 // LiveKinds are what viewers may watch: all of them one agent, all of them
@@ -94,6 +98,11 @@ func (m Live) Run(ctx context.Context) (*report.Report, error) {
 	x.settings()
 	if err := x.ramps(ctx, key); err != nil {
 		return x.rep, err
+	}
+	if m.Centrifuge != "" {
+		if err := x.beside(ctx, dir, key); err != nil {
+			return x.rep, fmt.Errorf("centrifuge: %w", err)
+		}
 	}
 	noise := host.Since(began, host.ReadClock(), x.rep.Machine.Cores, selfCPU()-used+host.CPU(append(x.load.Pids(), x.srv.Pid())...))
 	x.rep.Noise = &noise

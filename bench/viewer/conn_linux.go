@@ -122,8 +122,12 @@ func (l *loop) connected(c *conn) {
 	}
 	c.state = connUpgrading
 	l.interest(c, unix.EPOLLIN)
-	l.put(c, fmt.Appendf(nil, "GET /v1/live HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: eyrie.live.v1\r\nAuthorization: Bearer %s\r\n\r\n",
-		l.job.Addr, l.job.Key))
+	path, protocol := "/v1/live", "eyrie.live.v1"
+	if l.job.Centrifuge {
+		path, protocol = centrifugePath, centrifugeProtocol
+	}
+	l.put(c, fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nAuthorization: Bearer %s\r\n\r\n",
+		path, l.job.Addr, protocol, l.job.Key))
 }
 
 func (l *loop) interest(c *conn, events uint32) {
@@ -204,8 +208,12 @@ func (l *loop) understand(c *conn, b []byte, now int64) []byte {
 		}
 		b = b[end+4:]
 		c.state, c.waiting = connSubscribing, len(c.subs)
-		for i := range c.subs {
-			l.put(c, l.framer.Frame(nil, c.subs[i].watch.message(i+1)))
+		if l.job.Centrifuge {
+			l.greet(c)
+		} else {
+			for i := range c.subs {
+				l.put(c, l.framer.Frame(nil, c.subs[i].watch.message(i+1)))
+			}
 		}
 	}
 	for c.fd >= 0 {
@@ -222,10 +230,21 @@ func (l *loop) understand(c *conn, b []byte, now int64) []byte {
 			code, reason := ws.ParseCloseFrameData(p)
 			l.drop(c, fmt.Sprintf("closed by the server: %d %s", code, reason))
 		default:
-			l.message(c, p, now)
+			if l.job.Centrifuge {
+				l.frame(c, p, now)
+			} else {
+				l.message(c, p, now)
+			}
 		}
 	}
 	return nil
+}
+
+// up notes that a viewer has all its subscriptions.
+func (l *loop) up(c *conn) {
+	c.state = connUp
+	l.busy--
+	l.ready++
 }
 
 func (l *loop) message(c *conn, p []byte, now int64) {
@@ -289,9 +308,7 @@ func (l *loop) other(c *conn, p []byte) {
 	case "hello", "pong":
 	case "subscribed":
 		if c.waiting--; c.waiting == 0 && c.state == connSubscribing {
-			c.state = connUp
-			l.busy--
-			l.ready++
+			l.up(c)
 		}
 	case "error":
 		l.drop(c, m.Code+": "+m.Detail)

@@ -15,6 +15,9 @@ type Job struct {
 	To      int       `json:"to"`
 	Sources int       `json:"sources"` // loopback addresses to connect from
 	Core    int       `json:"core"`    // pins the child to core Core-1; 0 does not
+	// Centrifuge has the viewers speak the protocol of that server, as JSON: each
+	// watches the one channel that its first watch names as the agent. It knows no credits.
+	Centrifuge bool `json:"centrifuge"`
 }
 
 // Watch is one subscription of a viewer.
