@@ -47,7 +47,7 @@ func TestPlanFromReport(t *testing.T) {
 	}
 	for _, want := range []string{
 		"1,000 agents on 1,000 connections: 10,000 events/s in frames of 1", "kept 10 days", "2 cores, 8 GiB memory, 10,000 descriptors, 100 GB disk",
-		"0.1 cores", "14.3 % of 0.7 cores", "≥ 86.4 GB", "not measured: base, views", "This host bears it 7.00 times: 7,000 agents with 70,000 events/s. Then CPU ends.",
+		"0.1 cores", "14.3 % of 0.7 cores", "≥ 86.4 GB", "not measured: base, views", "This host bears it 7.00 times: 7,000 agents with 70,000 events/s. What ends it: CPU.",
 		"fills by 8.64 GB a day: it holds 9.84 days, not 10", "100 a month: 0.1 a connection", "0.014 a connection", "a disk for 10 days is not in it", "at most 0.98 × this load", "70 % of the CPU", "from the 4 cores",
 	} {
 		if !strings.Contains(out.String(), want) {

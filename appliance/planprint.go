@@ -170,9 +170,9 @@ func verdict(a *capacity.Answer) (s []string) {
 	case first == nil:
 		s = append(s, "What the host bears is not known.")
 	case first.Times >= 1:
-		s = append(s, fmt.Sprintf("This host bears it %s times: %s agents with %s events/s. Then %s ends.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
+		s = append(s, fmt.Sprintf("This host bears it %s times: %s agents with %s events/s. What ends it: %s.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
 	default:
-		s = append(s, fmt.Sprintf("This host does not bear it: %s ends at %s of it, %s agents with %s events/s.", capacity.Title(first.Name), amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times)))
+		s = append(s, fmt.Sprintf("This host does not bear it, only %s of it: %s agents with %s events/s. What ends it: %s.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
 	}
 	if a.DiskPerDay > 0 {
 		line := fmt.Sprintf("The disk fills by %s GB a day", amount(a.DiskPerDay/gb))

@@ -41,12 +41,18 @@ test('needs, gauges and costs', () => {
 test('the verdict tells what runs at once from how long the disk lasts', () => {
   const v = verdict(capacity(answer), false)
   expect(v.level).toBe('beyond')
-  expect(plain(v.text)).toBe('This machine bears at most 4× the load of now. Then CPU ends.')
+  expect(plain(v.text)).toBe('This machine bears at most 4× the load of now. What ends it: CPU.')
   expect(plain(v.disk)).toBe('The disk holds 8 d 20 h at 2×, not 30 days.')
   expect(plain(v.agents)).toBe('That is 160 agents. 2× runs.')
   const calm = verdict(capacity({ ...answer, times: 1, answer: { ...answer.answer, limits: [{ name: 'sealing', times: 40 }], disk_days: 90 } }), true)
   expect(calm.level).toBe('calm')
-  expect(plain(calm.text + calm.disk)).toBe('This machine bears 40× the load entered below. Then sealing ends.The disk holds 90 d 0 h.')
+  expect(plain(calm.text + calm.disk)).toBe('This machine bears 40× the load entered below. What ends it: sealing.The disk holds 90 days.')
+})
+
+test('next to no load is not multiplied, what is entered is', () => {
+  const v = capacity({ ...answer, live: { events_per_s: 0.3, agents: 0 } })
+  expect(verdict(v, false)).toMatchObject({ level: 'unknown', text: 'There is no load to speak of.' })
+  expect(verdict(v, true).level).toBe('beyond')
 })
 
 test('a server that says nothing makes a page all the same', () => {
@@ -69,7 +75,7 @@ test.each([['cpu', 0.123, '0.12 cores'], ['cpu', 1, '1 core'], ['memory', 2.24e9
 
 test('how many times', () => {
   expect([0, 0.0107, 0.32, 1.5, 11.4, 7555].map((x) => plain(times(x)))).toEqual(['0×', '0.011×', '0.32×', '1.50×', '11×', '7.55 k×'])
-  expect(plain(small(Infinity))).toBe('–')
+  expect([Infinity, 5.8e-7].map((x) => plain(small(x)))).toEqual(['–', '< 0.0001'])
   expect([0.5, 0.9, 1.1].map(level)).toEqual(['calm', 'near', 'beyond'])
 })
 

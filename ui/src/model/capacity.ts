@@ -30,9 +30,10 @@ export function amount(name: string, v: number): string {
 
 export const cores = (v: number): string => small(v) + nb + (v === 1 ? 'core' : 'cores')
 
-/** A number with about two figures, however small: 0.0034, 0.11, 3.17, 12.4 k. */
+/** A number with about two figures, if small: < 0.0001, 0.0034, 0.11, 3.17, 12.4 k. */
 export function small(v: number): string {
   if (!Number.isFinite(v)) return none
+  if (v > 0 && v < 0.0001) return '<' + nb + '0.0001'
   return Math.abs(v) >= 1 || v === 0 ? count(v) : String(Number(v.toPrecision(2)))
 }
 
@@ -195,6 +196,9 @@ function confidence(m: NonNullable<CapacityShape['measured']>): string {
   return `Not measured here: ${says}.${on}`
 }
 
+/** 36.5 s, 4 h 29 m, 8 d 20 h, 45 days, over a hundred years. */
+const days = (n: number): string => (n > 36_500 ? 'over a hundred years' : n >= 10 ? `${count(Math.round(n))} days` : duration(n * 86_400_000))
+
 export type Verdict = { level: Level | 'unknown'; text: string; disk: string; agents: string }
 
 /** What the page says first. How long the disk lasts is another matter than what can run at once. */
@@ -203,13 +207,14 @@ export function verdict(v: CapacityView, entered: boolean): Verdict {
   const first = v.limits.find((l) => l.name !== 'disk')
   const holds = v.limits.find((l) => l.name === 'disk')
   const disk = v.diskDays > 0
-    ? `The disk holds ${v.diskDays > 36_500 ? 'over a hundred years' : duration(v.diskDays * 86_400_000)}${v.times === 1 ? '' : ` at ${times(v.times)}`}${holds && holds.times < 1 ? `, not ${small(v.load.days)} days` : ''}.`
+    ? `The disk holds ${days(v.diskDays)}${v.times === 1 ? '' : ` at ${times(v.times)}`}${holds && holds.times < 1 ? `, not ${small(v.load.days)} days` : ''}.`
     : ''
+  if (!entered && v.live && v.live.agents === 0 && v.live.events < 1) return { level: 'unknown', text: 'There is no load to speak of.', disk, agents: 'Connect an agent, or enter a load below, to see what this machine bears.' }
   if (!first) return { level: 'unknown', text: 'What this machine bears is not known yet.', disk, agents: v.load.agents > 0 ? '' : 'There is no load to multiply: connect an agent, or enter one below.' }
   const worst = Math.min(first.times, holds?.times ?? Infinity)
   return {
     level: worst < 1 ? 'beyond' : worst < 1.25 ? 'near' : 'calm',
-    text: `This machine bears ${first.loose ? 'at most ' : ''}${times(first.times * v.times)} ${what}. Then ${inside(first.name)} ends.`,
+    text: `This machine bears ${first.loose ? 'at most ' : ''}${times(first.times * v.times)} ${what}. What ends it: ${inside(first.name)}.`,
     disk,
     agents: `That is ${count(Math.floor(v.load.agents * first.times))} agents.${v.times === 1 ? '' : ` ${times(v.times)} ${first.times >= 1 ? 'runs' : 'does not run'}.`}`,
   }

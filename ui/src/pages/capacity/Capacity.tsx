@@ -66,7 +66,7 @@ export default function Capacity() {
         </section>
         <section className="panel">
           <header><h2>Plan</h2><span className="dim">70{'\u00a0'}% of the CPU, the rest is for bursts and catching up</span></header>
-          <Ask view={v} />
+          <Ask view={v} entered={entered} />
         </section>
       </div>
       <div className="capacity-two">

@@ -35,14 +35,14 @@ function Input({ field, today }: { field: Field; today: string }) {
   )
 }
 
-function Slider({ view: v }: { view: CapacityView }) {
+function Slider({ view: v, entered }: { view: CapacityView; entered: boolean }) {
   const asked = typed(useParam('times')) ?? 1
   const [at, setAt] = useState(stepOf(asked))
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
   useEffect(() => setAt(stepOf(asked)), [asked])
   useEffect(() => () => clearTimeout(timer.current), [])
   const n = steps[at] ?? 1
-  const what = v.of === 'busiest' ? 'the busiest minute of the day' : 'what runs now'
+  const what = entered ? 'the load entered' : v.of === 'busiest' ? 'the busiest minute of the day' : 'what runs now'
   return (
     <label className="slider">
       <span><strong className="large">{times(n)}</strong> <span className="dim">{what}</span></span>
@@ -59,7 +59,7 @@ function Slider({ view: v }: { view: CapacityView }) {
   )
 }
 
-export function Ask({ view: v }: { view: CapacityView }) {
+export function Ask({ view: v, entered }: { view: CapacityView; entered: boolean }) {
   const { params } = usePlace()
   const any = ['times', ...fields.map((f) => f.name)].some((name) => params.has(name))
   const busiest = v.busiest ? `${rate(v.busiest.events, 's')}` : ''
@@ -73,7 +73,7 @@ export function Ask({ view: v }: { view: CapacityView }) {
         <span className="grow" />
         {any ? <button type="button" className="quiet" onClick={() => setParams({ times: '', ...Object.fromEntries(fields.map((f) => [f.name, ''])) })}>As it is now</button> : null}
       </div>
-      <Slider view={v} />
+      <Slider view={v} entered={entered} />
       <div className="capacity-fields">
         {fields.map((f) => {
           const t = f.of(v.today)
@@ -139,7 +139,7 @@ function Row({ need: n }: { need: NeedView }) {
 export function Needs({ view: v }: { view: CapacityView }) {
   return (
     <section className="panel">
-      <header><h2>What it takes</h2><span className="dim">{count(Math.round(v.load.agents))} agents, {count(Math.round(v.load.agents * v.load.rate))} events/s, {count(Math.round(v.load.agents * v.load.metrics))} samples/s</span></header>
+      <header><h2>What it takes</h2><span className="dim">{count(Math.round(v.load.agents))} {Math.round(v.load.agents) === 1 ? 'agent' : 'agents'}, {count(Math.round(v.load.agents * v.load.rate))} events/s, {count(Math.round(v.load.agents * v.load.metrics))} samples/s</span></header>
       {v.needs.length === 0 ? <Empty title="Nothing">No load, no need.</Empty> : <ul className="needs">{v.needs.map((n) => <Row key={n.name} need={n} />)}</ul>}
       {v.unanswered.map((u) => <p key={u} className="capacity-note dim">Not answered: {u}.</p>)}
     </section>
