@@ -230,8 +230,10 @@ func (x *soakRun) soak(ctx, work context.Context) (*report.Report, error) {
 	}
 	x.watch = Watch{Target: x.t, Fleet: x.fleet, Seen: x.progress}
 	clock, clients := host.ReadClock(), x.clientCPU()
+	asked := x.ask(work)
 	began := time.Now()
 	err := x.watched(ctx)
+	asked()
 	took := time.Since(began)
 	interrupted := err != nil && ctx.Err() != nil
 	if err != nil && !interrupted {
@@ -261,6 +263,32 @@ func (x *soakRun) soak(ctx, work context.Context) (*report.Report, error) {
 		return x.rep, fmt.Errorf("the soak does not hold: %s", x.rep.Faults[0])
 	}
 	return x.rep, nil
+}
+
+// ask begins to put questions, if the workload has any; what it returns ends that,
+// and reports.
+func (x *soakRun) ask(ctx context.Context) (end func()) {
+	if x.Load.Queries == 0 {
+		return func() {}
+	}
+	ctx, stop := context.WithCancel(ctx)
+	r := &reader{t: x.t, every: time.Duration(float64(time.Second) / x.Load.Queries)}
+	done := make(chan struct{})
+	go func() {
+		r.run(ctx)
+		close(done)
+	}()
+	return func() {
+		stop()
+		<-done
+		took, failed, why := r.result()
+		x.rep.Add("queries", float64(took.Count()), "queries", fmt.Sprintf("asked at %s a second: %d kinds that the UI's pages ask, in turn", report.Number(x.Load.Queries), len(readerPaths)))
+		x.rep.Add("query p50", ms(took.Quantile(0.5)), "ms", "from when a question was due to its whole answer, under the load")
+		x.rep.Add("query p99", ms(took.Quantile(0.99)), "ms", "one in 100 takes longer: what a person waits for a page at worst; above a second, fewer events or more cores")
+		if failed > 0 {
+			x.rep.Fault("%d of %d queries failed, the first: %s", failed, took.Count(), why)
+		}
+	}
 }
 
 // watched is the soak itself, with profiles taken beside it.

@@ -26,6 +26,7 @@ type Workload struct {
 	Rate     float64
 	Speed    float64
 	Viewers  int
+	Queries  float64       // a second, beside the load
 	Duration time.Duration // 0 where it does not say
 }
 
@@ -35,6 +36,7 @@ const (
 	connectionsMax = 1_000_000
 	rateMax        = 100_000_000
 	viewersMax     = 100_000
+	queriesMax     = 100_000
 	durationMax    = 30 * 24 * time.Hour
 )
 
@@ -53,6 +55,7 @@ var keys = map[string]func(w *Workload, n ast.Node) error{
 	"frame":       func(w *Workload, n ast.Node) error { return count(n, &w.Shape.Frame, 1, 4096) },
 	"metrics":     func(w *Workload, n ast.Node) error { return count(n, &w.Shape.Metrics, 1, metricsMax) },
 	"viewers":     func(w *Workload, n ast.Node) error { return count(n, &w.Viewers, 0, viewersMax) },
+	"queries":     func(w *Workload, n ast.Node) error { return number(n, &w.Queries, 0, queriesMax) },
 	"rate":        func(w *Workload, n ast.Node) error { return number(n, &w.Rate, 0, rateMax) },
 	"speed":       func(w *Workload, n ast.Node) error { return number(n, &w.Speed, 0.001, 1e6) },
 	"codec": func(w *Workload, n ast.Node) error {
