@@ -35,6 +35,9 @@ func (c *benchSeriesCmd) Run(ctx context.Context) error {
 	}
 	if c.Quick {
 		m.Hosts, m.Hours, m.Rounds, m.Server = min(c.Hosts, 500), 1, min(c.Rounds, 3), min(m.Server, 3*time.Second)
+		if len(c.Only) == 0 { // to build Prometheus' alone takes longer
+			m.Only = []string{"victoriametrics"}
+		}
 	}
 	if c.Hosts < 1 || c.Hours < 1 || c.Rounds < 2 || m.Rounds > 360 || c.Seconds < 0 {
 		return exit(exitUsage, "--hosts %d --hours %d --rounds %d --seconds %g: want 1 host, 1 hour and 2 to 360 rounds", c.Hosts, c.Hours, c.Rounds, c.Seconds)
