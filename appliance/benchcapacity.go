@@ -28,7 +28,7 @@ func (c *benchCapacityCmd) Run(ctx context.Context) error {
 		return err
 	}
 	common.Clients = c.Clients
-	rep, runErr := bench.Capacity{Common: common, Quick: c.Quick, Links: c.Links, Viewers: []string{"bench", "viewers"}, Step: func(what string) {
+	rep, runErr := bench.Capacity{Common: common, Quick: c.Quick, Links: c.Links, Viewers: []string{"bench", "viewers"}, Samples: []string{"bench", "series-child"}, Step: func(what string) {
 		if common.Progress != nil {
 			common.Progress("")
 		}

@@ -22,6 +22,7 @@ type Capacity struct {
 	Step  func(what string)
 
 	Viewers []string // arguments that make Exe a process of viewers
+	Samples []string // and one of the store of series
 }
 
 // The load of the published figures.
@@ -97,7 +98,12 @@ func (m Capacity) parts() []capacityPart {
 		Common: m.Common, Seed: workload.FigureSeed, Events: 2_000_000, Links: 16, Teams: 48, Rate: 30_000, Frame: 20, Asks: 25,
 		For: 12 * time.Second, Each: time.Second,
 	}
+	samples := Series{
+		Common: m.Common, Child: m.Samples, Seed: workload.FigureSeed, Hosts: 2_000, Hours: 2, Rounds: 6, Server: 8 * time.Second,
+		Only: []string{"eyrie"}, // what others take does not tell what this host bears
+	}
 	if m.Quick {
+		samples.Hosts, samples.Hours, samples.Rounds, samples.Server = 500, 1, 3, 3*time.Second
 		queries.Events, queries.Teams, queries.For, queries.Each = 300_000, 8, 3*time.Second, 100*time.Millisecond
 		viewers.Kinds, viewers.Viewers, viewers.For = []string{"all"}, []int{1, 10, 50}, time.Second
 		base.Rounds, base.For = 2, 300*time.Millisecond
@@ -109,6 +115,7 @@ func (m Capacity) parts() []capacityPart {
 		{partBaseline, base.Run},
 		{partLinks, links.Run},
 		{partEvents, events.Run},
+		{partSamples, samples.Run},
 		{partViewers, viewers.Run},
 		{partQueries, queries.Run},
 		{partAfter, base.Run},
@@ -120,6 +127,7 @@ const (
 	partBaseline = "machine"
 	partLinks    = "connections"
 	partEvents   = "events"
+	partSamples  = "samples"
 	partViewers  = "viewers"
 	partQueries  = "queries"
 	partAfter    = "machine afterwards"
@@ -185,6 +193,7 @@ func (f *findings) costs() {
 	c.MemoryBase = ev("capacity: resident")*(1<<20) - capacityAgents*f.figure(partLinks, "agent memory")
 	c.MemoryConn, c.MemoryConnOther, c.MemoryAgent = f.figure(partLinks, "link memory"), f.figure(partLinks, "kernel memory"), f.figure(partLinks, "agent memory")
 	c.MemoryBase = max(0, c.MemoryBase)
+	c.CPUSample, c.DiskSample, c.MemorySeries = f.sample(c), f.figure(partSamples, "eyrie: bytes"), f.figure(partSamples, "eyrie: memory")
 	c.Descriptors = f.figure(partLinks, "descriptors")
 	c.DiskLogEvent, c.DiskViewsEvent = ev("log on disk"), ev("views on disk")
 	c.DiskBase = ev("log's unsealed end") * (1 << 20)
@@ -201,6 +210,23 @@ func (f *findings) costs() {
 	}
 	c.Connections = int(max(f.figure(partLinks, "links"), f.figure(partLinks, "links with own tables")))
 	f.rep.Costs = c
+}
+
+// An event of the mix has this many samples; one of those that samples are
+// measured by has ten.
+const (
+	mixSamples    = 0.6
+	sampledEvents = 10
+)
+
+// sample is the CPU of a sample beyond its event: what an event of ten costs more
+// than one of the mix, and at least what the store of series alone takes.
+func (f *findings) sample(c *capacity.Costs) float64 {
+	store, all := f.figure(partSamples, "eyrie: samples per cpu"), f.figure(partSamples, "server: cpu")
+	if store == 0 || all == 0 {
+		return 0
+	}
+	return max(1e6/store, (all*sampledEvents-c.CPUEvent-c.CPUFrame/capacityFrame)/(sampledEvents-mixSamples))
 }
 
 // say writes the sum: figures and the sentences that the reader is to know first.
@@ -227,6 +253,9 @@ func (f *findings) say() {
 		day := (c.DiskLogEvent + c.DiskViewsEvent) * most * planShare * 86_400 / 1e9
 		rep.Add("disk a day", day, "GB/day", "log and views at the planned rate around the clock: times the days you keep, this is the disk to buy")
 		say("An event stays as %s B in the log and %s B in the views: %s GB a day at the planned rate.", report.Number(c.DiskLogEvent), report.Number(c.DiskViewsEvent), report.Number(day))
+	}
+	if n := f.figure(partSamples, "server: samples"); n > 0 {
+		rep.Add("samples", n, "samples/s", "metric samples in events of ten, durable and in every view, closed loop: the part says what each takes")
 	}
 	if d := f.figure(partViewers, "all: deliveries at most"); d > 0 {
 		say("Viewers are sent %s events a second at most, all together: %s that see everything at 100 events/s, or %s at 10.", report.Number(d), report.Number(math.Floor(d/100)), report.Number(math.Floor(d/10)))
