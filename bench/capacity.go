@@ -36,10 +36,6 @@ const (
 // beginning and the end of a run.
 const baselineDrift = 0.10
 
-// planShare is the share of a capacity to plan for: what is left is for peaks,
-// for views that catch up after a restart, for noise of the host.
-const planShare = 0.7
-
 // capacityPart is one of a whole run.
 type capacityPart struct {
 	name string
@@ -190,17 +186,20 @@ func (f *findings) costs() {
 	if cores := float64(m.Cores) - ev("capacity: client cores"); cores > 0 {
 		c.CoresUsable = min(1, ev("capacity: server cores")/cores)
 	}
-	c.MemoryBase = ev("capacity: resident")*(1<<20) - capacityAgents*f.figure(partLinks, "agent memory")
 	c.MemoryConn, c.MemoryConnOther, c.MemoryAgent = f.figure(partLinks, "link memory"), f.figure(partLinks, "kernel memory"), f.figure(partLinks, "agent memory")
-	c.MemoryBase = max(0, c.MemoryBase)
+	live := capacityAgents*c.MemoryAgent + capacityLinks*c.MemoryConn
+	c.MemoryBase = max(0, ev("capacity: resident")*(1<<20)-capacity.Garbage*live)
 	c.CPUSample, c.DiskSample, c.MemorySeries = f.sample(c), f.figure(partSamples, "eyrie: bytes"), f.figure(partSamples, "eyrie: memory")
 	c.Descriptors = f.figure(partLinks, "descriptors")
 	c.DiskLogEvent, c.DiskViewsEvent = ev("log on disk"), ev("views on disk")
 	c.DiskBase = ev("log's unsealed end") * (1 << 20)
 	c.DeviceEvent = ev("written to the device")
 	c.Syncs, c.SyncLatency = ev("capacity: syncs"), f.figure(partBaseline, "sync")
-	if c.Syncs > 0 {
-		c.DeviceWrite = min(1<<20, max(4096, c.DeviceEvent*ev(figureCapacity)/c.Syncs))
+	c.DeviceWrite = ev("capacity: write size")
+	for _, s := range []capacity.Serial{{Part: "sealing", Events: ev("sealing thread")}, {Part: "log writer", Events: ev("log's thread")}} {
+		if s.Events > 0 {
+			c.Serial = append(c.Serial, s)
+		}
 	}
 	c.WireEvent, c.WireDelivery = ev("wire"), f.figure(partViewers, "all: bytes")
 	for _, s := range []capacity.Sustained{{Frame: 1, Events: ev("frames of 1: " + figureViewed)}, {Frame: 10, Events: ev("frames of 10: " + figureViewed)}, {Frame: capacityFrame, Events: ev(figureCapacity)}} {
@@ -239,8 +238,8 @@ func (f *findings) say() {
 	if most > 0 {
 		n := report.Number
 		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view, nothing growing")
-		rep.Add("plan for", most*planShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*planShare))
-		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*planShare))
+		rep.Add("plan for", most*capacity.CPUShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*capacity.CPUShare))
+		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*capacity.CPUShare))
 		if p99 := f.figure(partEvents, "ack p99 at 50 %"); p99 > 0 {
 			rep.Add("ack p99", p99, "ms", "at half of the capacity")
 			say("At half of that, 99 of 100 frames are acknowledged within %s ms of when they were due.", n(p99))
@@ -250,7 +249,7 @@ func (f *findings) say() {
 		rep.Add("connections", links, "links", "held at once by a server that is told nothing; the part says what ended it")
 	}
 	if c := rep.Costs; c.DiskLogEvent > 0 && most > 0 {
-		day := (c.DiskLogEvent + c.DiskViewsEvent) * most * planShare * 86_400 / 1e9
+		day := (c.DiskLogEvent + c.DiskViewsEvent) * most * capacity.CPUShare * 86_400 / 1e9
 		rep.Add("disk a day", day, "GB/day", "log and views at the planned rate around the clock: times the days you keep, this is the disk to buy")
 		say("An event stays as %s B in the log and %s B in the views: %s GB a day at the planned rate.", report.Number(c.DiskLogEvent), report.Number(c.DiskViewsEvent), report.Number(day))
 	}

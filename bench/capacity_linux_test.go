@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/appliance/capacity"
 	"eyrie/bench/host"
 	"eyrie/bench/report"
 	"eyrie/bench/workload"
@@ -124,7 +125,7 @@ func TestFindings(t *testing.T) {
 	if c.CPUEvent != 11 || c.CPUFrame != 100 || math.Abs(c.CoresUsable-0.4) > 1e-9 || c.Connections != 20_000 || c.Machine.Memory != 1<<30 {
 		t.Errorf("costs %+v", c)
 	}
-	if want := 1000.0*(1<<20) - 65_000*1000; c.MemoryBase != want {
+	if want := 1000.0*(1<<20) - capacity.Garbage*(65_000*1000+1000*200); c.MemoryBase != want {
 		t.Errorf("base memory %v, want %v", c.MemoryBase, want)
 	}
 	if c.CPUDelivery != 0 || c.DiskSample != 0 || len(c.Sustained) != 1 {

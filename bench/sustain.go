@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"eyrie/bench/host"
 	"eyrie/bench/load"
 	"eyrie/bench/report"
 	"eyrie/bench/stats"
@@ -54,6 +55,9 @@ type sustainRun struct {
 	rate float64 // the most that held
 
 	samples []Sample // of the last trial
+
+	writes, written uint64 // of the disk, before the last hold
+	noDisk          error
 }
 
 // Run measures and reports.
@@ -235,6 +239,7 @@ func (x *sustainRun) hold(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		x.writes, x.written, x.noDisk = host.DiskWrites(x.dir)
 		why, err := x.trial(ctx, x.rate, x.Hold, fmt.Sprintf("holding %s events/s for %v", report.Number(x.rate), x.Hold))
 		if err != nil {
 			return err
@@ -268,6 +273,12 @@ func (x *sustainRun) held(ctx context.Context, before usage) error {
 	add("capacity: device", (float64(after.server.Written)-float64(before.server.Written))/events, "B/event", "written to the disk, all rewriting included: for the wear of flash, and clouds that bill throughput")
 	syncs := after.meters[meterSyncs] - before.meters[meterSyncs]
 	add("capacity: syncs", syncs/took, "syncs/s", "of the log: each makes a group of events durable")
+	if writes, written, err := host.DiskWrites(x.dir); err == nil && x.noDisk == nil {
+		// Each sync is a write of its own beside those that merge tables.
+		if n := float64(writes-x.writes) - syncs; n > 0 {
+			add("capacity: write size", float64(written-x.written)/n, "B/write", "mean of the disk's own count, syncs aside: bytes divided by it are operations, which clouds bill")
+		}
+	}
 	add("capacity: resident", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("memory of the server, %d agents known", after.status.Agents))
 	x.curves()
 	return nil
@@ -377,6 +388,14 @@ func (x *sustainRun) disk(ctx context.Context) error {
 	u, err := x.look(ctx)
 	if err != nil {
 		return err
+	}
+	for _, one := range []struct{ name, records, seconds, says string }{
+		{"sealing thread", meterSealedRecords, "eyrie_wal_seal_seconds_sum", "that one thread seals: what more cores do not move"},
+		{"log's thread", "eyrie_wal_records_total", "eyrie_wal_encode_seconds_sum", "that one thread encodes for the log: what more cores do not move"},
+	} {
+		if took := u.meters[one.seconds]; took > 0 {
+			x.rep.Add(one.name, u.meters[one.records]/took, "events/s", one.says+", as far as it was let run here")
+		}
 	}
 	events := u.meters[meterStored]
 	views, err := sizeOf(filepath.Join(x.srv.Data, "views"))
