@@ -43,6 +43,7 @@ func (m Baseline) Run(ctx context.Context) (*report.Report, error) {
 	rep := report.New("baseline", m.Command, dir)
 	began, used := host.ReadClock(), selfCPU()
 	block := baselineBlock()
+	compressing(block, runtime.NumCPU(), m.For) // a core that has slept is slow at first
 	var one, all, syncs, trips []float64
 	for i := range m.Rounds {
 		m.say("baseline: round %d of %d", i+1, m.Rounds)

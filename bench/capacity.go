@@ -80,10 +80,10 @@ func (m Capacity) Run(ctx context.Context) (*report.Report, error) {
 
 func (m Capacity) parts() []capacityPart {
 	shape := workload.Shape{Seed: workload.FigureSeed, Agents: capacityAgents, Connections: capacityLinks, Frame: capacityFrame}
-	base := Baseline{Common: m.Common, Rounds: 3, For: 700 * time.Millisecond}
+	base := Baseline{Common: m.Common, Rounds: 5, For: 400 * time.Millisecond}
 	links := Ramp{Common: m.Common, Most: m.Links}
 	events := Sustain{
-		Common: m.Common, Shape: shape, Full: 20 * time.Second, Trial: 30 * time.Second, Trials: 5, Hold: 3 * time.Minute,
+		Common: m.Common, Shape: shape, Full: 10 * time.Second, Share: 15 * time.Second, Trial: 30 * time.Second, Trials: 4, Hold: 3 * time.Minute,
 		Loads: []float64{0.25, 0.5, 0.8}, Frames: []int{10, 1}, Kills: 3,
 	}
 	viewers := Live{
@@ -104,7 +104,7 @@ func (m Capacity) parts() []capacityPart {
 		viewers.Kinds, viewers.Viewers, viewers.For = []string{"all"}, []int{1, 10, 50}, time.Second
 		base.Rounds, base.For = 2, 300*time.Millisecond
 		links.Most = min(links.Most, 10_000)
-		events.Full, events.Trial, events.Trials, events.Hold = 6*time.Second, 8*time.Second, 2, 15*time.Second
+		events.Full, events.Share, events.Trial, events.Trials, events.Hold = 5*time.Second, 4*time.Second, 8*time.Second, 2, 12*time.Second
 		events.Loads, events.Frames, events.Kills = []float64{0.5}, []int{1}, 1
 	}
 	return []capacityPart{
@@ -161,7 +161,7 @@ func (f *findings) noise() {
 	if f.rep.Noise = &most; disturbed != nil {
 		f.rep.Doubt("disturbed were: %s", strings.Join(disturbed, ", "))
 	}
-	for _, name := range []string{"one core", "all cores", "append"} {
+	for _, name := range []string{"one core", "all cores"} {
 		a, b := f.figure(partBaseline, name), f.figure(partAfter, name)
 		if a > 0 && b > 0 && math.Abs(b/a-1) > baselineDrift {
 			f.rep.Doubt("%s gave %s MB/s at the beginning and %s at the end", name, report.Number(a), report.Number(b))

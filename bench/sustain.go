@@ -27,7 +27,8 @@ import (
 type Sustain struct {
 	Common
 	Shape  workload.Shape
-	Full   time.Duration // closed loops, and each latency
+	Full   time.Duration // closed loops
+	Share  time.Duration // of each latency
 	Trial  time.Duration // of one rate
 	Trials int           // at most
 	Hold   time.Duration // of the rate found
@@ -39,13 +40,26 @@ type Sustain struct {
 // Steps of the search: it begins below what a closed loop gave until all views
 // had it, goes up and down by these, and ends when both bounds are this close.
 const (
-	sustainFirst = 0.9
-	sustainUp    = 1.12
-	sustainDown  = 0.88
-	sustainClose = 1.06
-	holdDown     = 0.93
-	holdTries    = 3
+	sustainFirst = 0.75
+	sustainUp    = 1.15
+	sustainDown  = 0.85
+	sustainClose = 1.08
+	holdDown     = 0.92
+	holdTries    = 4
 )
+
+// behindMax is how far views may fall behind before a rate is given up: by what
+// came in so long.
+const behindMax = 10 * time.Second
+
+// What a server puts off is done, or becomes less, before the next rate is
+// tried: else each would pay for the one before.
+const (
+	settleDepth = 8 // tables deep in level 0 of the views, where merging is in hand
+	settleLong  = 40 * time.Second
+)
+
+var errBehind = errors.New("views fall behind")
 
 // sustainRun is one run of Sustain under way.
 type sustainRun struct {
@@ -165,7 +179,7 @@ func (x *sustainRun) closed(ctx context.Context) (float64, error) {
 	if !ok || most <= 0 {
 		return 0, fmt.Errorf("the closed loop has no figure %q", figureViewed)
 	}
-	return most, nil
+	return most, x.settle(ctx)
 }
 
 // search looks for the highest rate that a trial bears.
@@ -214,10 +228,20 @@ func (x *sustainRun) trial(ctx context.Context, rate float64, d time.Duration, w
 	if err := x.fleet.Run(rate, 0); err != nil {
 		return "", err
 	}
+	tctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	w := &Watch{Target: &x.srv.Target, Fleet: x.fleet, Seen: func(s Sample) {
 		x.say("%s: %3.0f s, %s events/s acknowledged, views %s behind", what, s.At, report.Number(s.Rate), report.Number(s.Lag))
+		if s.Lag > rate*behindMax.Seconds() {
+			giveUp(errBehind)
+		}
 	}}
-	v, err := w.Sustained(ctx, rate, d)
+	v, err := w.Sustained(tctx, rate, d)
+	if err != nil && ctx.Err() == nil && errors.Is(context.Cause(tctx), errBehind) {
+		v, err = &Verdict{}, nil
+		last := w.Samples[len(w.Samples)-1]
+		v.fail("views were %s records behind after %.0f s", report.Number(last.Lag), last.At)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -229,7 +253,25 @@ func (x *sustainRun) trial(ctx context.Context, rate float64, d time.Duration, w
 		v.fail("the schedule was held up %d times", n)
 	}
 	x.samples = w.Samples
-	return strings.Join(v.Why, "; "), nil
+	return strings.Join(v.Why, "; "), x.settle(ctx)
+}
+
+// settle lets the server do what it has put off.
+func (x *sustainRun) settle(ctx context.Context) error {
+	for began := time.Now(); time.Since(began) < settleLong; {
+		m, err := x.srv.Metrics(ctx)
+		if err != nil {
+			return err
+		}
+		if m[meterViewsDepth] < settleDepth {
+			return nil
+		}
+		x.say("the views' store has %.0f tables above each other: waiting for them to be merged", m[meterViewsDepth])
+		if err := sleep(ctx, 500*time.Millisecond); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // hold offers the rate for long, and a little less where it does not last.
@@ -309,10 +351,14 @@ func (x *sustainRun) curves() {
 
 // shares measures latency at shares of the capacity.
 func (x *sustainRun) shares(ctx context.Context) error {
+	x.ingestRun.For = 2 * x.Share // of which latency takes half
 	lines := []report.Line{{Name: "p50"}, {Name: "p99"}, {Name: "p99.9"}}
 	for _, share := range x.Loads {
 		at := fmt.Sprintf("%.0f %%", 100*share)
 		if err := x.latency(ctx, x.rate*share, at); err != nil {
+			return err
+		}
+		if err := x.settle(ctx); err != nil {
 			return err
 		}
 		for i := range lines {
@@ -523,6 +569,7 @@ const (
 	meterStored        = `eyrie_intake_events_total{verdict="stored"}`
 	meterSyncs         = `eyrie_wal_commits_total`
 	meterHot           = `eyrie_wal_hot_bytes`
+	meterViewsDepth    = `eyrie_store_l0_depth{store="views"}`
 	meterSealedRecords = `eyrie_wal_sealed_records_total`
 	meterSealedBytes   = `eyrie_wal_sealed_bytes_total`
 	figureViewed       = "in every view"

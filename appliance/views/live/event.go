@@ -114,20 +114,51 @@ func appendSystem(dst []byte, r *wal.Record) []byte {
 	return append(dst, '}')
 }
 
-// hit decides whether the subscription wants a record.
-func (s *sub) hit(r *reader, rec *wal.Record) bool {
+// passes decides by what a block says of record i alone whether the subscription
+// may want it: most records of most subscriptions end here.
+func (s *sub) passes(b *wal.Block, i int) bool {
 	f := &s.filter
-	var space, id string
-	if rec.Agent != 0 {
-		space, id, _ = s.h.o.Log.Agent(rec.Agent)
+	if b.Kind(i) != wal.KindEvent {
+		return f.system && f.run == "" && f.q.Empty() && s.admits(b.Agent(i))
 	}
-	if rec.Kind != wal.KindEvent {
-		return f.system && (f.space == "" || f.space == space) && (f.agent == "" || f.agent == id) && f.run == "" && f.q.Empty()
+	return f.classes>>(b.Class(i)&63)&1 == 1 && b.Flags(i)>>2&7 >= f.severity && s.admits(b.Agent(i))
+}
+
+// admits tells whether the filter's space and agent let an agent through. A number
+// stands for the same agent for ever, so its name is looked up once.
+func (s *sub) admits(num uint32) bool {
+	f := &s.filter
+	if f.space == "" && f.agent == "" {
+		return true
 	}
-	if f.classes>>(rec.Class&63)&1 == 0 || rec.Flags>>2&7 < f.severity || f.runKey != 0 && rec.Key != f.runKey {
+	if s.admitted.has(num) {
+		return true
+	}
+	if s.known.has(num) {
 		return false
 	}
-	if f.space != "" && f.space != space || f.agent != "" && f.agent != id {
+	var space, id string
+	if num != 0 {
+		ok := false
+		if space, id, ok = s.h.o.Log.Agent(num); !ok {
+			return false
+		}
+	}
+	s.known.set(num)
+	ok := (f.space == "" || f.space == space) && (f.agent == "" || f.agent == id)
+	if ok {
+		s.admitted.set(num)
+	}
+	return ok
+}
+
+// hit decides whether the subscription wants a record that passes.
+func (s *sub) hit(r *reader, rec *wal.Record) bool {
+	f := &s.filter
+	if rec.Kind != wal.KindEvent {
+		return true
+	}
+	if f.runKey != 0 && rec.Key != f.runKey {
 		return false
 	}
 	if f.run == "" && f.q.Empty() {
@@ -139,7 +170,10 @@ func (s *sub) hit(r *reader, rec *wal.Record) bool {
 	if f.q.Empty() {
 		return true
 	}
-	r.row = eventRow{rec: rec, w: &r.view, space: space, agent: id}
+	r.row = eventRow{rec: rec, w: &r.view}
+	if rec.Agent != 0 {
+		r.row.space, r.row.agent, _ = s.h.o.Log.Agent(rec.Agent)
+	}
 	return f.q.Match(&r.row)
 }
 

@@ -133,6 +133,9 @@ func (s *sub) forward(r *reader, b *wal.Block) bool {
 		}
 		out, n, i := r.out[:0], 0, int(s.next-b.Base())
 		for ; i < b.Len() && n < most && len(out) < pageBytes; i++ {
+			if !s.passes(b, i) {
+				continue
+			}
 			rec := b.Record(i)
 			if !s.hit(r, &rec) {
 				continue
@@ -168,6 +171,9 @@ func (s *sub) conflate(r *reader, b *wal.Block) {
 	if !s.skips(b) {
 		e := s.h.cache.of(b)
 		for i := int(s.next - b.Base()); i < b.Len(); i++ {
+			if !s.passes(b, i) {
+				continue
+			}
 			rec := b.Record(i)
 			if !s.hit(r, &rec) {
 				continue

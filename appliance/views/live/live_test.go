@@ -274,6 +274,34 @@ func TestEventsFilters(t *testing.T) {
 	}
 }
 
+// TestAdmits: who passes a filter by space and agent is the same at the first look
+// and later, whoever was looked at before.
+func TestAdmits(t *testing.T) {
+	r := newRig(t)
+	var nums []uint32
+	var names [][2]string
+	for i := range 40 {
+		space, id := []string{"main", "other"}[i%2], fmt.Sprint("a", i/2%10)
+		nums = append(nums, r.w.Agent([]byte(space), []byte(id)))
+		names = append(names, [2]string{space, id})
+	}
+	r.say("a1", wire.TypeMessage, "so that the names are there")
+	for _, f := range []filter{{}, {space: "main"}, {agent: "a3"}, {space: "other", agent: "a3"}, {agent: "nobody"}} {
+		s := &sub{h: r.hub, filter: f}
+		for range 2 {
+			for i, num := range nums {
+				want := (f.space == "" || f.space == names[i][0]) && (f.agent == "" || f.agent == names[i][1])
+				if got := s.admits(num); got != want {
+					t.Errorf("%+v admits %v: %v", f, names[i], got)
+				}
+			}
+			if got, want := s.admits(0), f.space == "" && f.agent == ""; got != want {
+				t.Errorf("%+v admits what is of no agent: %v", f, got)
+			}
+		}
+	}
+}
+
 func TestEventsLatestConflates(t *testing.T) {
 	r := newRig(t)
 	s := r.open("")

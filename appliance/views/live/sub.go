@@ -46,6 +46,8 @@ type sub struct {
 	next     uint64            // offset
 	pending  map[uint32][]byte // newest event per agent
 	order    []uint32          // of pending
+	known    bits              // agents whose names were held against the filter
+	admitted bits              // of these, the ones that it lets through
 }
 
 // reader is what one goroutine of readers keeps between subscriptions.
