@@ -83,7 +83,7 @@ func (m Capacity) parts() []capacityPart {
 	base := Baseline{Common: m.Common, Rounds: 5, For: 400 * time.Millisecond}
 	links := Ramp{Common: m.Common, Most: m.Links}
 	events := Sustain{
-		Common: m.Common, Shape: shape, Full: 10 * time.Second, Share: 15 * time.Second, Trial: 30 * time.Second, Trials: 4, Hold: 3 * time.Minute,
+		Common: m.Common, Shape: shape, Full: 10 * time.Second, Share: 15 * time.Second, Trial: 30 * time.Second, Trials: 3, Hold: 3 * time.Minute,
 		Loads: []float64{0.25, 0.5, 0.8}, Frames: []int{10, 1}, Kills: 3,
 	}
 	viewers := Live{

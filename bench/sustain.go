@@ -40,11 +40,11 @@ type Sustain struct {
 // Steps of the search: it begins below what a closed loop gave until all views
 // had it, goes up and down by these, and ends when both bounds are this close.
 const (
-	sustainFirst = 0.75
+	sustainFirst = 0.5
 	sustainUp    = 1.15
 	sustainDown  = 0.85
 	sustainClose = 1.08
-	holdDown     = 0.92
+	holdDown     = 0.88
 	holdTries    = 4
 )
 
@@ -56,7 +56,7 @@ const behindMax = 10 * time.Second
 // tried: else each would pay for the one before.
 const (
 	settleDepth = 8 // tables deep in level 0 of the views, where merging is in hand
-	settleLong  = 40 * time.Second
+	settleLong  = 25 * time.Second
 )
 
 var errBehind = errors.New("views fall behind")
@@ -68,6 +68,7 @@ type sustainRun struct {
 	dir  string
 	rate float64 // the most that held
 
+	fleets  uint64   // opened so far
 	samples []Sample // of the last trial
 
 	writes, written uint64 // of the disk, before the last hold
@@ -160,6 +161,8 @@ func (x *sustainRun) open(ctx context.Context, sh workload.Shape) error {
 	if err != nil {
 		return err
 	}
+	sh.Seed += x.fleets // producers of their own: numbers that were sent before would be duplicates
+	x.fleets++
 	x.fleet, err = load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, x.clients(sh.Connections), load.Job{
 		Addr: x.srv.Ingest, Key: key, Codec: wire.MsgPack, Shape: sh, To: sh.Connections, Sources: sources(sh.Connections),
 	})
@@ -415,6 +418,9 @@ func (x *sustainRun) smaller(ctx context.Context) error {
 		x.rep.Add(name+"server cpu", per, "µs/event", "of the server per event")
 		x.rep.Add(name+"wire", float64(r.Bytes)/events, "B/event", "sent by the client, WebSocket headers included")
 		x.judge(r)
+		if stored := after.meters[meterStored] - before.meters[meterStored]; stored < events {
+			x.rep.Fault("frames of %d: %.0f events were acknowledged, %.0f stored", n, events, stored)
+		}
 		sizes, cost = append(sizes, 1/float64(n)), append(cost, per)
 	}
 	if len(sizes) > 1 {

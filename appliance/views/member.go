@@ -95,6 +95,12 @@ func (f *member) open(o *Options) error {
 	if err != nil {
 		return err
 	}
+	return f.opened(o, reason)
+}
+
+// opened ends an open: with a reason why the snapshot could not be used the fold
+// is rebuilt.
+func (f *member) opened(o *Options, reason string) error {
 	first := o.Log.First()
 	if first > 1 && (reason != "" || f.next == 1) {
 		if reason == "" {

@@ -146,12 +146,33 @@ func Open(o Options) (*Runner, error) {
 			}
 			owner[m.Prefixes[i]] = f.name
 		}
-		if err := f.open(&r.o); err != nil {
-			return nil, fmt.Errorf("views: load %s: %w", f.name, err)
-		}
 		r.folds = append(r.folds, f)
 	}
+	if err := r.load(); err != nil {
+		return nil, err
+	}
 	return r, nil
+}
+
+// load loads the folds beside each other: agents wait for it. What must be built
+// anew is begun one after the other.
+func (r *Runner) load() error {
+	reasons, errs := make([]string, len(r.folds)), make([]error, len(r.folds))
+	var loads sync.WaitGroup
+	for i, f := range r.folds {
+		loads.Go(func() { reasons[i], errs[i] = f.load(&r.o) })
+	}
+	loads.Wait()
+	for i, f := range r.folds {
+		err := errs[i]
+		if err == nil {
+			err = f.opened(&r.o, reasons[i])
+		}
+		if err != nil {
+			return fmt.Errorf("views: load %s: %w", f.name, err)
+		}
+	}
+	return nil
 }
 
 // Start begins to follow. It is called once.
