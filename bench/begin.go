@@ -74,6 +74,11 @@ func (c *Common) processes(cores, n int, rate float64, frame int) int {
 // start brings up the load clients of a job that sends rate events/s: on this host,
 // or on those that wait for it.
 func (c *Common) start(ctx context.Context, job load.Job, rate float64) (*load.Fleet, error) {
+	if c.Target != "" {
+		// A server that runs may have seen the numbers of this seed's producers, and
+		// would take them for duplicates.
+		job.Shape.Seed += uint64(time.Now().UnixNano())
+	}
 	n, hosts := job.To-job.From, max(1, len(c.Hosts.Addrs))
 	clients := func(cores int) int {
 		return c.processes(cores, (n+hosts-1)/hosts, rate/float64(hosts), job.Shape.Frame)
