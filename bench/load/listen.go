@@ -66,8 +66,12 @@ func (s *Listener) Serve(ctx context.Context, l net.Listener) error {
 				s.say("%s: %v", conn.RemoteAddr(), err)
 				return
 			}
-			defer s.leave()
-			if err := s.child(ctx, conn, r); err != nil && ctx.Err() == nil {
+			err = s.child(ctx, conn, r)
+			s.leave() // before it is said: whoever reads it may come
+			switch {
+			case err == nil:
+				s.say("%s: done", conn.RemoteAddr())
+			case ctx.Err() == nil:
 				s.say("%s: %v", conn.RemoteAddr(), err)
 			}
 		})
@@ -180,6 +184,8 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 	// What the child says ends with it, and it with the connection.
 	_, err = io.Copy(conn, c.out)
 	c.end()
-	s.say("%s: done", conn.RemoteAddr())
-	return err
+	if err != nil {
+		return fmt.Errorf("done: %w", err)
+	}
+	return nil
 }
