@@ -60,13 +60,10 @@ func TestAcrossHosts(t *testing.T) {
 	}
 	shape := workload.Shape{Seed: 9, Agents: 120, Connections: 12, Frame: 10, Events: workload.Telemetry, Metrics: 5}
 	r, err := Ingest{Common: c, Shape: shape, Window: 1, For: 2 * time.Second, Rates: []float64{1000}}.Run(ctx)
-	if tooBusy(err) {
-		t.Skip(err)
-	}
 	if r == nil {
 		t.Fatal(err)
 	}
-	if rate, ok := r.Figure("rate at 1,000/s"); err != nil || !ok || rate < 500 || rate > 1500 {
+	if rate, ok := r.Figure("rate at 1,000/s"); err != nil || !ok || rate < 800 || rate > 1200 {
 		t.Errorf("%v events/s, %v", rate, err)
 	}
 	if cpu, ok := r.Figure("server cpu at 1,000/s"); !ok || cpu <= 0 {

@@ -16,9 +16,6 @@ import (
 // TestSustain goes all the way on a small scale: what it measures is there and
 // fits together; how much it is depends on the machine.
 func TestSustain(t *testing.T) {
-	if testing.Short() {
-		t.Skip("its clients and server are raced by other tests")
-	}
 	m := Sustain{
 		Common: common(t), Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50},
 		Full: time.Second, Share: time.Second, Trial: 3 * time.Second, Trials: 1, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 1,
@@ -57,9 +54,6 @@ func TestSustain(t *testing.T) {
 
 // TestRamp: links are opened in steps, and what a link takes is found.
 func TestRamp(t *testing.T) {
-	if testing.Short() {
-		t.Skip("its clients and server are raced by other tests")
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := Ramp{Common: common(t), Most: 400, Steps: []float64{0.25, 0.5, 1}}.Run(ctx)

@@ -58,10 +58,7 @@ func TestWatch(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !v.Holds { // TestJudge holds the judgement; here a moment without a core is enough
-		t.Skipf("this machine is too busy for 2,000 events/s: %v", v.Why)
-	}
-	if v.Rate < 1500 || v.Rate > 3000 || v.Latency.Count() == 0 || len(v.Debts) != 5 {
+	if !v.Holds || v.Rate < 1500 || v.Rate > 2500 || v.Latency.Count() == 0 || len(v.Debts) != 5 {
 		t.Errorf("%+v", v)
 	}
 	if looks != 12 || len(w.Samples) != looks {

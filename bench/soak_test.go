@@ -32,10 +32,10 @@ func TestSoak(t *testing.T) {
 	if r == nil {
 		t.Fatal(err)
 	}
-	if len(r.Faults) > 0 { // TestJudgeFlat holds the judgement; here a moment without a core is enough
-		t.Skipf("this machine is too busy for 1,500 events/s: %v", r.Faults)
+	for _, f := range r.Faults {
+		t.Error(f)
 	}
-	for name, least := range map[string]float64{"rate": 500, "ack p99": 0.1, "server cpu": 0.01, "client cpu": 0.001, "resident memory": 10, "heap": 1, "goroutines": 5, "descriptors": 20, "p99 of the first sixth": 0.01, "p99 of the last sixth": 0.01, "viewers": 4, "queries": 25, "query p99": 0.1, "screen p99": 0.1, "delivered": 1} {
+	for name, least := range map[string]float64{"rate": 1300, "ack p99": 0.1, "server cpu": 0.01, "client cpu": 0.001, "resident memory": 10, "heap": 1, "goroutines": 5, "descriptors": 20, "p99 of the first sixth": 0.01, "p99 of the last sixth": 0.01, "viewers": 4, "queries": 25, "query p99": 0.1, "screen p99": 0.1, "delivered": 1} {
 		if v, ok := r.Figure(name); !ok || v < least {
 			t.Errorf("%s: %v", name, v)
 		}
@@ -77,7 +77,7 @@ func TestSoakInterrupted(t *testing.T) {
 		t.Errorf("it says %q", r.Says)
 	}
 	most, _ := r.Figure("maximum")
-	if rate, ok := r.Figure("rate"); !ok || most < 1000 || rate < 0.004*most || rate > 0.02*most {
+	if rate, ok := r.Figure("rate"); !ok || most < 1000 || rate < 0.005*most || rate > 0.015*most {
 		t.Errorf("%v events/s of a maximum of %v", rate, most)
 	}
 }

@@ -12,9 +12,7 @@ import { launch, sizes } from './browser.mjs'
 
 const binary = resolve(process.env.EYRIE ?? '../bin/eyrie')
 const rounds = Number(process.env.ROUNDS ?? 100)
-// ms, from the write of a line to its text on the fleet page: of the median, for a
-// moment without a core says nothing of eyrie; p95 is printed.
-const medianBound = 100
+const p95Bound = 100 // ms, from the write of a line to its text on the fleet page
 const dir = mkdtempSync(join(tmpdir(), 'eyrie-browser-'))
 const data = join(dir, 'data')
 const children = new Set()
@@ -72,6 +70,7 @@ const percentile = (xs, p) => [...xs].sort((a, b) => a - b)[Math.min(xs.length -
 
 let browser
 try {
+  execFileSync('sync') // what tests before this one wrote shall not hold up this one's syncs
   let server = await serve()
   browser = await launch()
   const context = await browser.newContext({ viewport: sizes.wide })
@@ -110,7 +109,7 @@ try {
   }
   const [p50, p95, max] = [percentile(took, 0.5), percentile(took, 0.95), Math.max(...took)]
   console.log(`       write to screen: p50 ${p50} ms, p95 ${p95} ms, most ${max} ms, ${rounds} lines`)
-  check(p50 <= medianBound, `a line of a followed file is on screen within ${medianBound} ms (median)`)
+  check(p95 <= p95Bound, `a line of a followed file is on screen within ${p95Bound} ms (p95)`)
 
   const key = readFileSync(join(data, 'keys', 'operator'), 'utf8').trim()
   const get = async (path) => (await fetch(base + path, { headers: { Authorization: `Bearer ${key}` } })).json()
