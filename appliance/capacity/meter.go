@@ -15,6 +15,10 @@ const (
 	// an event costs: at less, commits are small and an event costs several times
 	// what it costs where it matters.
 	loadShare = 0.10
+	// countedShare of a minute's CPU is what the counted load must make by the costs
+	// known before. Where it makes less, something else used the CPU, a verify,
+	// views that catch up, questions, and the minute says nothing of events.
+	countedShare = 1.0 / 8
 	// restSeconds are enough to tell what rest takes.
 	restSeconds = 50
 	// restShare of the cores is the most that the counted load of a minute at rest
@@ -54,7 +58,12 @@ func (m *meter) add(v *Observed) {
 	}
 	x, y, w := m.prior.predicted(v), v.CPU, v.Seconds
 	switch {
-	case y >= loadShare*m.cores && x > 0 && v.Events > 0:
+	case y < loadShare*m.cores:
+		if x <= restShare*m.cores {
+			m.rest += w
+			m.restCPU += w * y
+		}
+	case x >= countedShare*y && v.Events > 0:
 		m.seconds += w
 		m.events += v.Events * w
 		m.x += w * x
@@ -62,9 +71,6 @@ func (m *meter) add(v *Observed) {
 		m.xx += w * x * x
 		m.xy += w * x * y
 		m.yy += w * y * y
-	case x <= restShare*m.cores:
-		m.rest += w
-		m.restCPU += w * y
 	}
 }
 
@@ -90,7 +96,7 @@ func (m *meter) measured() (r Measured) {
 	}
 	r.Confidence, r.Events, r.Minutes = "none", m.events, m.seconds/60
 	if m.x <= 0 {
-		r.Says = "the load was never more than a tenth of the cores: too little to tell what an event costs where it matters"
+		r.Says = "events never took more than a tenth of the cores: too little to tell what one costs where it matters"
 		return r
 	}
 	used := max(0, m.y-idle*m.seconds)
@@ -116,7 +122,7 @@ func (m *meter) measured() (r Measured) {
 	r.InForce = r.Confidence != "low"
 	switch {
 	case r.InForce:
-		r.Says = "measured by this server while it used more than a tenth of the cores"
+		r.Says = "measured by this server in minutes in which it used more than a tenth of the cores, most of it for events"
 	case r.Minutes < enoughMinutes:
 		r.Says = "too short under load as yet: what was recorded is planned with"
 	default:

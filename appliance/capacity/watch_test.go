@@ -105,6 +105,25 @@ func TestWatchNeedsLoadTimeAndEvenness(t *testing.T) {
 	}
 }
 
+// What uses the CPU beside the load, as a verify of a quiet server does, is neither
+// rest nor what events cost.
+func TestWatchLeavesOutWhatIsNoLoad(t *testing.T) {
+	s, w := newServer()
+	s.runs(w, time.Hour, 0.4, 1) // its own reports alone
+	s.idle = 1
+	s.runs(w, 10*time.Minute, 0.4, 1)
+	s.idle = 0.03
+	if c, m := w.Costs(); m.InForce || m.Confidence != "none" || c.CPUEvent != 5 || math.Abs(m.Idle-0.03) > 0.003 { // five seconds of it are in a minute of rest
+		t.Errorf("after a verify of a quiet server: %+v", m)
+	}
+	s.runs(w, 30*time.Minute, 50_000, 10)
+	s.idle = 1.8 // beside a load that takes little
+	s.runs(w, 10*time.Minute, 1000, 10)
+	if _, m := w.Costs(); !m.InForce || math.Abs(m.Factor-2) > 0.01 {
+		t.Errorf("after a verify beside a small load: %+v", m)
+	}
+}
+
 func TestWatchForgets(t *testing.T) {
 	s, w := newServer()
 	s.runs(w, 2*time.Hour, 50_000, 10)
