@@ -4,6 +4,7 @@ package api_test
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -41,11 +42,13 @@ func TestCapacity(t *testing.T) {
 	if !slices.Equal(c.Answer.Limits, want.Limits) || c.Answer.Max != want.Max || *c.Answer.Price != *want.Price {
 		t.Errorf("got %+v\nwant %+v", c.Answer, want)
 	}
-	// Ten times that, and on another host.
-	var ten, other capacityAnswer
-	r.get("/v1/capacity?agents=1000&rate=2&metrics=10&frame=10&days=10&times=10", &ten)
-	if d := ten.Answer.Load.Agents - 10_000; d != 0 || ten.Times != 10 || ten.Answer.Max >= c.Answer.Max {
-		t.Errorf("%+v", ten.Answer.Load)
+	// On another host, and ten times that: this one's disk may be too full for any.
+	const elsewhere = "/v1/capacity?agents=1000&rate=2&metrics=10&frame=10&days=10&cores=2&memory_gib=64&disk_gb=100000&descriptors=100000"
+	var once, ten, other capacityAnswer
+	r.get(elsewhere, &once)
+	r.get(elsewhere+"&times=10", &ten)
+	if d := ten.Answer.Load.Agents - 10_000; d != 0 || ten.Times != 10 || once.Answer.Max <= 0 || math.Abs(10*ten.Answer.Max/once.Answer.Max-1) > 1e-9 {
+		t.Errorf("%+v: %v times, once that %v times", ten.Answer.Load, ten.Answer.Max, once.Answer.Max)
 	}
 	r.get("/v1/capacity?agents=1000&rate=2&days=10&cores=16&memory_gib=64&disk_gb=1000&descriptors=5000", &other)
 	if h := other.Answer.Host; h.Cores != 16 || h.Memory != 64<<30 || h.Disk != 1e12 || h.DiskFree != 1e12 || h.DiskUsed != 0 || h.Descriptors != 5000 || other.Host.Cores != c.Host.Cores {
@@ -60,6 +63,12 @@ func TestCapacityRefuses(t *testing.T) {
 	} {
 		if err := r.ask("GET", "/v1/capacity?"+c.query, r.keys["viewer"], "").problem(400, "bad_parameter", c.field); err != nil {
 			t.Errorf("%s: %v", c.query, err)
+		}
+	}
+	// What is next to nothing has an answer, too, of numbers that JSON has.
+	for _, query := range []string{"", "agents=1&rate=1e-320&days=1e-320&price=1", "agents=1e-320&rate=1", "agents=1&rate=1&descriptors=1e-320&price=1e12", "times=1e-320"} {
+		if a := r.ask("GET", "/v1/capacity?"+query, r.keys["viewer"], ""); a.StatusCode != 200 {
+			t.Errorf("%s: %d %s", query, a.StatusCode, a.body)
 		}
 	}
 	if a := r.ask("GET", "/v1/capacity", r.keys["viewer"], ""); a.StatusCode != 200 {

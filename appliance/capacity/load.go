@@ -27,9 +27,18 @@ func (l Load) Times(n float64) Load {
 	return l
 }
 
+// nextToNothing is what figures of a load are none below: quotients by them would
+// be no numbers any more.
+const nextToNothing = 1e-60
+
 // filled returns the load with what was left open.
 func (l Load) filled() Load {
 	l.Connections, l.Frame = l.links(), max(l.Frame, 1)
+	for _, v := range []*float64{&l.Agents, &l.Connections, &l.Events, &l.Samples, &l.Series, &l.Days, &l.Viewers} {
+		if *v < nextToNothing {
+			*v = 0
+		}
+	}
 	l.Series = cmp.Or(l.Series, l.Samples)
 	l.Seen = cmp.Or(l.Seen, min(l.events(), SeenMost))
 	return l

@@ -191,7 +191,7 @@ func (a *Answer) price(host float64) {
 		}
 	}
 	if first != "" && most < 1 {
-		if most <= 0 {
+		if most < nextToNothing {
 			a.Unanswered = append(a.Unanswered, fmt.Sprintf("price: no number of such hosts bears this load: %s is used up before the first agent", Title(first)))
 			return
 		}

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"encoding/json"
 	"fmt"
 	"math"
 	"slices"
@@ -306,4 +307,22 @@ func ExamplePlan() {
 	a := Plan(c, Load{Agents: 1000, Events: 1}, Host{Cores: 2}, 0)
 	fmt.Printf("%.3f cores, %.0f times: %s\n", a.Need(CPU).Value, a.Max, a.First)
 	// Output: 0.045 cores, 25 times: cpu
+}
+
+// Whatever is asked within what the API takes, an answer is numbers, which JSON
+// can carry.
+func TestAnswersAreNumbers(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		f := func(name string, most float64) float64 {
+			return rapid.SampledFrom([]float64{0, 5e-324, 1e-300, 1e-12, 1, most}).Draw(t, name)
+		}
+		l := Load{Agents: f("agents", 1e9), Connections: f("connections", 1e9), Events: f("events", 1e9), Samples: f("samples", 1e9), Series: f("series", 1e9),
+			Frame: f("frame", 1e6), Days: f("days", 1e5), Viewers: f("viewers", 1e6), Seen: f("seen", 1e9)}
+		h := Host{Cores: f("cores", 1e5), Memory: f("memory", 1e16), Descriptors: f("descriptors", 1e10), Disk: f("disk", 1e18)}
+		h.DiskFree = h.Disk
+		a := Plan(anyCosts(t), l.Times(f("times", 1e6)), h, f("price", 1e12))
+		if _, err := json.Marshal(a); err != nil {
+			t.Fatalf("%v: %+v", err, a)
+		}
+	})
 }
