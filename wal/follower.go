@@ -16,6 +16,15 @@ type Follower struct {
 // block may start before it.
 func (l *Log) Follow(from uint64) *Follower { return &Follower{l: l, next: max(from, 1)} }
 
+// FollowTo is Follow for a reader that goes on to offset to, most likely: what is
+// sealed up to there is decoded while what lies before it is read, which takes the
+// memory of a second stretch.
+func (l *Log) FollowTo(from, to uint64) *Follower {
+	f := l.Follow(from)
+	f.in.to = to
+	return f
+}
+
 // Offset returns the offset that the next block holds or begins with.
 func (f *Follower) Offset() uint64 { return f.next }
 
@@ -37,7 +46,7 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 				return nil, err
 			}
 			if b == nil || b.Base() >= f.l.Sealed() {
-				f.in.w = nil // nothing decoded is held at the end
+				f.in.w, f.in.ahead = nil, nil // nothing decoded is held at the end
 			}
 			if f.in.w != f.told {
 				f.told, f.lost = f.in.w, f.in.lost()

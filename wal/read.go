@@ -50,7 +50,11 @@ func (l *Log) ReadOf(off uint64, agent uint32) (Record, error) {
 }
 
 // reading is the sealed stretch that a reader in order of offset is in.
-type reading struct{ w *whole }
+type reading struct {
+	w     *whole
+	to    uint64      // the offset that it goes on to; 0: nobody knows
+	ahead chan *whole // holds the stretch behind w, once it is decoded; or nil
+}
 
 func (c *reading) lost() []*LostError {
 	if c.w == nil {
@@ -122,11 +126,28 @@ func (l *Log) sealedFrom(off uint64, c *reading) (b *Block, next uint64, err err
 		if c.w, err = l.wholeAt(&s); err != nil {
 			return nil, 0, err
 		}
+		c.ahead = l.decodeAhead(s.Next, c.to)
 	}
 	if b = c.w.block(off); b == nil {
 		return nil, c.w.s.Next, nil
 	}
 	return b, 0, nil
+}
+
+// decodeAhead has the stretch at off decoded, for who reads on to offset to, by a
+// goroutine that ends by itself. wholeAt finds it as long as the channel is held.
+func (l *Log) decodeAhead(off, to uint64) chan *whole {
+	s, ok := l.stretchAt(off)
+	if !ok || off > to {
+		return nil
+	}
+	c := make(chan *whole, 1)
+	go l.read(func() error {
+		w, err := l.wholeAt(&s)
+		c <- w
+		return err // who reads on meets it, too
+	})
+	return c
 }
 
 // behindHoles returns off, or the first offset behind the known hole that it is in.

@@ -19,7 +19,7 @@ type PastLog interface {
 	Names
 	Next() uint64
 	Stretches() []wal.Stretch
-	Follow(from uint64) Follower
+	FollowTo(from, to uint64) Follower
 }
 
 // Follower hands out durable blocks in order, see wal.Follower.
@@ -32,8 +32,8 @@ func PastLogOf(l *wal.Log) PastLog { return realLog{l} }
 
 type realLog struct{ *wal.Log }
 
-// Follow returns a follower from that offset on.
-func (l realLog) Follow(from uint64) Follower { return l.Log.Follow(from) }
+// FollowTo returns a follower from that offset on, for a reader up to another.
+func (l realLog) FollowTo(from, to uint64) Follower { return l.Log.FollowTo(from, to) }
 
 // PastOptions of a Past. Log, Fleet and Store must be given.
 type PastOptions struct {

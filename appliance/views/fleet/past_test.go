@@ -30,7 +30,7 @@ func (l *memLog) Next() uint64 { return l.blocks[len(l.blocks)-1].Next() }
 
 func (l *memLog) Stretches() []wal.Stretch { return l.sealed }
 
-func (l *memLog) Follow(from uint64) Follower { return &memFollower{l, from} }
+func (l *memLog) FollowTo(from, _ uint64) Follower { return &memFollower{l, from} }
 
 type memFollower struct {
 	l    *memLog

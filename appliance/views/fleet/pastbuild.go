@@ -30,25 +30,20 @@ func (p *Past) build(ctx context.Context, t target) (_ *PastState, err error) {
 	}
 	s := &PastState{View: New(p.o.Log)}
 	s.NoSnapshots()
-	from := uint64(0)
 	for try := 1; ; try++ {
 		m := p.o.Fleet.momentBefore(t)
-		if err = s.LoadMoment(p.o.Store, m); err == nil {
-			from = m.Offset
+		err := p.fold(ctx, s, m, t, aside)
+		if err == nil {
+			p.folded.Add(int(s.Offset - m.Offset))
 			break
 		}
 		if !errors.Is(err, pebble.ErrNotFound) || try == loadTries {
 			return nil, err
 		}
 	}
-	s.Offset, s.At = s.View.Offset()
-	if err := p.fold(ctx, s, from+1, t, aside); err != nil {
-		return nil, err
-	}
 	if s.Offset == 0 {
 		return nil, ErrBefore
 	}
-	p.folded.Add(int(s.Offset - from))
 	if t.offset > s.Offset { // in a hole: no instant leads there
 		s.Offset, s.until = t.offset, 0
 	}
@@ -65,43 +60,62 @@ type piece struct {
 // piecesMax is how many blocks are read ahead of the fold.
 const piecesMax = 4
 
-// fold brings s from before offset next to where t says. Blocks are read and
-// parsed while the ones before are folded.
-func (p *Past) fold(ctx context.Context, s *PastState, next uint64, t target, aside map[uint64]string) error {
+// pieces are the blocks between a snapshot and a target, read and parsed by a
+// goroutine of their own.
+type pieces struct {
+	out  chan piece // closed behind the last one
+	free chan []wire.View
+	err  error // once out is closed, as are those below
+
+	offset    uint64 // of the last record, 0 if there is none
+	at, until int64
+	partial   bool
+}
+
+// fold makes s the state of the snapshot and brings it to where t says. Blocks are
+// read and parsed while the snapshot is loaded and the ones before are folded.
+func (p *Past) fold(ctx context.Context, s *PastState, m Moment, t target, aside map[uint64]string) error {
 	ctx, cancel := context.WithCancel(ctx)
-	pieces, free := make(chan piece), make(chan []wire.View, piecesMax)
+	in := &pieces{out: make(chan piece), free: make(chan []wire.View, piecesMax)}
 	for range piecesMax {
-		free <- nil
+		in.free <- nil
 	}
-	failed := make(chan error, 1)
 	go func() {
-		defer close(pieces)
+		defer close(in.out)
 		p.o.Background()
-		failed <- p.read(ctx, s, next, t, pieces, free)
+		in.err = p.read(ctx, in, m.Offset+1, t)
 	}()
 	defer func() { // also when the fold panics
 		cancel()
-		for range pieces {
+		for range in.out {
 		}
 	}()
-	for x := range pieces {
-		apply(s.View, x, aside)
-		free <- x.vs
+	if err := s.LoadMoment(p.o.Store, m); err != nil {
+		return err
 	}
-	return <-failed
+	s.Offset, s.At = s.View.Offset()
+	for x := range in.out {
+		apply(s.View, x, aside)
+		in.free <- x.vs
+	}
+	if in.offset != 0 {
+		s.Offset, s.At = in.offset, in.at
+	}
+	s.until, s.Partial = in.until, in.partial
+	return in.err
 }
 
 // read hands out the blocks from offset next to where t says, and notes what is
 // missing in between and what follows.
-func (p *Past) read(ctx context.Context, s *PastState, next uint64, t target, out chan<- piece, free <-chan []wire.View) error {
-	last := p.o.Log.Next() - 1
-	if t.offset != 0 {
-		last = t.offset
+func (p *Past) read(ctx context.Context, in *pieces, next uint64, t target) (err error) {
+	last := t.offset
+	if last == 0 {
+		last = p.o.Log.Next() - 1
 	}
-	if err := p.missing(s, next, last, t); err != nil {
+	if in.partial, err = p.missing(next, last, t); err != nil {
 		return err
 	}
-	follow := p.o.Log.Follow(next)
+	follow := p.o.Log.FollowTo(next, p.likely(last, t))
 	for next <= last {
 		b, err := follow.Next(ctx)
 		var lost *wal.LostError
@@ -109,30 +123,30 @@ func (p *Past) read(ctx context.Context, s *PastState, next uint64, t target, ou
 			if lost.Records == 0 {
 				return fmt.Errorf("%w: offsets %d to %d", ErrGone, lost.From, lost.To)
 			}
-			s.Partial = true
+			in.partial = true
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		if s.until = b.RecvMin(); b.Base() > last || t.offset == 0 && b.RecvMin() > t.recv {
+		if in.until = b.RecvMin(); b.Base() > last || t.offset == 0 && b.RecvMin() > t.recv {
 			return nil
 		}
 		x := piece{b: b, from: int(max(next, b.Base()) - b.Base()), to: t.end(b)}
-		if s.until = 0; x.to < b.Len() {
-			s.until = b.Record(x.to).Recv
+		if in.until = 0; x.to < b.Len() {
+			in.until = b.Record(x.to).Recv
 		}
 		if x.to > x.from {
-			s.Offset, s.At = b.Base()+uint64(x.to)-1, b.Record(x.to-1).Recv
+			in.offset, in.at = b.Base()+uint64(x.to)-1, b.Record(x.to-1).Recv
 		}
 		select {
-		case vs := <-free:
+		case vs := <-in.free:
 			x.vs = parseEvents(b, vs)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 		select {
-		case out <- x:
+		case in.out <- x:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -144,18 +158,32 @@ func (p *Past) read(ctx context.Context, s *PastState, next uint64, t target, ou
 	return nil
 }
 
+// likely returns the offset that t is at or, of an instant, the first one of the
+// last stretch that t may be in.
+func (p *Past) likely(last uint64, t target) uint64 {
+	if t.offset != 0 {
+		return last
+	}
+	list := p.o.Log.Stretches()
+	n := sort.Search(len(list), func(i int) bool { return list[i].RecvMin > t.recv })
+	if n == 0 {
+		return 0
+	}
+	return list[n-1].Base
+}
+
 // missing tells what retention has left of the offsets next..last: with the first
 // of them gone there is nothing to begin with, with tiers gone a part is missing.
-func (p *Past) missing(s *PastState, next, last uint64, t target) error {
+func (p *Past) missing(next, last uint64, t target) (partial bool, err error) {
 	for i, st := range p.o.Log.Stretches() {
 		if i == 0 && next < st.Base {
-			return fmt.Errorf("%w: it begins at offset %d", ErrGone, st.Base)
+			return false, fmt.Errorf("%w: it begins at offset %d", ErrGone, st.Base)
 		}
 		if st.Next > next && st.Base <= last && (t.offset != 0 || st.RecvMin <= t.recv) && st.Dropped != 0 {
-			s.Partial = true
+			partial = true
 		}
 	}
-	return nil
+	return partial, nil
 }
 
 // end returns the index behind the last record of b that t takes in.
