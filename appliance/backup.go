@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +71,7 @@ func (c *backupCmd) Run(ctx context.Context) error {
 
 // ask has the server make the backup, and waits for it.
 func (c *backupCmd) ask(ctx context.Context, to string) (*vault.Made, error) {
-	s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
+	s := serverFlags{Server: c.Server, Key: c.Key, Data: c.Data}
 	var st struct {
 		jobState
 		Done  int64      `json:"done_bytes"`
@@ -83,9 +82,6 @@ func (c *backupCmd) ask(ctx context.Context, to string) (*vault.Made, error) {
 	defer show.end()
 	err := s.job(ctx, "/v1/backup", map[string]any{"to": to, "keep": c.Keep, "keys": !c.NoKeys}, &st, func() { show.bytes(st.Done, st.Total) })
 	if err != nil {
-		if c.Server == "" {
-			err = unasked(c.Data, err)
-		}
 		return nil, err
 	}
 	return &st.Made, nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -47,15 +46,12 @@ func (c *compactCmd) Run(ctx context.Context) error {
 
 // ask has the server do it, and waits for it.
 func (c *compactCmd) ask(ctx context.Context) (*vault.Compacted, error) {
-	s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
+	s := serverFlags{Server: c.Server, Key: c.Key, Data: c.Data}
 	var st struct {
 		jobState
 		Done vault.Compacted `json:"done"`
 	}
 	if err := s.job(ctx, "/v1/compact", nil, &st, nil); err != nil {
-		if c.Server == "" {
-			err = unasked(c.Data, err)
-		}
 		return nil, err
 	}
 	return &st.Done, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,9 +18,15 @@ type jobState struct {
 func (j *jobState) job() *jobState { return j }
 
 // job has the server begin what path stands for, and asks how far it is until it
-// is over, calling each time each, if that is set. st is made anew by each answer.
-func (s *serverFlags) job(ctx context.Context, path string, ask any, st interface{ job() *jobState }, each func()) error {
+// is over, calling each time each, if that is set. st is filled by each answer.
+// Where no server is named it is the one that holds the data folder.
+func (s serverFlags) job(ctx context.Context, path string, ask any, st interface{ job() *jobState }, each func()) error {
+	named := s.Server != ""
+	s.Server = cmp.Or(s.Server, holder)
 	if err := s.call(ctx, "operator", "POST", path, ask, st); err != nil {
+		if !named && ctx.Err() == nil && exitCodeOf(err) == exitServer { // nobody is there, or another that does not know the folder's key
+			err = exit(exitData, "%s: in use by a server, which is to be asked instead; name it with --server: %v", s.Data, err)
+		}
 		return err
 	}
 	for wait := 20 * time.Millisecond; st.job().State == "running"; wait = min(2*wait, time.Second) {
@@ -41,10 +48,6 @@ func (s *serverFlags) job(ctx context.Context, path string, ask any, st interfac
 	return nil
 }
 
-// holder is the server that holds the data folder, where none is named.
-const holder = "http://127.0.0.1:7600"
-
-// unasked tells that a folder is in use by a server that cannot be asked.
-func unasked(data string, err error) error {
-	return exit(exitData, "%s: in use by a server, which is to be asked instead; name it with --server: %v", data, err)
-}
+// holder is the server that holds the data folder, where none is named: at its
+// default address. Tests have another.
+var holder = "http://127.0.0.1:7600"

@@ -42,13 +42,9 @@ func (c *verifyCmd) Run(ctx context.Context) error {
 		r, err = vault.Verify(ctx, vault.Subject{Data: c.Data, Backups: c.Backups, Backup: c.Backup}, show.offsets)
 	}
 	if c.Server != "" || errors.Is(err, wal.ErrInUse) {
-		s := serverFlags{Server: cmp.Or(c.Server, holder), Key: c.Key, Data: c.Data}
-		what = s.Server
-		if r, err = askVerify(ctx, s, show); err != nil {
+		what = cmp.Or(c.Server, holder)
+		if r, err = askVerify(ctx, serverFlags{Server: c.Server, Key: c.Key, Data: c.Data}, show); err != nil {
 			show.end()
-			if c.Server == "" {
-				return unasked(c.Data, err)
-			}
 			return err
 		}
 	}
