@@ -148,6 +148,9 @@ func (c *benchIngestCmd) Run(ctx context.Context, k *kong.Context) error {
 	take(a, "agents", &a.Shape.Agents, c.Agents)
 	take(a, "connections", &a.Shape.Connections, c.Connections)
 	take(a, "frame", &a.Shape.Frame, c.Frame)
+	if err := a.pace(); err != nil {
+		return err
+	}
 	if a.Duration == 0 || a.given["seconds"] {
 		a.Duration = time.Duration(max(c.Seconds, 1)) * time.Second
 	}
@@ -321,6 +324,9 @@ func (c *benchStormCmd) Run(ctx context.Context, k *kong.Context) error {
 	take(a, "agents", &a.Shape.Agents, c.Agents)
 	take(a, "connections", &a.Shape.Connections, c.Connections)
 	take(a, "frame", &a.Shape.Frame, c.Frame)
+	if err := a.pace(); err != nil {
+		return err
+	}
 	if !a.file {
 		a.Shape.Seed = workload.FigureSeed
 	}

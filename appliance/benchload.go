@@ -55,6 +55,18 @@ func take[T any](a *asked, flag string, to *T, v T) {
 	}
 }
 
+// pace gives recorded runs the rate that their speed makes of the agents, which a
+// flag may have changed.
+func (a *asked) pace() error {
+	if a.Speed == 0 || a.given["rate"] {
+		return nil
+	}
+	if err := a.Workload.Pace(); err != nil {
+		return &exitError{exitUsage, err}
+	}
+	return nil
+}
+
 // targetFlags are for the parts that can load a server which runs already.
 type targetFlags struct {
 	Target string `placeholder:"URL" help:"Load the eyrie that runs at this web address, instead of one started for it."`
@@ -216,6 +228,9 @@ func (c *benchSoakCmd) Run(ctx context.Context, k *kong.Context) error {
 	take(a, "viewers", &a.Viewers, c.Viewers)
 	take(a, "rate", &a.Workload.Rate, c.Rate)
 	take(a, "for", &a.Duration, c.For)
+	if err := a.pace(); err != nil {
+		return err
+	}
 	m := bench.Soak{
 		Common: common, Load: a.Workload, For: a.Duration, Rate: a.Workload.Rate, Share: c.Share, Max: c.Max, Search: 20 * time.Second,
 		Viewers: []string{"bench", "viewers"}, Profile: c.Profile,

@@ -155,17 +155,25 @@ func Parse(path string, b []byte) (*Workload, error) {
 		return nil, bad(lines["speed"], "speed", "rate stands in line %d; want one of them", lines["rate"])
 	}
 	if w.Shape.Events == Recorded {
-		mk, err := NewMaker(w.Shape)
-		if err != nil {
+		if err := w.Pace(); err != nil {
 			key := "connections"
 			if len(w.Shape.Recordings) > 0 && !strings.HasPrefix(err.Error(), key) {
 				key = "recordings"
 			}
 			return nil, bad(lines[key], key, "%s", strings.TrimPrefix(err.Error(), key+": "))
 		}
-		w.Rate = max(w.Rate, w.Speed*mk.Pace())
 	}
 	return w, nil
+}
+
+// Pace makes the rate that Speed asks for of the shape as it is now, where there
+// is one; a shape that is changed has to be paced again.
+func (w *Workload) Pace() error {
+	mk, err := NewMaker(w.Shape)
+	if err == nil && w.Speed > 0 {
+		w.Rate = w.Speed * mk.Pace()
+	}
+	return err
 }
 
 // names are the keys, for a person.
