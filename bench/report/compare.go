@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -56,12 +57,14 @@ type samples struct {
 type key struct{ part, name string }
 
 // Compare compares two sides, each one report or several of the same
-// measurement. A figure's values are those of its rounds, or, with several
-// reports, one of each report: runs differ by more than rounds within one do.
+// measurement. With several reports on either side a figure has one value of each:
+// runs differ by more than rounds within one do. With one on both sides its values
+// are those of its rounds, and a warning says so.
 func Compare(nameA string, a []*Report, nameB string, b []*Report) *Comparison {
 	c := &Comparison{A: nameA, B: nameB}
-	sa, order := collect(a)
-	sb, orderB := collect(b)
+	rounds := len(a) == 1 && len(b) == 1
+	sa, order := collect(a, rounds)
+	sb, orderB := collect(b, rounds)
 	for _, k := range order {
 		x, y := sa[k], sb[k]
 		if y == nil {
@@ -77,13 +80,16 @@ func Compare(nameA string, a []*Report, nameB string, b []*Report) *Comparison {
 			c.OnlyB = append(c.OnlyB, k.String())
 		}
 	}
+	if rounds && slices.ContainsFunc(c.Changes, func(ch Change) bool { return ch.Interval != nil }) {
+		c.Warnings = append(c.Warnings, "one run on each side: intervals are of the rounds within them, and another run may differ by more. Folders with several runs tell")
+	}
 	c.warn(a, b)
 	return c
 }
 
 func (k key) String() string { return strings.TrimPrefix(k.part+": ", ": ") + k.name }
 
-func collect(reports []*Report) (map[key]*samples, []key) {
+func collect(reports []*Report, rounds bool) (map[key]*samples, []key) {
 	out := map[key]*samples{}
 	var order []key
 	for _, r := range reports {
@@ -95,7 +101,7 @@ func collect(reports []*Report) (map[key]*samples, []key) {
 					s = &samples{unit: f.Unit}
 					out[k], order = s, append(order, k)
 				}
-				if len(reports) == 1 && len(f.Rounds) > 1 {
+				if rounds && len(f.Rounds) > 1 {
 					s.values = append(s.values, f.Rounds...)
 				} else {
 					s.values = append(s.values, f.Value)

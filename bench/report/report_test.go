@@ -155,7 +155,7 @@ func TestCompare(t *testing.T) {
 	if len(c.Changes) != len(want) || !slices.Equal(c.OnlyB, []string{"ingest: new"}) || len(c.OnlyA) != 0 {
 		t.Errorf("%d changes, only in A %v, only in B %v", len(c.Changes), c.OnlyA, c.OnlyB)
 	}
-	if len(c.Warnings) != 2 {
+	if len(c.Warnings) != 3 || !strings.HasPrefix(c.Warnings[0], "one run on each side") {
 		t.Errorf("warnings: %q", c.Warnings)
 	}
 	same := Compare("A", []*Report{a}, "A", []*Report{a})
@@ -169,6 +169,12 @@ func TestCompare(t *testing.T) {
 	for _, ch := range several.Changes {
 		if ch.Name == "rate" && ch.Verdict != Same {
 			t.Errorf("runs that differ by 40 %% among themselves: %s", ch.Verdict)
+		}
+	}
+	// One against several: that one is a single value, too.
+	for _, ch := range Compare("A", []*Report{a}, "B", []*Report{b, b}).Changes {
+		if ch.Verdict != Open {
+			t.Errorf("%s of one run against two: %s", ch.Name, ch.Verdict)
 		}
 	}
 	var text bytes.Buffer
