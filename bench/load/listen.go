@@ -33,6 +33,10 @@ const (
 	refuseAfter = time.Second // at most so often is a wrong token answered
 	claimsMax   = 16          // proofs under way at once; more are closed
 	childrenMax = 256         // of one coordinator
+	// jobWait is how long a connection that was taken waits for its job: its
+	// coordinator connects to all the others first, of this host and the rest.
+	jobWait     = 5 * time.Minute
+	acceptAgain = 100 * time.Millisecond // after an error that passes, as descriptors that are all taken
 )
 
 // Serve takes coordinators on l until ctx ends. It closes l.
@@ -44,11 +48,21 @@ func (s *Listener) Serve(ctx context.Context, l net.Listener) error {
 	claims := make(chan struct{}, claimsMax)
 	for {
 		conn, err := l.Accept()
-		if err != nil {
-			if ctx.Err() != nil {
-				return nil
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				conn.Close()
 			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
 			return err
+		case err != nil: // what runs goes on
+			s.say("%v", err)
+			select {
+			case <-time.After(acceptAgain):
+			case <-ctx.Done():
+			}
+			continue
 		}
 		select {
 		case claims <- struct{}{}:
@@ -149,6 +163,7 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 			return err
 		}
 	}
+	_ = conn.SetDeadline(time.Now().Add(jobWait))
 	first, err := boundedLine(r, orderMax)
 	if err != nil {
 		return err
@@ -162,7 +177,9 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 		return errors.New("refused: its job names files of this host")
 	}
 	_ = conn.SetDeadline(time.Time{})
-	_ = conn.(*net.TCPConn).SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3})
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetKeepAliveConfig(net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3})
+	}
 	c, err := spawnChild(ctx, s.Spawn)
 	if err != nil {
 		_, _ = conn.Write(line(answer{Says: saysFailed, Error: err.Error()}))

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -77,6 +78,11 @@ func newHost(t *testing.T, token []byte) *host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newHostOn(t, l, exe, token)
+}
+
+func newHostOn(t *testing.T, l net.Listener, exe string, token []byte) *host {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &host{addr: l.Addr().String(), said: make(chan string, 64)}
 	s := &Listener{Spawn: Spawn{Exe: exe, Args: []string{"echo-client"}}, Token: token, Says: func(f string, a ...any) {
@@ -116,6 +122,61 @@ func oneEach(int) int { return 1 }
 
 func testJob() Job {
 	return Job{Addr: "127.0.0.1:1", Key: "k", To: 10, Shape: workload.Shape{Agents: 10, Connections: 10, Frame: 1}}
+}
+
+// failing is a listener whose first look finds no descriptor, and whose connections
+// note the deadline that they were given last.
+type failing struct {
+	net.Listener
+	failed   atomic.Bool
+	deadline atomic.Int64 // Unix ns
+}
+
+type deadlined struct {
+	net.Conn
+	at *atomic.Int64
+}
+
+func (f *failing) Accept() (net.Conn, error) {
+	if !f.failed.Swap(true) {
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Err: syscall.EMFILE}
+	}
+	c, err := f.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return deadlined{c, &f.deadline}, nil
+}
+
+func (d deadlined) SetDeadline(t time.Time) error {
+	d.at.Store(t.UnixNano())
+	return d.Conn.SetDeadline(t)
+}
+
+// A host that had no descriptor left for a moment goes on, and a connection that
+// was taken waits for its job until its coordinator has connected to all others.
+func TestHostIsPatient(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &failing{Listener: l}
+	h := newHostOn(t, f, "/nowhere", testToken)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	c, _, err := dialChild(ctx, h.addr, testToken, nonce())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.end()
+	for {
+		if left := time.Until(time.Unix(0, f.deadline.Load())); left > jobWait/2 {
+			break
+		} else if ctx.Err() != nil {
+			t.Fatalf("it waits for its job for %v", left)
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // Two hosts share a job as children of one do: each has its part, results merge,
