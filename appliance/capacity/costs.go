@@ -29,7 +29,7 @@ type Costs struct {
 	CoresUsable float64 `json:"cores_usable_fraction"` // of all cores, what the server used at its sustained most with no client beside it: (0, 1]
 
 	// Memory.
-	MemoryBase      float64 `json:"memory_base_bytes"`       // resident after load, less Garbage times what lives for connections, agents and series
+	MemoryBase      float64 `json:"memory_base_bytes"`       // resident after load on Machine, less Garbage times what lives for connections, agents and series
 	MemoryConn      float64 `json:"memory_conn_bytes"`       // live in the heap per connection
 	MemoryConnOther float64 `json:"memory_conn_other_bytes"` // the kernel's own per connection, this end alone
 	MemoryAgent     float64 `json:"memory_agent_bytes"`      // live in the heap per known agent

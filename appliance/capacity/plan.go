@@ -159,6 +159,9 @@ func (a *Answer) says(c *Costs) {
 		}
 		a.Says = append(a.Says, says)
 	}
+	if a.Host.Memory > 0 && a.Host.Memory < float64(m.Memory) && c.MemoryBase > 0 {
+		a.Says = append(a.Says, fmt.Sprintf("What memory is taken whatever the load was measured on a host of %.3g GiB; on one of %.3g a server chooses smaller caches and buffers, and takes less in their proportion.", float64(m.Memory)/(1<<30), a.Host.Memory/(1<<30)))
+	}
 	if m.CPU != "" && a.Host.CPU != "" && m.CPU != a.Host.CPU {
 		a.Says = append(a.Says, fmt.Sprintf("Measured on %s; a core of %s may do more or less.", m.CPU, a.Host.CPU))
 	}

@@ -137,6 +137,27 @@ func TestPriceByHand(t *testing.T) {
 	}
 }
 
+// What a server takes whatever the load follows the memory that there is: a host
+// that is small takes less than the machine it was measured on, a larger one no more.
+func TestBaseOfAnotherHost(t *testing.T) {
+	c := costs()
+	c.Machine.Memory = 32 << 30
+	base := func(gib float64) float64 {
+		return Plan(c, Load{Agents: 1}, Host{Memory: gib * (1 << 30)}, 0).Need(Memory).Parts[0].Value
+	}
+	// Of 26 GiB all are at their most: 512 + 4 × 128 + 256 + 4 × 64 MiB. Of 1.6 they
+	// are 1/32, 4/64, 1/64 and 4/64; of 0.2 the least, 16 + 4 × 16 + 16 + 4 × 4.
+	for gib, want := range map[float64]float64{64: 1e9, 32: 1e9, 2: 1e9 * 1.6 * 1024 * (11.0 / 64) / 1536, 0.25: 1e9 * 112 / 1536} {
+		if got := base(gib); math.Abs(got/want-1) > 1e-3 {
+			t.Errorf("%g GiB: %v, want %v", gib, got, want)
+		}
+	}
+	a := Plan(Reference(), Load{Agents: 100, Events: 0.1}, Host{Cores: 2, Memory: 2 << 30}, 0)
+	if !a.Bears() || !mentions(a.Says, "on one of 2 a server chooses") {
+		t.Errorf("100 quiet agents on 2 GiB: %v times, %s: %q", a.Max, a.First, a.Says)
+	}
+}
+
 func mentions(says []string, what string) bool {
 	return slices.ContainsFunc(says, func(s string) bool { return strings.Contains(s, what) })
 }

@@ -37,7 +37,7 @@ func memory(c *Costs, l *Load, h *Host) Need {
 	n := Need{Name: Memory, Unit: "bytes", Has: h.Memory, Usable: h.Memory * MemoryShare, bounds: true,
 		open: unless(h.Memory, "it is not known how much the host has"),
 		Says: "what lives counts twice: as much garbage gathers beside it; with more room a server lets more gather and caches more, so that it shows more than it needs"}
-	n.add("base", 1, c.MemoryBase, true)
+	n.add("base", 1, c.base(h.Memory), true)
 	n.add("connections", l.links(), c.MemoryConn*Garbage, false)
 	n.add("kernel's sockets", l.links(), c.MemoryConnOther, false)
 	n.add("agents", l.Agents, c.MemoryAgent*Garbage, false)

@@ -117,6 +117,7 @@ func (w *Watch) Costs() (*Costs, Measured) {
 	}
 	m := w.meter.measured()
 	if m.InForce {
+		c.MemoryBase = c.base(float64(w.here.Memory)) // before the machine is another
 		c.By, c.Machine, c.At = Live, w.here, w.newest().At
 		c.Says = fmt.Sprintf("CPU measured by this server over %.0f minutes under load; the rest as the single values say.", m.Minutes)
 		for name, p := range map[string]*float64{

@@ -105,6 +105,24 @@ func TestWatchNeedsLoadTimeAndEvenness(t *testing.T) {
 	}
 }
 
+// Costs that were measured here are of a machine like this one: what memory is
+// taken whatever the load is told for it, once.
+func TestWatchTellsTheBaseOfItsOwnMachine(t *testing.T) {
+	known, here := costs(), Machine{Cores: 2, Memory: 2 << 30}
+	known.Machine.Memory = 32 << 30
+	w := NewWatch(known, here)
+	s := &server{r: Reading{At: noon}, idle: 0.03, event: 10, frame: 80}
+	base := func() float64 {
+		c, _ := w.Costs()
+		return Plan(c, Load{Agents: 1}, Host{Memory: 2 << 30}, 0).Need(Memory).Parts[0].Value
+	}
+	before := base()
+	s.runs(w, time.Hour, 50_000, 10)
+	if _, m := w.Costs(); !m.InForce || before > 0.3*known.MemoryBase || !near(base(), before) {
+		t.Errorf("in force: %v, base %v before and %v then", m.InForce, before, base())
+	}
+}
+
 // What uses the CPU beside the load, as a verify of a quiet server does, is neither
 // rest nor what events cost.
 func TestWatchLeavesOutWhatIsNoLoad(t *testing.T) {

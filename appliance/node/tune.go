@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"eyrie/appliance/api"
+	"eyrie/appliance/capacity"
 	"eyrie/appliance/config"
 
 	"golang.org/x/sys/unix"
@@ -23,7 +24,7 @@ type tuning struct {
 	ownTables     bool   // each loop has a descriptor table of its own
 	procs         int    // goroutines that run at once
 	cacheBytes    int64  // both stores' block caches together
-	memtableBytes uint64 // of the views store, four of which may exist
+	memtableBytes uint64 // of the views store, capacity.Memtables of which may exist
 	blocksBytes   int64  // newest blocks of the log, kept for who follows it
 	stretchBytes  int64  // of the log's blocks, sealed at a time
 	filterBytes   int64  // that tells new spans from stored ones
@@ -31,9 +32,6 @@ type tuning struct {
 	descriptors   uint64
 	why           []config.Tuned
 }
-
-// memoryShare of the host's or container's memory is the heap's soft limit.
-const memoryShare = 0.8
 
 // decide chooses what the configuration leaves open for host h. The keys that
 // are no setting (procs, background-nice, gc-percent, memtable-mib, log-blocks-mib, log-stretch-mib, span-filter-mib, descriptors, socket-buffers) are always chosen.
@@ -52,19 +50,20 @@ func decide(c *config.Config, h host) tuning {
 	because("procs", strconv.Itoa(t.procs), "%d cores, and a place for each of %d background workers, so that none holds one that ingest needs", h.cores, backgroundWorkers)
 	because("background-nice", strconv.Itoa(backgroundNice), "all threads but those who receive, store and acknowledge yield the cores to these")
 	if t.memoryBytes == 0 && h.memory > 0 {
-		t.memoryBytes = int64(float64(h.memory) * memoryShare)
+		t.memoryBytes = int64(float64(h.memory) * capacity.MemoryShare)
 		because("memory-mib", inMiB(t.memoryBytes), "80 %% of the %s's %d MiB", h.memoryFrom, h.memory>>20)
 	}
 	because("gc-percent", fmt.Sprintf("%d to %d", percentDefault, percentMost), "more than %d where over %d MiB live, as long as garbage and they take at most half of the memory limit", percentDefault, percentLiveMin>>20)
+	b := capacity.BuffersOf(t.memoryBytes)
 	if t.cacheBytes == 0 {
-		t.cacheBytes = min(max(t.memoryBytes/32, 16<<20), 512<<20)
+		t.cacheBytes = b.Cache
 		because("cache-mib", inMiB(t.cacheBytes), "a thirty-second of the memory limit, 16 to 512 MiB")
 	}
-	t.memtableBytes = uint64(min(max(t.memoryBytes/64, 16<<20), 128<<20))
+	t.memtableBytes = uint64(b.Memtable)
 	because("memtable-mib", inMiB(int64(t.memtableBytes)), "a sixty-fourth of the memory limit, 16 to 128 MiB: the larger, the less the views store merges")
-	t.blocksBytes = min(max(t.memoryBytes/64, 16<<20), 256<<20)
+	t.blocksBytes = b.Blocks
 	because("log-blocks-mib", inMiB(t.blocksBytes), "a sixty-fourth of the memory limit, 16 to 256 MiB: views that fall behind while they save need not decode what they missed")
-	t.stretchBytes = min(max(t.memoryBytes/64, 4<<20), 64<<20)
+	t.stretchBytes = b.Stretch
 	because("log-stretch-mib", inMiB(t.stretchBytes), "a sixty-fourth of the memory limit, 4 to 64 MiB: so much of the log is sealed at a time, in some four times as much memory. The larger, the smaller it gets on disk")
 	t.filterBytes = min(max(t.memoryBytes/16, 128<<20), 4<<30)
 	because("span-filter-mib", inMiB(t.filterBytes), "a sixteenth of the memory limit, 128 MiB to 4 GiB, at most; it takes 3 bytes a span as they come. Of spans beyond, each new one is sought in the store")
