@@ -69,11 +69,26 @@ func (f *benchFlags) common() (bench.Common, error) {
 	if err != nil {
 		return bench.Common{}, err
 	}
-	c := bench.Common{Exe: exe, Client: []string{"bench", "client"}, Dir: f.Dir, Command: "eyrie " + strings.Join(os.Args[1:], " ")}
+	c := bench.Common{Exe: exe, Client: []string{"bench", "client"}, Dir: f.Dir, Command: typed(os.Args[1:])}
 	if term.IsTerminal(int(os.Stderr.Fd())) {
 		c.Progress = benchProgress
 	}
 	return c, nil
+}
+
+// typed is the command line for a report, which is passed on: without the key.
+func typed(args []string) string {
+	shown := []string{"eyrie"}
+	for i, a := range args {
+		switch {
+		case i > 0 && args[i-1] == "--key":
+			a = "…"
+		case strings.HasPrefix(a, "--key="):
+			a = "--key=…"
+		}
+		shown = append(shown, a)
+	}
+	return strings.Join(shown, " ")
 }
 
 // print writes a report, and says by the exit code whether it holds.

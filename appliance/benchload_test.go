@@ -2,12 +2,26 @@ package main
 
 import (
 	"math"
+	"strings"
 	"testing"
 
 	"eyrie/bench/workload"
 
 	"github.com/alecthomas/kong"
 )
+
+// Reports are passed on, and hold no key.
+func TestTypedHasNoKey(t *testing.T) {
+	for _, c := range [][2]string{
+		{"bench soak --target http://h:1 --key secret --quick", "eyrie bench soak --target http://h:1 --key … --quick"},
+		{"bench ingest --key=secret", "eyrie bench ingest --key=…"},
+		{"bench --json", "eyrie bench --json"},
+	} {
+		if got := typed(strings.Split(c[0], " ")); got != c[1] {
+			t.Errorf("%s: %s", c[0], got)
+		}
+	}
+}
 
 // A flag goes before the file, a default does not; and the rate that a file's speed
 // makes is that of the agents that a flag asks for.
