@@ -12,6 +12,9 @@ ARGS ?=
 FUZZ ?= 1000000
 FUZZTIME ?= 10s
 SIM_SECONDS ?= 3600
+CUTS ?= 10000
+CUTS_SEED ?= 0
+KILLS ?= 200
 SIM_SEED ?= 0
 
 UI_SOURCES := $(shell find ui -path ui/node_modules -prune -o -path ui/dist -prune -o -type f -print 2>/dev/null)
@@ -63,6 +66,11 @@ test-race: $(UI_STAMP) ## Go tests under the race detector
 
 sim: ## agents to views from seeds: SIM_SECONDS=3600, from SIM_SEED=0 on
 	EYRIE_SIM_SECONDS=$(SIM_SECONDS) EYRIE_SIM_SEED=$(SIM_SEED) go test -count=1 -timeout 0 -v -run 'TestSimulation|TestOneSeed' ./appliance/sim
+
+.PHONY: campaign
+campaign: build ## CUTS=10000 power cuts of a simulated disk, KILLS=200 kill -9 under load
+	EYRIE_CUTS=$(CUTS) EYRIE_CUTS_SEED=$(CUTS_SEED) go test -count=1 -timeout 0 -v -run '^TestPowerCuts$$' ./wal
+	./bin/eyrie bench kill --times $(KILLS)
 
 test-ui: $(MODULES_STAMP) ## unit tests of the front end
 	cd ui && npm run --silent test

@@ -428,22 +428,31 @@ func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
 	return true, r.Close()
 }
 
-// TestPowerCuts runs EYRIE_CUTS trials, 200 unless told.
-func TestPowerCuts(t *testing.T) {
-	n := 200
-	if s := os.Getenv("EYRIE_CUTS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal("EYRIE_CUTS: ", err)
-		}
+// setting reads a number from the environment.
+func setting(t *testing.T, name string, otherwise int) int {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return otherwise
 	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// TestPowerCuts runs EYRIE_CUTS trials, 200 unless told. They differ from those of
+// another EYRIE_CUTS_SEED, so that a long campaign can be run in parts.
+func TestPowerCuts(t *testing.T) {
+	n, seed := setting(t, "EYRIE_CUTS", 200), setting(t, "EYRIE_CUTS_SEED", 0)
 	const lanes = 4
 	var noticed, sealed atomic.Int64
 	t.Run("lanes", func(t *testing.T) {
 		for lane := range lanes {
 			t.Run(strconv.Itoa(lane), func(t *testing.T) {
 				t.Parallel()
-				saw, harmless, began, err := cutSealed(uint64(100+lane), n/lanes, &faults{})
+				saw, harmless, began, err := cutSealed(uint64(1000*seed+100+lane), n/lanes, &faults{})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -464,13 +473,7 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsForgetting is TestPowerCuts of lives in which agents are forgotten:
 // EYRIE_FORGET_CUTS trials, 100 unless told.
 func TestPowerCutsForgetting(t *testing.T) {
-	n := 100
-	if s := os.Getenv("EYRIE_FORGET_CUTS"); s != "" {
-		var err error
-		if n, err = strconv.Atoi(s); err != nil {
-			t.Fatal("EYRIE_FORGET_CUTS: ", err)
-		}
-	}
+	n := setting(t, "EYRIE_FORGET_CUTS", 100)
 	const lanes = 4
 	var forgot atomic.Int64
 	t.Run("lanes", func(t *testing.T) {
