@@ -29,6 +29,7 @@ type Log interface {
 	Follow(from uint64) *wal.Follower
 	Find(ctx context.Context, q wal.Query) (recs []wal.Record, next uint64, err error)
 	Agent(num uint32) (space, id string, ok bool)
+	AgentNum(space, id string) (num uint32, ok bool)
 }
 
 // Agents is what the hub knows of the fleet's rows.
@@ -59,6 +60,7 @@ type Options struct {
 const (
 	gapMin   = 50 * time.Millisecond
 	gapMax   = 500 * time.Millisecond
+	restMax  = 5 * time.Second // between two full messages of rows that are not in focus
 	fleetGap = 500 * time.Millisecond
 	busyMin  = 20 * time.Millisecond // before a viewer that was busy is tried again, unless it says Ready
 	busyMax  = time.Second           // the same after it was busy for long
@@ -71,6 +73,7 @@ const (
 	CreditsDefault = 500
 	creditsMax     = 1 << 20
 	subsMax        = 16 // of one viewer
+	focusMax       = 512
 )
 
 // Hub serves viewers. Close it when done.

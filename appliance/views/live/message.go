@@ -23,6 +23,12 @@ type request struct {
 	Credits *int64          `json:"credits"`
 	N       int64           `json:"n"`
 	T       json.Number     `json:"t"`
+	Agents  []agentName     `json:"agents"`
+}
+
+type agentName struct {
+	Space string `json:"space"`
+	ID    string `json:"id"`
 }
 
 type filterJSON struct {

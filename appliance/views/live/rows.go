@@ -1,6 +1,7 @@
 package live
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -46,7 +47,31 @@ func (c *rowCache) get(num uint32, encode func(dst []byte, num uint32) []byte) [
 	return row
 }
 
-// agents sends the rows that changed: at first all that match, in pages.
+// focusOn has these rows sent before all others from now on.
+func (s *sub) focusOn(nums []uint32) {
+	s.mu.Lock()
+	s.focus = nums
+	s.urgent = slices.ContainsFunc(nums, s.dirty.has)
+	due := s.urgent && (s.timer == nil || s.resting)
+	s.mu.Unlock()
+	if due {
+		s.h.run.push(s)
+	}
+}
+
+// numbers looks up the agents that there are.
+func (h *Hub) numbers(names []agentName) []uint32 {
+	nums := make([]uint32, 0, len(names))
+	for _, a := range names {
+		if num, ok := h.o.Log.AgentNum(a.Space, a.ID); ok {
+			nums = append(nums, num)
+		}
+	}
+	return nums
+}
+
+// agents sends the rows that changed: at first all that match, in pages. Those in
+// focus come first, the rest as often as the readers have the time.
 func (s *sub) agents(r *reader) bool {
 	if !s.snapshot && s.early(s.gap) {
 		return false
@@ -56,6 +81,9 @@ func (s *sub) agents(r *reader) bool {
 		return false
 	}
 	h := s.h
+	began := h.o.Now()
+	all := s.snapshot || !began.Before(s.restAt)
+	cursor := s.cursor
 	off, _ := h.o.Agents.Offset()
 	most := int(min(credits, pageItems))
 	r.nums = r.nums[:0]
@@ -63,7 +91,7 @@ func (s *sub) agents(r *reader) bool {
 	rows, full := 0, false
 	var left []uint32 // gone ones
 	for rows+len(left) < most {
-		num, ok := s.pop()
+		num, ok := s.pop(all)
 		if !ok {
 			break
 		}
@@ -95,6 +123,9 @@ func (s *sub) agents(r *reader) bool {
 	end := s.snapshot && s.rest() == 0
 	r.out = items
 	if rows+len(left) == 0 && !end {
+		if !all && s.rest() > 0 {
+			s.armFor(s.restAt.Sub(began), true)
+		}
 		return false
 	}
 	b := offsetField(head(nil, "agents", s.id), off)
@@ -107,7 +138,7 @@ func (s *sub) agents(r *reader) bool {
 		b = append(b, `,"end":true`...)
 	}
 	if err := s.v.send(append(b, '}')); err != nil {
-		s.putBack(r.nums)
+		s.putBack(r.nums, cursor)
 		s.refused(err)
 		return false
 	}
@@ -118,12 +149,14 @@ func (s *sub) agents(r *reader) bool {
 		s.shown.unset(num)
 	}
 	s.spend(rows + len(left))
-	s.pace(full, end)
+	s.pace(began, all && full, end)
 	return s.snapshot || s.rest() > 0
 }
 
-// pace notes that a message went out and how long to wait for the next.
-func (s *sub) pace(full, end bool) {
+// pace notes that a message went out and how long to wait for the next. With more
+// rows than a message holds, all subscriptions together make readers work for one
+// part in paceCost of the time of one processor.
+func (s *sub) pace(began time.Time, full, end bool) {
 	if s.snapshot {
 		if end {
 			s.snapshot, s.cursor = false, 0
@@ -132,16 +165,29 @@ func (s *sub) pace(full, end bool) {
 		return
 	}
 	s.sent = s.h.o.Now()
-	if s.gap = max(s.gap/2, gapMin); full {
-		s.gap = 2 * gapMin
+	s.gap = max(s.gap/2, gapMin)
+	if full {
+		_, subs := s.h.Viewers()
+		s.restAt = s.sent.Add(min(max(s.sent.Sub(began)*paceCost*time.Duration(subs), 2*gapMin), restMax))
 	}
 }
 
-// pop takes the next agent to look at. Rows are visited round robin, so that
-// none waits forever while others change.
-func (s *sub) pop() (uint32, bool) {
+// pop takes the next agent to look at: one in focus if there is any, then, if all
+// are asked for, one of the others. These are visited round robin, so that none
+// waits forever while others change.
+func (s *sub) pop(all bool) (uint32, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.urgent {
+		if i := slices.IndexFunc(s.focus, s.dirty.has); i >= 0 {
+			s.dirty.unset(s.focus[i])
+			return s.focus[i], true
+		}
+		s.urgent = false
+	}
+	if !all {
+		return 0, false
+	}
 	num, ok := s.dirty.next(s.cursor)
 	if !ok {
 		if s.snapshot || s.dirty.n == 0 {
@@ -168,15 +214,14 @@ func (s *sub) rest() int {
 	return s.dirty.n
 }
 
-func (s *sub) putBack(nums []uint32) {
+// putBack undoes what was popped since the cursor stood there.
+func (s *sub) putBack(nums []uint32, cursor uint32) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range nums {
 		s.dirty.set(n)
 	}
-	if s.snapshot && len(nums) > 0 {
-		s.cursor = nums[0]
-	}
+	s.cursor, s.urgent = cursor, len(s.focus) > 0
 }
 
 func (s *sub) isAgent(num uint32) bool {

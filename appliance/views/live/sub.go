@@ -2,6 +2,7 @@ package live
 
 import (
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -32,7 +33,11 @@ type sub struct {
 	credits int64
 	stopped bool
 	timer   *time.Timer
+	armed   time.Time // when the timer fires
+	resting bool      // it waits for rows that are not in focus
 	dirty   bits
+	focus   []uint32 // rows that are sent before all others
+	urgent  bool     // one of them may be dirty
 
 	// served
 	started  bool
@@ -41,6 +46,7 @@ type sub struct {
 	shown    bits
 	sent     time.Time
 	gap      time.Duration
+	restAt   time.Time     // when rows that are not in focus are due again
 	busy     time.Duration // how long it waited the last time, 0 when it was not busy
 	follow   *wal.Follower
 	next     uint64            // offset
@@ -93,6 +99,7 @@ func (s *sub) begin() error {
 		s.snapshot = true
 		s.mu.Lock()
 		s.dirty.fill(s.h.o.Agents.Numbers())
+		s.urgent = len(s.focus) > 0
 		s.mu.Unlock()
 	}
 	return nil
@@ -125,16 +132,20 @@ func (s *sub) stop() {
 	}
 }
 
-// arm has the subscription served again after d.
-func (s *sub) arm(d time.Duration) {
+// arm has the subscription served again after d; what is armed for later gives way.
+func (s *sub) arm(d time.Duration) { s.armFor(d, false) }
+
+func (s *sub) armFor(d time.Duration, resting bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopped || s.timer != nil {
+	at := s.h.o.Now().Add(d)
+	if s.stopped || s.timer != nil && (!at.Before(s.armed) || !s.timer.Stop()) {
 		return
 	}
+	s.armed, s.resting = at, resting
 	s.timer = time.AfterFunc(d, func() {
 		s.mu.Lock()
-		s.timer = nil
+		s.timer, s.resting = nil, false
 		s.mu.Unlock()
 		s.h.run.push(s)
 	})
@@ -171,8 +182,9 @@ func (s *sub) take(batch bits) bool {
 	defer s.mu.Unlock()
 	if s.what == whatAgents {
 		s.dirty.or(batch)
+		s.urgent = s.urgent || slices.ContainsFunc(s.focus, batch.has)
 	}
-	return s.timer == nil && !s.stopped && s.credits > 0
+	return (s.timer == nil || s.resting && s.urgent) && !s.stopped && s.credits > 0
 }
 
 // wants reports whether a reader should look at what was committed.

@@ -2,6 +2,7 @@ package live
 
 import (
 	"encoding/json"
+	"fmt"
 	"sync"
 )
 
@@ -72,6 +73,18 @@ func (v *Viewer) Message(p []byte) error {
 		}
 		s.grant(r.N)
 		return nil
+	case "focus":
+		v.mu.Lock()
+		s := v.subs[r.ID]
+		v.mu.Unlock()
+		switch {
+		case s == nil || s.what != whatAgents:
+			return v.send(errorMessage(r.ID, "unknown_id", "no subscription of agents has this id"))
+		case len(r.Agents) > focusMax:
+			return v.send(errorMessage(r.ID, "limit", fmt.Sprintf("%d agents at most may be in focus", focusMax)))
+		}
+		s.focusOn(v.h.numbers(r.Agents))
+		return nil
 	case "unsubscribe":
 		v.mu.Lock()
 		s := v.subs[r.ID]
@@ -83,7 +96,7 @@ func (v *Viewer) Message(p []byte) error {
 		v.h.drop(s)
 		return nil
 	}
-	return v.send(errorMessage(r.ID, "unknown_op", "want subscribe, request, unsubscribe or ping"))
+	return v.send(errorMessage(r.ID, "unknown_op", "want subscribe, request, focus, unsubscribe or ping"))
 }
 
 // Ready tells the hub that Send may succeed again after ErrBusy. The hub also

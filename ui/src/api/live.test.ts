@@ -214,3 +214,20 @@ test('agents and fleet reach their readers, an error too', () => {
   wire().say({ op: 'error', id: 1, code: 'syntax', detail: 'unknown field' })
   expect(seen).toEqual(['begin', { items: [], gone: [{ space: 'main', id: 'x' }], snapshot: true, end: true, offset: 3 }, [4, 1, 9], 'unknown field'])
 })
+
+test('says which agents are looked at, and again after it was cut off', () => {
+  const sub = { what: 'agents' as const, filter: {}, on: () => {} }
+  live.subscribe(sub)
+  live.start()
+  live.focus(sub, [{ space: 'main', id: 'early' }])
+  wire().hello()
+  expect(wire().of('focus')).toEqual([{ op: 'focus', id: 1, agents: [{ space: 'main', id: 'early' }] }])
+  live.focus(sub, [{ space: 'main', id: 'a' }])
+  expect(wire().of('focus').at(-1)).toEqual({ op: 'focus', id: 1, agents: [{ space: 'main', id: 'a' }] })
+  wire().onclose?.({ code: 1006 })
+  pass(60_000)
+  wire().hello()
+  expect(wire().sent.map((m) => m.op)).toEqual(['subscribe', 'focus', 'ping'])
+  live.focus(sub, Array.from({ length: 600 }, (_, i) => ({ space: 'main', id: `a${i}` })))
+  expect((wire().of('focus').at(-1) as { agents: unknown[] }).agents.length).toBe(512)
+})

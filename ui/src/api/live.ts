@@ -22,6 +22,8 @@ export type LinkState = {
 
 export type Filter = { space?: string; agent?: string; type?: string[]; severity?: string; run?: string; q?: string }
 
+export type AgentName = { space: string; id: string }
+
 export type AgentsMessage = { items: AgentShape[]; gone: { space?: string; id?: string }[]; snapshot: boolean; end: boolean; offset: number }
 
 export type Subscription =
@@ -49,13 +51,15 @@ export type Env = {
 }
 
 const creditsMax = 2000
+const focusMax = 512
 const pingEveryMs = 5000
 const pongWithinMs = 12_000
 const backoffFirstMs = 400
 const backoffMaxMs = 15_000
 
 // offset: where a resume begins; seen: the newest event handed out.
-type Entry = { id: number; sub: Subscription; left: number; offset: number; seen: number }
+// focus: the rows that the server sends before all others.
+type Entry = { id: number; sub: Subscription; left: number; offset: number; seen: number; focus: readonly AgentName[] }
 
 type Message = {
   op?: string
@@ -120,12 +124,21 @@ export class Live {
 
   /** Adds a subscription and returns what ends it. */
   subscribe(sub: Subscription): () => void {
-    const entry: Entry = { id: this.nextId++, sub, left: 0, offset: -1, seen: -1 }
+    const entry: Entry = { id: this.nextId++, sub, left: 0, offset: -1, seen: -1, focus: [] }
     this.entries.set(entry.id, entry)
     if (this.greeted) this.ask(entry)
     return () => {
       if (!this.entries.delete(entry.id)) return
       if (this.greeted) this.send({ op: 'unsubscribe', id: entry.id })
+    }
+  }
+
+  /** Says which agents of a subscription are looked at: their rows come before all others. */
+  focus(sub: Subscription, agents: readonly AgentName[]): void {
+    for (const entry of this.entries.values()) {
+      if (entry.sub !== sub) continue
+      entry.focus = agents.slice(0, focusMax)
+      if (this.greeted) this.send({ op: 'focus', id: entry.id, agents: entry.focus })
     }
   }
 
@@ -231,6 +244,7 @@ export class Live {
       from: !events ? 'now' : entry.offset >= 0 ? entry.offset : sub.from,
       mode: events ? 'all' : 'latest', credits: creditsMax,
     })
+    if (entry.focus.length) this.send({ op: 'focus', id: entry.id, agents: entry.focus })
   }
 
   private deliver(entry: Entry, m: Message): void {

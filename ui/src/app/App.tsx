@@ -1,6 +1,7 @@
 import { Component, lazy, Suspense, useEffect } from 'react'
 import type { ReactNode } from 'react'
 import { useStore } from 'zustand'
+import type { Subscription } from '../api/live'
 import { Loading } from '../parts/Notice'
 import { fleet, live, session } from '../store/app'
 import { Dialogs } from './Dialogs'
@@ -63,7 +64,13 @@ function Follow() {
   useEffect(() => live.subscribe({ what: 'fleet', filter: {}, on: fleet.fleet }), [])
   useEffect(() => {
     fleet.clear()
-    return live.subscribe({ what: 'agents', filter: q ? { q } : {}, on: fleet.agents, begin: fleet.begin, fail: fleet.fail })
+    const sub: Subscription = { what: 'agents', filter: q ? { q } : {}, on: fleet.agents, begin: fleet.begin, fail: fleet.fail }
+    const end = live.subscribe(sub)
+    fleet.whenLooked((agents) => live.focus(sub, agents))
+    return () => {
+      fleet.whenLooked(null)
+      end()
+    }
   }, [q])
   return null
 }

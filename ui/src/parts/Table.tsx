@@ -53,7 +53,7 @@ const Row = memo(function Row<T>({ row, columns, index, selected, marked, onPick
   )
 }) as <T>(p: RowProps<T>) => ReactNode
 
-export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpen, tools, empty, marked, keys = true, onEnd, selectedKey, boxed = false }: {
+export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpen, tools, empty, marked, keys = true, onEnd, onSight, selectedKey, boxed = false }: {
   id: string
   label: string
   columns: readonly Column<T>[]
@@ -69,6 +69,8 @@ export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpe
   keys?: boolean
   /** The last rows came in sight. */
   onEnd?: () => void
+  /** Told which rows are in sight, or nearly; none when the table goes. */
+  onSight?: (rows: readonly T[]) => void
   selectedKey?: string
   /** Scrolls in a box of its own instead of with the page. */
   boxed?: boolean
@@ -94,6 +96,9 @@ export function Table<T>({ id, label, columns, rows, rowKey, sort, onSort, onOpe
   useEffect(() => {
     if (to >= rows.length && rows.length > 0) onEnd?.()
   }, [to, rows.length, onEnd])
+
+  useEffect(() => onSight?.(rows.slice(from, to)), [onSight, rows, from, to])
+  useEffect(() => () => onSight?.([]), [onSight])
 
   const latest = useRef({ rows, rowKey, onOpen })
   latest.current = { rows, rowKey, onOpen }

@@ -96,3 +96,22 @@ test('ids that name parts of an object are only names', () => {
   expect(f.rows.size).toBe(3)
   expect(({} as Record<string, unknown>).show).toBeUndefined()
 })
+
+test('rows in sight are told once, and to who listens later', () => {
+  const f = new FleetStore()
+  f.begin()
+  f.agents(message(['a', 'b'], { end: true }))
+  frame()
+  const told: string[][] = []
+  f.whenLooked((agents) => told.push(agents.map((a) => `${a.space}/${a.id}`)))
+  expect(told).toEqual([])
+  f.look([...f.rows.values()])
+  f.look([...f.rows.values()])
+  expect(told).toEqual([['main/a', 'main/b']])
+  f.whenLooked(null)
+  f.look([...f.rows.values()].slice(1))
+  f.whenLooked((agents) => told.push(agents.map((a) => a.id)))
+  expect(told.at(-1)).toEqual(['b'])
+  f.look([])
+  expect(told.at(-1)).toEqual([])
+})

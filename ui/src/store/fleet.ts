@@ -1,7 +1,7 @@
 // The fleet as last heard. Rows lie in a Map that is changed in place; `version` tells
 // readers that something moved. Messages are gathered and applied once per frame.
 import { createStore } from 'zustand/vanilla'
-import type { AgentsMessage } from '../api/live'
+import type { AgentName, AgentsMessage } from '../api/live'
 import type { AttentionShape, FleetShape } from '../api/shape'
 import { agent, agentKey, attention, fleet } from '../model/map'
 import type { AgentKey, AgentView, AttentionView, FleetView } from '../model/view'
@@ -32,6 +32,8 @@ export class FleetStore {
   private readonly coming = new Map<AgentKey, AgentView | null>()
   private comingFleet: { summary: FleetView; attention: AttentionView[]; total: number } | null = null
   private seen: Set<AgentKey> | null = null
+  private looked: { keys: string; agents: readonly AgentName[] } = { keys: '', agents: [] }
+  private tell: ((agents: readonly AgentName[]) => void) | null = null
   private ready = false
 
   /** A subscription (re)starts: what the snapshot does not name will be gone. */
@@ -63,6 +65,20 @@ export class FleetStore {
   }
 
   readonly fail = (problem: string): void => this.store.setState({ problem })
+
+  /** Says which rows are in sight: they are kept the newest. */
+  look(rows: readonly AgentView[]): void {
+    const keys = rows.map((r) => r.key).join()
+    if (keys === this.looked.keys) return
+    this.looked = { keys, agents: rows.map(({ space, id }) => ({ space, id })) }
+    this.tell?.(this.looked.agents)
+  }
+
+  /** Has fn told of the rows in sight, now and whenever these are others; null ends it. */
+  whenLooked(fn: ((agents: readonly AgentName[]) => void) | null): void {
+    this.tell = fn
+    if (this.looked.agents.length) fn?.(this.looked.agents)
+  }
 
   pause(paused: boolean): void {
     this.store.setState({ paused })

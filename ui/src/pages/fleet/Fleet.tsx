@@ -21,6 +21,7 @@ import { useRows } from './useRows'
 
 export const open = (a: AgentView) => go(to(agentPath(a.space, a.id)))
 export const rowKey = (a: AgentView) => a.key
+const sight = (rows: readonly AgentView[]) => fleet.look(rows)
 
 export function useSort(): [Sort, (s: Sort) => void] {
   const text = useParam('sort')
@@ -80,7 +81,7 @@ function Current({ tools }: { tools: React.ReactNode }) {
   )
   return (
     <Table
-      id="fleet" label={`${count(rows.length)} ${rows.length === 1 ? 'agent' : 'agents'}`} columns={columns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort} onOpen={open} tools={tools} empty={empty}
+      id="fleet" label={`${count(rows.length)} ${rows.length === 1 ? 'agent' : 'agents'}`} columns={columns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort} onOpen={open} onSight={sight} tools={tools} empty={empty}
     />
   )
 }
