@@ -80,6 +80,23 @@ func (a *arena) bytes(c *chain, dst []byte) []byte {
 	return dst
 }
 
+// since appends to dst the bytes of c behind the first from, of which the last
+// lies in cell in.
+func (a *arena) since(c *chain, from uint16, in uint32, dst []byte) []byte {
+	n, used := c.head, 0
+	if from > 0 {
+		n, used = in, (int(from)-1)%cellRoom+1
+	}
+	for left := int(c.len - from); left > 0; used = 0 {
+		cell := a.cell(n)
+		k := min(left, cellRoom-used)
+		dst = append(dst, cell[4+used:4+used+k]...)
+		left -= k
+		n = binary.LittleEndian.Uint32(cell)
+	}
+	return dst
+}
+
 // release gives the cells of c back and empties it.
 func (a *arena) release(c *chain) {
 	if c.len > 0 {

@@ -29,7 +29,9 @@ type DB struct {
 
 	mu    sync.RWMutex // guards ix
 	ix    index
-	saved int // series whose definition is stored or in a batch: refs 1..saved
+	saved int             // series whose definition is stored or in a batch: refs 1..saved
+	saves uint64          // number of the last Save
+	gone  map[uint64]bool // series that were forgotten since the Load
 
 	shards  [shardCount]shard
 	parts   partRange
@@ -64,12 +66,13 @@ func (db *DB) Reset() {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	db.ix, db.saved = newIndex(), 0
+	db.saves, db.gone = 0, map[uint64]bool{}
 	db.parts.clear()
 	db.lateSeq.Store(0)
 	for i := range db.shards {
 		s := &db.shards[i]
 		s.mu.Lock()
-		s.runs, s.arena, s.dirty, s.stale = nil, arena{}, nil, 0
+		s.runs, s.arena, s.heads, s.stale = nil, arena{}, nil, 0
 		s.closed, s.saving, s.late = map[uint32][]pending{}, nil, map[uint32]*late{}
 		s.mu.Unlock()
 	}

@@ -66,6 +66,22 @@ func save(t testing.TB, db *DB, told bool) {
 	}
 }
 
+// count returns the rows of a kind.
+func count(t testing.TB, p *pebble.DB, kind byte) (n int) {
+	t.Helper()
+	it, err := p.NewIter(&pebble.IterOptions{LowerBound: []byte{'t', kind}, UpperBound: []byte{'t', kind + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // model is the naive DB: every sample in a map.
 type model map[uint64]map[int64]uint64
 
@@ -101,7 +117,11 @@ func equalSamples(ts, wantT []int64, vs, wantV []float64) error {
 // TestAgainstModel appends, saves, crashes and reads at random, beside a map.
 func TestAgainstModel(t *testing.T) {
 	var seen Stats
+	added := 0
 	defer func() {
+		if added < 1000 {
+			t.Errorf("only %d additions were there when a DB was opened", added)
+		}
 		if seen.LateSamples < 50 || seen.Replaced < 50 || seen.Chunks < 100 {
 			t.Errorf("the test went past something: %+v", seen)
 		}
@@ -169,6 +189,10 @@ func TestAgainstModel(t *testing.T) {
 				save(t, db, rng.IntN(2) == 0)
 				saved, savedNow, savedSum = m.clone(), slices.Clone(now), slices.Clone(sum)
 			case k < 940: // crash
+				rows := count(t, p, kindAdded)
+				if added += rows; rows > headEvery {
+					t.Fatalf("seed %d op %d: %d rows of additions to one head row", seed, op, rows)
+				}
 				db = openDB(t, p)
 				m, now, sum = saved.clone(), slices.Clone(savedNow), slices.Clone(savedSum)
 				find()

@@ -3,6 +3,8 @@ package tsdb
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -16,10 +18,11 @@ const ForgottenLabel = "__forgotten__"
 // the changes to b. All must be saved, nothing may be appended meanwhile, and then the DB is
 // to be loaded again: their refs stay taken, and labels that come again get others.
 func (db *DB) Forget(b *pebble.Batch, refs map[uint64]bool) error {
-	if err := db.each(db.store, kindSeries, func(key, row []byte) error { return db.forgetSeries(b, key, row, refs) }); err != nil {
+	maps.Copy(db.gone, refs) // rows share them with series of what was forgotten before
+	if err := db.each(db.store, kindSeries, func(key, row []byte) error { return db.forgetSeries(b, key, row, db.gone) }); err != nil {
 		return err
 	}
-	if err := db.each(db.store, kindHead, func(key, row []byte) error { return db.forgetHeads(b, key, row, refs) }); err != nil {
+	if err := db.forgetHeads(b); err != nil {
 		return err
 	}
 	lo, hi := db.parts.bounds()
@@ -80,57 +83,41 @@ func (db *DB) forgetSeries(b *pebble.Batch, key, row []byte, refs map[uint64]boo
 	return b.Set(key, sealRow(key, out), nil)
 }
 
-// forgetHeads writes a row of open runs again.
-func (db *DB) forgetHeads(b *pebble.Batch, key, row []byte, refs map[uint64]bool) error {
-	n, err := refOf(key)
-	if err != nil {
-		return err
+// forgetHeads writes the rows of open runs again, without what was added to them.
+func (db *DB) forgetHeads(b *pebble.Batch) error {
+	rows := map[uint64]bool{}
+	for ref := range db.gone {
+		rows[(ref-1)/headRuns] = true
 	}
-	any := false
-	for ref := n*headRuns + 1; ref <= (n+1)*headRuns; ref++ {
-		any = any || refs[ref]
-	}
-	if !any {
-		return nil
-	}
-	d, err := openRow(key, row, magicHead, headVersion)
-	if err != nil {
-		return err
-	}
-	r, out := rowReader{b: d}, []byte{magicHead, headVersion}
-	last, kept := int64(0), int64(0) // as read, as written
-	for ref := n*headRuns + 1; len(r.b) > 0; ref++ {
-		total := r.uvarint()
-		if total == 0 {
-			out = binary.AppendUvarint(out, 0)
+	for _, n := range slices.Sorted(maps.Keys(rows)) {
+		if db.shards[n%shardCount].heads == nil || !db.head(n).based {
 			continue
 		}
-		count, closed, value, run := r.uvarint(), int64(0), uint64(0), ""
-		if count&1 == 1 {
-			last += r.varint()
-			closed = last
+		key := appendRefKey(nil, db.prefix, kindHead, n)
+		if err := b.Set(key, sealRow(key, db.keptHead(n)), nil); err != nil {
+			return err
 		}
-		if count>>1 > 0 {
-			last += r.varint()
-			value, run = r.uvarint(), r.string()
-		}
-		if r.bad {
-			return fmt.Errorf("%w: run of series %d", ErrCorrupt, ref)
-		}
-		if refs[ref] {
-			out = binary.AppendUvarint(out, 0)
-			continue
-		}
-		out = binary.AppendUvarint(binary.AppendUvarint(out, total), count)
-		if count&1 == 1 {
-			out = binary.AppendVarint(out, closed-kept)
-			kept = closed
-		}
-		if count>>1 > 0 {
-			out = binary.AppendUvarint(binary.AppendVarint(out, last-kept), value)
-			out = append(binary.AppendUvarint(out, uint64(len(run))), run...)
-			kept = last
+		for save := uint64(1); save <= min(db.saves, headEvery); save++ {
+			if err := b.Delete(appendAddedKey(nil, db.prefix, db.saves+1-save, n), nil); err != nil {
+				return err
+			}
 		}
 	}
-	return b.Set(key, sealRow(key, out), nil)
+	return nil
+}
+
+// keptHead makes a head row without the runs of series that are gone.
+func (db *DB) keptHead(n uint64) []byte {
+	s := &db.shards[n%shardCount]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	row, last := binary.AppendUvarint([]byte{magicHead, headVersion}, db.saves), int64(0)
+	for i := range uint64(min(headRuns, db.ix.len()-int(n)*headRuns)) {
+		r := &run{}
+		if !db.gone[n*headRuns+1+i] {
+			r = s.run(uint32(n/shardCount*headRuns + i))
+		}
+		row, last = s.appendRun(row, r, last)
+	}
+	return row
 }

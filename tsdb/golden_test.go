@@ -25,6 +25,11 @@ func TestGoldenRows(t *testing.T) {
 	db.Add(b, at, 3)
 	db.Add(b, at+10, 4)
 	save(t, db, true)
+	db.Append(a, at+600_000, 5) // added to the head row
+	save(t, db, true)
+	if count(t, p, kindAdded) != 1 {
+		t.Fatal("nothing was added to a head row")
+	}
 	it, err := p.NewIter(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -52,22 +57,40 @@ func TestGoldenRows(t *testing.T) {
 	if got.String() != string(want) {
 		t.Error("the rows are written otherwise than before. If that is meant, raise rowVersion or prove that old rows load, then UPDATE_GOLDEN=1 go test ./tsdb -run Golden")
 	}
-	old := testStore(t)
-	for line := range strings.Lines(string(want)) {
+	samplesOf(t, string(want), 603, 5)
+	before, err := os.ReadFile(filepath.Join("testdata", "rows-2.golden")) // of head rows without additions
+	if err != nil {
+		t.Fatal(err)
+	}
+	samplesOf(t, string(before), 602, 4.9)
+}
+
+// samplesOf loads rows and looks at what TestGoldenRows has put into them.
+func samplesOf(t *testing.T, rows string, n int, newest float64) {
+	t.Helper()
+	const a, b, at = 1, 2, 1_700_000_000_000
+	p := testStore(t)
+	for line := range strings.Lines(rows) {
 		var k, v []byte
 		if _, err := fmt.Sscanf(line, "%x %x", &k, &v); err != nil {
 			t.Fatal(err)
 		}
-		if err := old.Set(k, v, pebble.NoSync); err != nil {
+		if err := p.Set(k, v, pebble.NoSync); err != nil {
 			t.Fatal(err)
 		}
 	}
-	db = openDB(t, old)
-	ts, vs, err := db.Range(a, MinTime, MaxTime, nil, nil)
-	if err != nil || len(ts) != 602 || ts[0] != at-90_000_000 || vs[0] != 8 || vs[1] != 7 || vs[601] != 4.9 {
-		t.Fatalf("%d samples, %v", len(ts), err)
-	}
-	if _, v, n, ok := db.Last(b); !ok || v != 7 || n != 2 {
-		t.Fatalf("last %v of %d", v, n)
+	db := openDB(t, p)
+	for range 2 { // as loaded, then as saved again and loaded
+		ts, vs, err := db.Range(a, MinTime, MaxTime, nil, nil)
+		if err != nil || len(ts) != n || ts[0] != at-90_000_000 || vs[0] != 8 || vs[1] != 7 || vs[n-1] != newest {
+			t.Fatalf("%d samples, %v", len(ts), err)
+		}
+		if _, v, n, ok := db.Last(b); !ok || v != 7 || n != 2 {
+			t.Fatalf("last %v of %d", v, n)
+		}
+		db.Append(a, ts[n-1]+1, 6)
+		n, newest = n+1, 6
+		save(t, db, true)
+		db = openDB(t, p)
 	}
 }

@@ -8,10 +8,13 @@ import "encoding/binary"
 //	m                                       meta row (save.go)
 //	s ref u64                               definitions of series from ref on
 //	h row u64                               open runs of samples of headRuns series (head row)
+//	d save u64 row u64                      what that Save added to a head row
 //	c res u8 part s32 ref u64 start s64 seq u32   closed chunk
 //
 // A head row, of series row*headRuns+1 and on, is rewritten under the same key as
-// its runs grow, so opening reads little of a series however long its history.
+// its runs grow, so opening reads little of a series however long its history; at
+// most saves it is only added to, in keys that follow all before and are dropped
+// all at once.
 //
 // A chunk lies within one partition of time: all of a partition's chunks are
 // neighbours, and retention drops a partition by excising one key range. res
@@ -26,6 +29,7 @@ const (
 	kindMeta   = 'm'
 	kindSeries = 's'
 	kindHead   = 'h'
+	kindAdded  = 'd'
 	kindChunk  = 'c'
 )
 
@@ -57,6 +61,17 @@ func partOf(t int64) int32 {
 
 func appendRefKey(dst []byte, prefix, kind byte, ref uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, prefix, kind), ref)
+}
+
+func appendAddedKey(dst []byte, prefix byte, save, row uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendRefKey(dst, prefix, kindAdded, save), row)
+}
+
+func parseAddedKey(b []byte) (save, row uint64, ok bool) {
+	if len(b) != 18 {
+		return 0, 0, false
+	}
+	return binary.BigEndian.Uint64(b[2:]), binary.BigEndian.Uint64(b[10:]), true
 }
 
 func appendPart(dst []byte, prefix, res byte, part int32) []byte {

@@ -9,14 +9,17 @@ import (
 	"math/bits"
 	"slices"
 
+	"eyrie/tsdb/chunk"
+
 	"github.com/cockroachdb/pebble/v2"
 )
 
 // Rows other than chunks; integers are LEB128 (u: unsigned, s: zigzag):
 //
 //	series  0xE5 | version 2 | definition, … | crc
-//	head    0xE6 | version 2 | run, … | crc
-//	meta    0xE7 | version 1 | last late number u | crc
+//	head    0xE6 | version 3 | number of the Save u | run, … | crc
+//	added   0xE8 | version 1 | addition, … | crc
+//	meta    0xE7 | version 2 | last late number u | number of the Save u | crc
 //
 // A series row has the definitions of up to 128 series, the key's and those that
 // follow it; what a label shares with the one at the same place of the series
@@ -30,6 +33,15 @@ import (
 //	        if closed: closed until s | if n: last time s | last value u |
 //	        bytes u, the run's bytes
 //
+// Between two of a head row are rows of what later Saves added to it, to be
+// applied in their order:
+//
+//	addition  series left out since the last one u | n u × 4 + whole × 2 + closed |
+//	          samples ever u | the rest is as in a run
+//
+// whole: in place of all that the run was; else the bytes come behind those that it
+// has, and until when chunks are closed stays as it is.
+//
 // closed tells that there are closed chunks in order and until which timestamp;
 // n counts the run's samples, the last included; the last value is its bits
 // with the bytes reversed; times are differences from the last one written
@@ -39,10 +51,17 @@ const (
 	magicSeries = 0xE5
 	magicHead   = 0xE6
 	magicMeta   = 0xE7
-	metaVersion = 1
+	magicAdded  = 0xE8
 	rowVersion  = 2 // of series
-	headVersion = 2
 	rowSeries   = 128
+
+	// Those before are read, too: they lack the number of the Save.
+	metaVersion = 2
+	headVersion = 3
+
+	addedVersion = 1
+	addedClosed  = 1
+	addedWhole   = 2
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -58,6 +77,7 @@ func sealRow(key, row []byte) []byte {
 // cannot be committed leaves memory ahead of the store: Reset and Load.
 func (db *DB) Save(b *pebble.Batch) error {
 	db.dropSaving()
+	db.saves++
 	if err := db.saveChunks(b); err != nil {
 		return err
 	}
@@ -66,6 +86,7 @@ func (db *DB) Save(b *pebble.Batch) error {
 	}
 	key := []byte{db.prefix, kindMeta}
 	row := binary.AppendUvarint([]byte{magicMeta, metaVersion}, uint64(db.lateSeq.Load()))
+	row = binary.AppendUvarint(row, db.saves)
 	if err := b.Set(key, sealRow(key, row), nil); err != nil {
 		return err
 	}
@@ -148,25 +169,37 @@ func (db *DB) saveChunks(b *pebble.Batch) error {
 	return nil
 }
 
-// saveHeads writes the head rows that changed.
+// headEvery is after how many saves at most a head row is written again, in place
+// of additions to it. The more, the less is written, and the more a Load puts
+// together. Rows take turns.
+const headEvery = 16
+
+// saveHeads writes what changed of the open runs: additions to head rows that the
+// store has, and the rows whose turn it is, or of which half is new.
 func (db *DB) saveHeads(b *pebble.Batch) error {
 	var key, row []byte
 	for n := uint32(0); int(n)*headRuns < db.ix.len(); n++ {
 		s := &db.shards[n%shardCount]
 		first := n / shardCount * headRuns
-		if !s.dirty[first/headRuns] {
+		h := &s.heads[first/headRuns]
+		turn := uint64(n)%headEvery == db.saves%headEvery
+		if !h.dirty && !(turn && h.added) {
 			continue
 		}
-		key = appendRefKey(key[:0], db.prefix, kindHead, uint64(n))
 		s.mu.Lock()
-		s.dirty[first/headRuns] = false
-		s.stale--
-		row = append(row[:0], magicHead, headVersion)
-		last := int64(0)
+		if h.dirty {
+			h.dirty = false
+			s.stale--
+		}
 		end := first + uint32(min(headRuns, db.ix.len()-int(n)*headRuns))
-		s.approach(first, end)
-		for slot := first; slot < end; slot++ {
-			row, last = s.appendRun(row, s.run(slot), last)
+		if turn || !h.based || s.mostlyNew(first, end) {
+			key = appendRefKey(key[:0], db.prefix, kindHead, uint64(n))
+			row = s.appendHead(row[:0], db.saves, first, end)
+			h.based, h.added = true, false
+		} else {
+			key = appendAddedKey(key[:0], db.prefix, db.saves, uint64(n))
+			row = s.appendAdded(row[:0], first, end)
+			h.added = true
 		}
 		s.mu.Unlock()
 		row = sealRow(key, row)
@@ -174,7 +207,90 @@ func (db *DB) saveHeads(b *pebble.Batch) error {
 			return err
 		}
 	}
-	return nil
+	if db.saves <= headEvery {
+		return nil
+	}
+	// Every row has had its turn since.
+	old := db.saves - headEvery
+	return b.DeleteRange(appendAddedKey(nil, db.prefix, old, 0), appendAddedKey(nil, db.prefix, old+1, 0), nil)
+}
+
+// mostlyNew tells whether additions would be no less than half of the row.
+func (s *shard) mostlyNew(first, end uint32) bool {
+	const others = 8 // bytes of a run that are not its samples'
+	all, added := 0, 0
+	for slot := first; slot < end; slot++ {
+		r := s.run(slot)
+		if r.s.N == 0 {
+			continue
+		}
+		all += int(r.chain.len) + others
+		switch {
+		case !r.changed:
+		case r.saved == unsaved:
+			added += int(r.chain.len) + others
+		default:
+			added += int(r.chain.len-r.saved) + others
+		}
+	}
+	return 2*added >= all
+}
+
+func (s *shard) appendHead(row []byte, saves uint64, first, end uint32) []byte {
+	row = binary.AppendUvarint(append(row, magicHead, headVersion), saves)
+	last := int64(0)
+	s.approach(first, end)
+	for slot := first; slot < end; slot++ {
+		r := s.run(slot)
+		row, last = s.appendRun(row, r, last)
+		r.keptAll()
+	}
+	return row
+}
+
+// keptAll notes that the store is to have all of the run.
+func (r *run) keptAll() {
+	r.changed = false
+	if r.saved = unsaved; r.s.N > 0 {
+		r.saved, r.savedIn = r.chain.len, r.chain.tail
+	}
+}
+
+func (s *shard) appendAdded(row []byte, first, end uint32) []byte {
+	row = append(row, magicAdded, addedVersion)
+	last, before := int64(0), first
+	for slot := first; slot < end; slot++ {
+		r := s.run(slot)
+		if !r.changed {
+			continue
+		}
+		row = binary.AppendUvarint(row, uint64(slot-before))
+		before = slot + 1
+		n := uint64(r.s.N) << 2
+		var b []byte
+		if r.saved == unsaved {
+			if n |= addedWhole; r.closedT != noTime {
+				n |= addedClosed
+			}
+			b = s.bytes(r)
+		} else {
+			s.gather = s.arena.since(&r.chain, r.saved, r.savedIn, s.gather[:0])
+			b = s.gather
+		}
+		row = binary.AppendUvarint(binary.AppendUvarint(row, n), r.total)
+		if n&addedClosed != 0 {
+			row = binary.AppendVarint(row, r.closedT-last)
+			last = r.closedT
+		}
+		if r.s.N > 0 {
+			row = binary.AppendVarint(row, r.s.LastT-last)
+			row = binary.AppendUvarint(row, bits.ReverseBytes64(r.s.LastV))
+			row = append(binary.AppendUvarint(row, uint64(len(b))), b...)
+			last = r.s.LastT
+		}
+		r.keptAll()
+	}
+	return row
 }
 
 // approach reads the bytes of the runs first..end-1, at most headRuns, side by
@@ -252,12 +368,12 @@ func (db *DB) Load(r pebble.Reader) error {
 }
 
 // openRow checks a row's frame and returns its body.
-func openRow(key, row []byte, magic, version byte) ([]byte, error) {
+func openRow(key, row []byte, magic byte, versions ...byte) ([]byte, error) {
 	if len(row) < 6 || row[0] != magic {
 		return nil, fmt.Errorf("%w: %q begins %x, want %x", ErrCorrupt, key, row[:min(len(row), 2)], magic)
 	}
-	if row[1] != version {
-		return nil, fmt.Errorf("%w: %q has %d, want %d", ErrVersion, key, row[1], version)
+	if !slices.Contains(versions, row[1]) {
+		return nil, fmt.Errorf("%w: %q has %d, want %d", ErrVersion, key, row[1], versions[0])
 	}
 	body := row[:len(row)-4]
 	got := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, body)
@@ -340,27 +456,74 @@ func (db *DB) loadSeries(r pebble.Reader) error {
 	})
 }
 
+// loadHeads reads the open runs: head rows, then what was added to each since.
 func (db *DB) loadHeads(r pebble.Reader) error {
-	return db.each(r, kindHead, func(key, row []byte) error {
+	var saves []uint64 // by head row: the Save that wrote it
+	if err := db.each(r, kindHead, func(key, row []byte) error {
 		n, err := refOf(key)
 		if err != nil {
 			return err
 		}
-		b, err := openRow(key, row, magicHead, headVersion)
+		b, err := openRow(key, row, magicHead, headVersion, headVersion-1)
 		if err != nil {
 			return err
 		}
+		if n*headRuns >= uint64(db.ix.len()) {
+			return fmt.Errorf("%w: head row %d with %d series", ErrCorrupt, n, db.ix.len())
+		}
 		d, last := rowReader{b: b}, int64(0)
+		for uint64(len(saves)) <= n {
+			saves = append(saves, 0)
+		}
+		if row[1] == headVersion {
+			saves[n] = d.uvarint()
+		}
 		for ref := n*headRuns + 1; len(d.b) > 0; ref++ {
-			if n > math.MaxUint32/headRuns || ref > (n+1)*headRuns || ref > uint64(db.ix.len()) {
+			if ref > (n+1)*headRuns || ref > uint64(db.ix.len()) {
 				return fmt.Errorf("%w: head row %d has a run of series %d of %d", ErrCorrupt, n, ref, db.ix.len())
 			}
 			if last, err = db.loadRun(uint32(ref), &d, last); err != nil {
 				return fmt.Errorf("run of series %d: %w", ref, err)
 			}
 		}
+		db.head(n).based = true
 		return nil
-	})
+	}); err != nil {
+		return err
+	}
+	if err := db.each(r, kindAdded, func(key, row []byte) error { return db.loadAdded(key, row, saves) }); err != nil {
+		return err
+	}
+	return db.restoreRuns()
+}
+
+func (db *DB) head(n uint64) *head { return &db.shards[n%shardCount].heads[n/shardCount] }
+
+// loadAdded applies additions, unless the row was written since.
+func (db *DB) loadAdded(key, row []byte, saves []uint64) error {
+	save, n, ok := parseAddedKey(key)
+	b, err := openRow(key, row, magicAdded, addedVersion)
+	switch {
+	case err != nil:
+		return err
+	case !ok || n >= uint64(len(saves)) || !db.head(n).based:
+		return fmt.Errorf("%w: %q adds to head row %d, which is not there", ErrCorrupt, key, n)
+	case save <= saves[n]:
+		return nil
+	}
+	db.head(n).added = true
+	d, last := rowReader{b: b}, int64(0)
+	for ref := n*headRuns + 1; len(d.b) > 0; ref++ {
+		gap := d.uvarint()
+		if gap >= headRuns || ref+gap > (n+1)*headRuns || ref+gap > uint64(db.ix.len()) {
+			return fmt.Errorf("%w: additions to head row %d name a series beyond it", ErrCorrupt, n)
+		}
+		ref += gap
+		if last, err = db.addToRun(uint32(ref), &d, last); err != nil {
+			return fmt.Errorf("addition to series %d: %w", ref, err)
+		}
+	}
+	return nil
 }
 
 // loadRun reads one run of a head row and returns the last time in it.
@@ -380,32 +543,87 @@ func (db *DB) loadRun(ref uint32, d *rowReader, last int64) (int64, error) {
 		last += d.varint()
 		u.closedT = last
 	}
-	if n >>= 1; n == 0 && !d.bad {
+	return s.readRun(u, d, n>>1, last)
+}
+
+// addToRun reads one run of an addition and returns the last time in it.
+func (db *DB) addToRun(ref uint32, d *rowReader, last int64) (int64, error) {
+	i, slot := locate(ref)
+	s := &db.shards[i]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u, n := s.run(slot), d.uvarint()
+	u.total = d.uvarint()
+	if n&addedWhole != 0 {
+		s.arena.release(&u.chain)
+		u.s, u.closedT = chunk.Stream{}, noTime
+	}
+	if n&addedClosed != 0 {
+		last += d.varint()
+		u.closedT = last
+	}
+	if n>>2 < uint64(u.s.N) {
+		return last, fmt.Errorf("%w: %d samples where %d were", ErrCorrupt, n>>2, u.s.N)
+	}
+	return s.readRun(u, d, n>>2, last)
+}
+
+// readRun reads what follows of a run of n samples, and puts its bytes behind those that it has.
+func (s *shard) readRun(u *run, d *rowReader, n uint64, last int64) (int64, error) {
+	if n == 0 && !d.bad {
 		return last, nil
 	}
 	last += d.varint()
 	v := bits.ReverseBytes64(d.uvarint())
 	size := d.uvarint()
-	if d.bad || n > math.MaxUint16 || size > runBytesMax || size > uint64(len(d.b)) {
+	if d.bad || n > math.MaxUint16 || size > uint64(len(d.b)) || uint64(u.chain.len)+size > runBytesMax {
 		return last, fmt.Errorf("%w: %d samples in %d bytes", ErrCorrupt, n, size)
 	}
-	var err error
-	if u.first, err = u.s.Restore(d.b[:size], int(n), last, v); err != nil {
-		return last, err
-	}
-	s.keep(u, d.b[:size])
+	u.s.N, u.s.LastT, u.s.LastV = uint16(n), last, v
+	s.arena.append(&u.chain, d.b[:size])
 	d.b = d.b[size:]
 	return last, nil
 }
 
+// restoreRuns makes the runs ones to append to.
+func (db *DB) restoreRuns() error {
+	for i := range db.shards {
+		if err := db.shards[i].restore(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *shard) restore() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for first := uint32(0); int(first) < len(s.runs)*shardRuns; first += headRuns {
+		s.approach(first, first+headRuns)
+		for slot := first; slot < first+headRuns; slot++ {
+			u := s.run(slot)
+			if u.s.N > 0 {
+				if u.first, err = u.s.Restore(s.bytes(u), int(u.s.N), u.s.LastT, u.s.LastV); err != nil {
+					return err
+				}
+			}
+			u.keptAll()
+		}
+	}
+	return nil
+}
+
 func (db *DB) loadMeta(r pebble.Reader) error {
 	return db.each(r, kindMeta, func(key, row []byte) error {
-		b, err := openRow(key, row, magicMeta, metaVersion)
+		b, err := openRow(key, row, magicMeta, metaVersion, metaVersion-1)
 		if err != nil {
 			return err
 		}
 		d := rowReader{b: b}
 		db.lateSeq.Store(uint32(d.uvarint()))
+		if row[1] == metaVersion {
+			db.saves = d.uvarint()
+		}
 		if d.bad {
 			return fmt.Errorf("%w: meta row of %d bytes", ErrCorrupt, len(b))
 		}

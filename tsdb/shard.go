@@ -16,7 +16,14 @@ type run struct {
 	closedT int64  // last timestamp of the closed chunks in order; noTime: none
 	total   uint64 // samples ever kept
 	chain   chain
+
+	saved   uint16 // bytes of the chain that the store has; unsaved: nothing that could be added to
+	changed bool   // since the last Save
+	savedIn uint32 // the cell in which the last of these bytes lies
 }
+
+// unsaved is for a run that is not one that the store has with more behind it.
+const unsaved = math.MaxUint16
 
 const noTime = math.MinInt64
 
@@ -58,8 +65,8 @@ type shard struct {
 	mu     sync.Mutex
 	runs   [][]run
 	arena  arena
-	dirty  []bool               // by head row of the shard: differs from the store
-	stale  int                  // how many of these
+	heads  []head               // by head row of the shard
+	stale  int                  // how many of these are dirty
 	closed map[uint32][]pending // since the last Save
 	saving map[uint32][]pending // in the batch of the last Save
 	late   map[uint32]*late
@@ -69,6 +76,13 @@ type shard struct {
 	gather []byte
 
 	samples, lateSamples, replaced, dropped, chunks, chunkBytes uint64
+}
+
+// head is what is known of a head row.
+type head struct {
+	dirty bool // differs from the store
+	based bool // the store has it
+	added bool // the store has additions to it
 }
 
 func (s *shard) run(slot uint32) *run { return &s.runs[slot/shardRuns][slot%shardRuns] }
@@ -82,10 +96,10 @@ func (s *shard) grow(slot uint32) {
 	for int(slot/shardRuns) >= len(s.runs) {
 		page := make([]run, shardRuns)
 		for i := range page {
-			page[i].closedT = noTime
+			page[i].closedT, page[i].saved = noTime, unsaved
 		}
 		s.runs = append(s.runs, page)
-		s.dirty = append(s.dirty, make([]bool, shardRuns/headRuns)...)
+		s.heads = append(s.heads, make([]head, shardRuns/headRuns)...)
 	}
 }
 
@@ -99,11 +113,12 @@ func (s *shard) bytes(r *run) []byte {
 func (s *shard) keep(r *run, b []byte) {
 	s.arena.release(&r.chain)
 	s.arena.append(&r.chain, b)
+	r.saved = unsaved
 }
 
 // mark notes that a run of the head row differs from the store.
 func (s *shard) mark(slot uint32) {
-	if d := &s.dirty[slot/headRuns]; !*d {
+	if d := &s.heads[slot/headRuns].dirty; !*d {
 		*d = true
 		s.stale++
 	}
@@ -113,6 +128,7 @@ func (s *shard) mark(slot uint32) {
 func (s *shard) append(db *DB, ref, slot uint32, t int64, v float64) {
 	r := s.run(slot)
 	s.mark(slot)
+	r.changed = true
 	switch {
 	case r.s.N == 0 && t > r.closedT:
 		r.s.Start(t, v)
@@ -174,6 +190,7 @@ func (s *shard) close(db *DB, ref uint32, r *run) {
 	r.closedT = r.s.LastT
 	r.s = chunk.Stream{}
 	s.arena.release(&r.chain)
+	r.saved = unsaved
 }
 
 // pend encodes a chunk and keeps it until it is stored.
@@ -209,6 +226,7 @@ func (s *shard) insert(db *DB, ref uint32, r *run, t int64, v float64) (added bo
 			r.closedT, r.first = ts[n-1], ts[n]
 			s.arena.release(&r.chain)
 			r.s.Start(ts[n], vs[n])
+			r.saved = unsaved
 			return !found
 		}
 	}
