@@ -19,6 +19,7 @@ const (
 // tooltip where points are few. Colours are the page's classes line0 to line6.
 // It returns "" where there is nothing to draw.
 func (c *Curve) SVG() template.HTML {
+	c = &Curve{Title: c.Title, X: c.X, Y: c.Y, Lines: c.finite()}
 	x, y := c.scale(c.X, 0, plotLeft, plotWidth-plotRight), c.scale(c.Y, 1, plotHeight-plotBottom, plotTop)
 	if x == nil || y == nil {
 		return ""
@@ -103,7 +104,7 @@ func (c *Curve) scale(a Axis, k int, from, to float64) *scale {
 			lo, hi = min(lo, p[k]), max(hi, p[k])
 		}
 	}
-	if math.IsInf(lo, 1) || math.IsNaN(lo+hi) {
+	if math.IsInf(lo, 1) { // no point
 		return nil
 	}
 	s := &scale{from: from, to: to, log: a.Log}

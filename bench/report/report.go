@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"eyrie/appliance/capacity"
@@ -60,6 +62,25 @@ type Curve struct {
 	Lines []Line `json:"lines"`
 }
 
+// finite tells whether v is a number.
+func finite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// finite are the curve's lines without points that are no numbers.
+func (c *Curve) finite() []Line {
+	lines := slices.Clone(c.Lines)
+	for i := range lines {
+		lines[i].Points = slices.DeleteFunc(slices.Clone(lines[i].Points), func(p [2]float64) bool { return !finite(p[0]) || !finite(p[1]) })
+	}
+	return lines
+}
+
+// MarshalJSON leaves out points that are no numbers, which JSON has none of.
+func (c Curve) MarshalJSON() ([]byte, error) {
+	type plain Curve
+	c.Lines = c.finite()
+	return json.Marshal(plain(c))
+}
+
 // Axis is what a plot's axis shows.
 type Axis struct {
 	Name string `json:"name"`
@@ -84,15 +105,24 @@ func (r *Report) Set(name, format string, args ...any) {
 	r.Settings = append(r.Settings, Setting{name, fmt.Sprintf(format, args...)})
 }
 
-// Add adds a figure that was measured once.
+// Add adds a figure that was measured once. What is no number is a fault instead:
+// JSON has none, and the rest of a report must not be lost for it.
 func (r *Report) Add(name string, value float64, unit, says string) {
+	if !finite(value) {
+		r.Fault("%s: nothing to measure it by: %v %s", name, value, unit)
+		return
+	}
 	r.Figures = append(r.Figures, Figure{Name: name, Value: value, Unit: unit, Says: says})
 }
 
-// AddRounds adds a figure that was measured in several rounds, all positive: their
-// geometric mean with its 95 % interval.
+// AddRounds adds a figure that was measured in several rounds: their geometric mean
+// with its 95 % interval. Where one is not above 0 that is a fault, as in Add.
 func (r *Report) AddRounds(name string, rounds []float64, unit, says string) {
 	mean, low, high := stats.Mean(rounds)
+	if !finite(mean) || !finite(low) || !finite(high) {
+		r.Fault("%s: nothing to measure it by: rounds of %v %s", name, rounds, unit)
+		return
+	}
 	f := Figure{Name: name, Value: mean, Unit: unit, Says: says, Rounds: rounds}
 	if len(rounds) > 1 {
 		f.Interval = &[2]float64{low, high}

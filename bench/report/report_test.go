@@ -2,7 +2,9 @@ package report
 
 import (
 	"bytes"
+	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"io"
 	"math"
 	"os"
@@ -53,6 +55,30 @@ func TestJSON(t *testing.T) {
 	}
 	if _, err := Read(dir); err == nil || !strings.Contains(err.Error(), "3.json") {
 		t.Errorf("a file that is no report: %v", err)
+	}
+}
+
+// TestWhatIsNoNumber: a figure that could not be worked out is a fault, and costs
+// nothing else of the report.
+func TestWhatIsNoNumber(t *testing.T) {
+	r := sample()
+	r.Add("a quotient", math.NaN(), "ms", "")
+	r.Add("another", math.Inf(1), "ms", "")
+	r.AddRounds("rounds", []float64{3, 0}, "ms", "")
+	r.Curves[0].Lines[0].Points = append(r.Curves[0].Lines[0].Points, [2]float64{250, math.NaN()}, [2]float64{300, math.Inf(1)})
+	var b, page bytes.Buffer
+	if err := errors.Join(r.WriteJSON(&b), r.WriteHTML(&page)); err != nil {
+		t.Fatal(err)
+	}
+	back := &Report{}
+	if err := json.Unmarshal(b.Bytes(), back); err != nil {
+		t.Fatal(err)
+	}
+	if len(back.Figures) != 3 || len(back.Faults) != 3 || !strings.Contains(back.Faults[2], "rounds of [3 0] ms") || len(back.Curves[0].Lines[0].Points) != 3 {
+		t.Errorf("%d figures, %d points, %q", len(back.Figures), len(back.Curves[0].Lines[0].Points), back.Faults)
+	}
+	if s := string(r.Curves[0].SVG()); s == "" || strings.Contains(s, "NaN") || strings.Contains(s, "Inf") {
+		t.Errorf("the plot is lost, or has what is no number: %s", s)
 	}
 }
 
