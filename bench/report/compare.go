@@ -142,10 +142,11 @@ func change(k key, x, y *samples) (Change, bool) {
 }
 
 // direction tells by its unit whether more of a figure is better (1), worse
-// (-1) or neither (0): rates and ratios are, costs and waits are not.
+// (-1) or neither (0): of rates it is, of costs and waits it is not. A number of
+// times may be either: how much faster, or how often a byte is written.
 func direction(unit string) int {
 	switch {
-	case unit == Times || strings.HasSuffix(unit, "/s"):
+	case strings.HasSuffix(unit, "/s") || strings.HasSuffix(unit, "/cpu-s"):
 		return 1
 	case unit == "ms" || unit == "s" || unit == "µs" || strings.HasPrefix(unit, "µs/") || strings.HasPrefix(unit, "ms/") || strings.HasPrefix(unit, "B/") || unit == "MiB" || unit == "GiB":
 		return -1

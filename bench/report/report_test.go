@@ -160,6 +160,8 @@ func TestCompare(t *testing.T) {
 		r.AddRounds("rate", rate, "events/s", "")
 		r.AddRounds("wait", wait, "ms", "")
 		r.AddRounds("agents", rate, "agents", "")
+		r.AddRounds("amplification", rate, Times, "")
+		r.AddRounds("per cpu", rate, "events/cpu-s", "")
 		r.Add("once", plain, "events/s", "")
 		return r
 	}
@@ -169,7 +171,7 @@ func TestCompare(t *testing.T) {
 	b.Machine.Cores = 4
 	b.Noise = &host.Noise{Why: "steal"}
 	c := Compare("A", []*Report{a}, "B", []*Report{b})
-	want := map[string]Verdict{"rate": Better, "wait": Worse, "agents": Moved, "once": Open}
+	want := map[string]Verdict{"rate": Better, "wait": Worse, "agents": Moved, "amplification": Moved, "per cpu": Better, "once": Open}
 	for _, ch := range c.Changes {
 		if ch.Verdict != want[ch.Name] {
 			t.Errorf("%s: %s, want %s", ch.Name, ch.Verdict, want[ch.Name])
