@@ -54,6 +54,16 @@ func TestPlanFromReport(t *testing.T) {
 			t.Errorf("no %q in\n%s", want, out.String())
 		}
 	}
+	// Where what does not grow is too much already, that is said.
+	small := c
+	small.MemoryGiB = number(0.01)
+	if a, got, err = small.plan(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	out.Reset()
+	if err := writePlan(&out, a, got, nil); err != nil || !strings.Contains(out.String(), "bears none of it: memory is used up before the first agent") {
+		t.Errorf("%v:\n%s", err, out.String())
+	}
 	// A hundredth of that is borne.
 	c.Times = number(0.01)
 	if a, _, err = c.plan(t.Context()); err != nil || !a.Bears() || a.Load.Agents != 10 {

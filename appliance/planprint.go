@@ -171,6 +171,8 @@ func verdict(a *capacity.Answer) (s []string) {
 		s = append(s, "What the host bears is not known.")
 	case first.Times >= 1:
 		s = append(s, fmt.Sprintf("This host bears it %s times: %s agents with %s events/s. What ends it: %s.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
+	case first.Times == 0:
+		s = append(s, fmt.Sprintf("This host bears none of it: %s is used up before the first agent.", capacity.Title(first.Name)))
 	default:
 		s = append(s, fmt.Sprintf("This host does not bear it, only %s of it: %s agents with %s events/s. What ends it: %s.", amount(first.Times), amount(math.Floor(l.Agents*first.Times+1e-6)), amount(l.Agents*l.Events*first.Times), capacity.Title(first.Name)))
 	}
@@ -211,8 +213,6 @@ func amount(v float64) string {
 		return strconv.FormatFloat(v, 'f', 1, 64)
 	case a >= 1:
 		return strconv.FormatFloat(v, 'f', 2, 64)
-	case a >= 1e-4:
-		return strconv.FormatFloat(v, 'g', 2, 64)
 	}
 	return strconv.FormatFloat(v, 'g', 2, 64)
 }
