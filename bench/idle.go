@@ -2,14 +2,12 @@ package bench
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 	"eyrie/bench/idle"
 	"eyrie/bench/report"
@@ -32,67 +30,32 @@ func ServeIdleServer(in io.Reader, out io.Writer) error { return idle.ServeServe
 // ServeIdleClient is the life of the client process.
 func ServeIdleClient(in io.Reader, out io.Writer) error { return idle.ServeClient(in, out) }
 
-// part is a child that answers each line with a line.
-type part struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	enc *json.Encoder
-	dec *json.Decoder
-}
-
-func startPart(ctx context.Context, exe string, args ...string) (*part, error) {
-	p := &part{cmd: exec.CommandContext(ctx, exe, args...)}
-	p.cmd.Stderr = os.Stderr
-	setParentDeath(p.cmd)
-	in, err := p.cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := p.cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	p.in, p.enc, p.dec = in, json.NewEncoder(in), json.NewDecoder(out)
-	return p, p.cmd.Start()
-}
-
-// end closes the child's input and waits; the kernel takes its time to close a
-// million sockets.
-func (p *part) end() {
-	_ = p.in.Close()
-	_ = p.cmd.Process.Kill()
-	_ = p.cmd.Wait()
-}
-
 // Run opens the links step by step, and reports.
 func (m Idle) Run(ctx context.Context) (*report.Report, error) {
 	most := m.Steps[len(m.Steps)-1]
 	loops := max(host.Describe("/").Cores, (most+tableRoom-1)/tableRoom)
-	srv, err := startPart(ctx, m.Exe, "bench", "idle-server")
+	srv, err := child.Start(child.Command(ctx, m.Exe, []string{"bench", "idle-server"}))
 	if err != nil {
 		return nil, err
 	}
-	defer srv.end()
-	cl, err := startPart(ctx, m.Exe, "bench", "idle-client")
+	defer srv.Kill()
+	cl, err := child.Start(child.Command(ctx, m.Exe, []string{"bench", "idle-client"}))
 	if err != nil {
 		return nil, err
 	}
-	defer cl.end()
-	if err := srv.enc.Encode(idle.ServerJob{Loops: loops}); err != nil {
-		return nil, err
-	}
+	defer cl.Kill()
 	var up idle.ServerSays
-	err = srv.dec.Decode(&up)
+	err = srv.Ask(idle.ServerJob{Loops: loops}, &up)
 	if err = told(err, up.Error); err != nil {
 		return nil, fmt.Errorf("server: %w", err)
 	}
-	if err := cl.enc.Encode(idle.ClientJob{Addr: up.Addr, Threads: loops}); err != nil {
+	if err := cl.Tell(idle.ClientJob{Addr: up.Addr, Threads: loops}); err != nil {
 		return nil, err
 	}
 	rep := report.New("connections", m.Command, "/")
 	rep.Set("load", "%v links, each idle after hello and one acknowledged event; one client process of bare descriptors", m.Steps)
 	rep.Set("server", "netpoll and engine alone, in one process: rings end in a goroutine that welcomes and acknowledges; no log, no views; %d loops, each with a descriptor table of its own; no pings", loops)
-	clock, ours := host.ReadClock(), host.CPU(srv.cmd.Process.Pid, cl.cmd.Process.Pid)
+	clock, ours := host.ReadClock(), host.CPU(srv.Pid(), cl.Pid())
 	var last idleLook
 	for i, n := range m.Steps {
 		now, err := m.step(srv, cl, n)
@@ -116,7 +79,7 @@ func (m Idle) Run(ctx context.Context) (*report.Report, error) {
 		}
 		last = now
 	}
-	noise := host.Since(clock, host.ReadClock(), rep.Machine.Cores, host.CPU(srv.cmd.Process.Pid, cl.cmd.Process.Pid)-ours)
+	noise := host.Since(clock, host.ReadClock(), rep.Machine.Cores, host.CPU(srv.Pid(), cl.Pid())-ours)
 	rep.Noise = &noise
 	if len(rep.Faults) > 0 {
 		return rep, errors.New(rep.Faults[0])
@@ -139,31 +102,25 @@ type idleLook struct {
 }
 
 // step opens links up to n and looks.
-func (m Idle) step(srv, cl *part, n int) (v idleLook, err error) {
+func (m Idle) step(srv, cl *child.Process, n int) (v idleLook, err error) {
 	m.say("opening %s links", report.Thousands(fmt.Sprint(n)))
 	start := time.Now()
-	if err := cl.enc.Encode(idle.ClientOrder{To: n}); err != nil {
-		return v, err
-	}
 	var said idle.ClientSays
-	err = cl.dec.Decode(&said)
+	err = cl.Ask(idle.ClientOrder{To: n}, &said)
 	if err = told(err, said.Error); err != nil {
 		return v, fmt.Errorf("client: %w", err)
 	}
 	v.took = time.Since(start)
-	p, err := host.Look(srv.cmd.Process.Pid)
+	p, err := host.Look(srv.Pid())
 	if err != nil {
 		return v, err
 	}
 	v.cpu = p.CPU // before the collection that the look makes
-	if err := srv.enc.Encode("look"); err != nil {
-		return v, err
-	}
 	var s idle.ServerSays
-	if err := srv.dec.Decode(&s); err != nil {
+	if err := srv.Ask("look", &s); err != nil {
 		return v, err
 	}
-	if p, err = host.Look(srv.cmd.Process.Pid); err != nil {
+	if p, err = host.Look(srv.Pid()); err != nil {
 		return v, err
 	}
 	v.Look, v.anon, v.open, v.kernel = s.Look, float64(p.Anon), float64(p.Open), float64(host.Kernel())

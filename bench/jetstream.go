@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -11,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"eyrie/bench/host"
@@ -92,30 +90,13 @@ func (m *Matrix) frames() (out []byte) {
 }
 
 func (m *Matrix) jetOne(ctx context.Context, rep *report.Report, exe, frames, data, sync string, cpu *time.Duration) error {
-	server := exec.CommandContext(ctx, exe, "serve", data, sync)
-	server.Stderr = os.Stderr
-	setParentDeath(server)
-	in, err := server.StdinPipe()
+	server, url, err := startAdapter(ctx, exe, "serve", data, sync)
 	if err != nil {
 		return err
 	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := server.Start(); err != nil {
-		return err
-	}
-	defer func() {
-		in.Close()
-		_ = server.Wait()
-	}()
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		return fmt.Errorf("the server does not say where it listens: %w", err)
-	}
-	job := publishing{URL: strings.TrimSpace(url), Frames: frames, Events: jetEvents, Connections: jetConnections, Pending: jetPending, Seconds: m.For.Seconds()}
-	before, err := host.Look(server.Process.Pid)
+	defer server.End(adapterGrace)
+	job := publishing{URL: url, Frames: frames, Events: jetEvents, Connections: jetConnections, Pending: jetPending, Seconds: m.For.Seconds()}
+	before, err := host.Look(server.Pid())
 	if err != nil {
 		return err
 	}
@@ -123,7 +104,7 @@ func (m *Matrix) jetOne(ctx context.Context, rep *report.Report, exe, frames, da
 	if err != nil {
 		return err
 	}
-	after, err := host.Look(server.Process.Pid)
+	after, err := host.Look(server.Pid())
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,13 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 	"eyrie/bench/viewer"
 )
@@ -48,7 +44,7 @@ func (x *liveRun) beside(ctx context.Context, dir, key string) error {
 	if err != nil {
 		return err
 	}
-	defer theirs.close()
+	defer theirs.End(adapterGrace)
 	n := x.Peers
 	argv := append([]string{x.Exe}, x.Child...)
 	them, err := viewer.Start(ctx, argv, x.processes(), viewer.Job{
@@ -74,7 +70,7 @@ func (x *liveRun) beside(ctx context.Context, dir, key string) error {
 			probe, err = viewer.StartProbe(ctx, x.srv.Ingest, key, fanRate)
 			return err
 		}, last: func() (uint64, error) { return probe.Stop(ctx) }},
-		{name: "centrifuge", pid: theirs.cmd.Process.Pid, viewers: them, begin: func() error {
+		{name: "centrifuge", pid: theirs.Pid(), viewers: them, begin: func() error {
 			_, err := theirs.rate(fanRate)
 			return err
 		}, last: func() (uint64, error) { return theirs.rate(0) }},
@@ -156,53 +152,16 @@ func (f *fanOut) measure(ctx context.Context, x *liveRun, n int) error {
 
 // centrifugeServer is the adapter's process.
 type centrifugeServer struct {
-	cmd  *exec.Cmd
-	in   io.WriteCloser
-	out  *bufio.Reader
+	*child.Process
 	addr string
 }
 
 func startCentrifuge(ctx context.Context, exe string) (*centrifugeServer, error) {
-	cmd := exec.CommandContext(ctx, exe)
-	cmd.Stderr = os.Stderr
-	setParentDeath(cmd)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	c := &centrifugeServer{cmd: cmd, in: in, out: bufio.NewReader(out)}
-	line, err := c.out.ReadString('\n')
-	if err != nil {
-		c.close()
-		return nil, fmt.Errorf("centrifuge does not say where it listens: %w", err)
-	}
-	c.addr = strings.TrimSpace(line)
-	return c, nil
+	p, addr, err := startAdapter(ctx, exe)
+	return &centrifugeServer{p, addr}, err
 }
 
 // rate has it publish so many messages a second, and returns the number of the last.
 func (c *centrifugeServer) rate(n float64) (last uint64, err error) {
-	if _, err := fmt.Fprintf(c.in, "%g\n", n); err != nil {
-		return 0, fmt.Errorf("centrifuge is gone: %w", err)
-	}
-	line, err := c.out.ReadString('\n')
-	if err != nil {
-		return 0, fmt.Errorf("centrifuge is gone: %w", err)
-	}
-	_, err = fmt.Sscan(line, &last)
-	return last, err
-}
-
-func (c *centrifugeServer) close() {
-	c.in.Close()
-	killed := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
-	_ = c.cmd.Wait()
-	killed.Stop()
+	return last, c.Ask(n, &last)
 }

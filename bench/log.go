@@ -1,17 +1,14 @@
 package bench
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"slices"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 	"eyrie/bench/logbench"
 	"eyrie/bench/report"
@@ -75,49 +72,21 @@ func ServeLog(r io.Reader, w io.Writer) error { return logbench.Serve(r, w) }
 
 // logChild is a process of our own code that is measured, killed when its context
 // ends.
-type logChild struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	enc *json.Encoder
-	dec *json.Decoder
-}
+type logChild struct{ *child.Process }
 
 func (m *Log) child(ctx context.Context) (*logChild, error) {
-	cmd := exec.CommandContext(ctx, m.Exe, m.Child...)
-	cmd.Stderr = os.Stderr
-	setParentDeath(cmd)
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	return &logChild{cmd, in, json.NewEncoder(in), json.NewDecoder(bufio.NewReader(out))}, nil
+	p, err := child.Start(child.Command(ctx, m.Exe, m.Child))
+	return &logChild{p}, err
 }
 
 func (c *logChild) do(o logbench.Order) (a logbench.Answer, err error) {
-	if err := c.enc.Encode(o); err != nil {
-		return a, err
-	}
-	if err := c.dec.Decode(&a); err != nil {
-		return a, fmt.Errorf("%s: the child: %w", o.Do, err)
+	if err := c.Ask(o, &a); err != nil {
+		return a, fmt.Errorf("%s: %w", o.Do, err)
 	}
 	if a.Error != "" {
 		return a, fmt.Errorf("%s: %w", o.Do, errors.New(a.Error))
 	}
 	return a, nil
-}
-
-// kill ends it as kill -9 does.
-func (c *logChild) kill() {
-	_ = c.cmd.Process.Kill()
-	_ = c.cmd.Wait()
-	c.in.Close()
 }
 
 // must reports a figure beside what is asked of it.

@@ -1,13 +1,11 @@
 package bench
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -186,19 +184,19 @@ func (m *Log) ours(ctx context.Context, dir, kind string, off bool) (*store, err
 		used = a.Used
 		return a, err
 	}
-	s := &store{look: func() (logbench.Usage, error) { return used, nil }, close: func() { c.kill() }}
+	s := &store{look: func() (logbench.Usage, error) { return used, nil }, close: c.Kill}
 	s.run = func(_ context.Context, d time.Duration) (int, time.Duration, time.Duration, error) {
 		a, err := do(logbench.Order{Do: "run", For: d})
 		return a.Events, a.Took, a.Whole, err
 	}
 	if _, err := do(logbench.Order{Do: "open", Kind: kind, Dir: dir, Seed: m.Seed, Agents: m.Agents, Events: poolEvents, Off: off}); err != nil {
-		c.kill()
+		c.Kill()
 		return nil, err
 	}
 	for filled := kind == logbench.KindSegment || off; !filled; {
 		a, err := do(logbench.Order{Do: "run", For: time.Second})
 		if err != nil {
-			c.kill()
+			c.Kill()
 			return nil, err
 		}
 		filled = a.Sealed.Stretches > 0
@@ -266,33 +264,13 @@ func (m *Log) jetStore(ctx context.Context, dir string, pool *logbench.Pool) ([]
 	if err := os.WriteFile(frames, b, 0o600); err != nil {
 		return nil, err
 	}
-	server := exec.CommandContext(ctx, exe, "serve", filepath.Join(dir, "j"), "always")
-	server.Stderr = os.Stderr
-	setParentDeath(server)
-	in, err := server.StdinPipe()
+	server, url, err := startAdapter(ctx, exe, "serve", filepath.Join(dir, "j"), "always")
 	if err != nil {
 		return nil, err
 	}
-	out, err := server.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := server.Start(); err != nil {
-		return nil, err
-	}
-	stop := func() {
-		in.Close()
-		_ = server.Wait()
-	}
-	url, err := bufio.NewReader(out).ReadString('\n')
-	if err != nil {
-		stop()
-		return nil, fmt.Errorf("the server does not say where it listens: %w", err)
-	}
-	job := publishing{URL: strings.TrimSpace(url), Frames: frames, Events: jetEvents, Connections: jetConnections, Pending: jetPending}
-	pid := server.Process.Pid
+	job := publishing{URL: url, Frames: frames, Events: jetEvents, Connections: jetConnections, Pending: jetPending}
 	return []*store{{
-		name: "jetstream", asked: 7, close: stop,
+		name: "jetstream", asked: 7, close: func() { server.End(adapterGrace) },
 		note: fmt.Sprintf("nats-server and nats.go as in %s, file storage, sync always, one stream over loopback; messages of %d events in S2, PublishAsync over %d connections, %d unacknowledged", filepath.Join(m.JetStream, "go.mod"), jetEvents, jetConnections, jetPending),
 		run: func(ctx context.Context, d time.Duration) (int, time.Duration, time.Duration, error) {
 			job.Seconds = d.Seconds()
@@ -304,7 +282,7 @@ func (m *Log) jetStore(ctx context.Context, dir string, pool *logbench.Pool) ([]
 			return int(r.Events), took, took, nil
 		},
 		look: func() (logbench.Usage, error) {
-			p, err := host.Look(pid)
+			p, err := host.Look(server.Pid())
 			return logbench.Usage{CPU: p.CPU, Written: p.Written}, err
 		},
 	}}, nil

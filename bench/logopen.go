@@ -52,7 +52,7 @@ func (m *Log) killOnce(ctx context.Context, dir string, small bool) (unflushed i
 	}
 	a, err = c.do(logbench.Order{Do: "kill", Dir: to, Small: small, Seed: m.Seed + 1, Agents: m.Agents})
 	m.cpu += a.Used.CPU
-	c.kill()
+	c.Kill()
 	if err != nil {
 		return 0, a, err
 	}
@@ -62,7 +62,7 @@ func (m *Log) killOnce(ctx context.Context, dir string, small bool) (unflushed i
 	}
 	a, err = c.do(logbench.Order{Do: "first", Dir: to, Small: small})
 	m.cpu += a.Used.CPU
-	c.kill()
+	c.Kill()
 	return unflushed, a, err
 }
 

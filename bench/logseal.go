@@ -45,7 +45,7 @@ func (m *Log) sealing(ctx context.Context, dir, name string, small bool) error {
 		return err
 	}
 	defer func() {
-		c.kill()
+		c.Kill()
 		os.RemoveAll(dir)
 	}()
 	if _, err := c.do(logbench.Order{Do: "open", Kind: logbench.KindLog, Dir: dir, Seed: m.Seed, Agents: m.Agents, Small: small}); err != nil {
@@ -105,7 +105,7 @@ func (m *Log) sealAlone(ctx context.Context, dir string) error {
 		return err
 	}
 	defer func() {
-		c.kill()
+		c.Kill()
 		os.RemoveAll(dir)
 	}()
 	if _, err := c.do(logbench.Order{Do: "open", Kind: logbench.KindLog, Dir: dir, Seed: m.Seed, Agents: m.Agents, Small: true, Off: true}); err != nil {

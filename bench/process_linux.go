@@ -3,19 +3,12 @@ package bench
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 )
-
-// setParentDeath has the process end with this one, however this one ends, and not
-// of a terminal's interrupt, which is ours to answer.
-func setParentDeath(cmd *exec.Cmd) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
-}
 
 // selfCPU is what this process and its children that were waited for have used.
 func selfCPU() (d time.Duration) {

@@ -4,11 +4,8 @@ package bench
 
 import (
 	"os"
-	"os/exec"
 	"time"
 )
-
-func setParentDeath(*exec.Cmd) {}
 
 func selfCPU() time.Duration { return 0 }
 

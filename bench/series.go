@@ -5,13 +5,12 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 	"eyrie/bench/report"
 	"eyrie/bench/seriesbench"
@@ -137,19 +136,13 @@ func (x *seriesRun) stores(ctx context.Context, name string, d *seriesbench.Data
 	add := func(kind string, s seriesbench.Store) {
 		out = append(out, &seriesStore{Store: s, name: kind, waits: map[seriesbench.Query][]float64{}})
 	}
-	command := func(exe string, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(ctx, exe, args...)
-		cmd.Stderr = os.Stderr
-		setParentDeath(cmd)
-		return cmd
-	}
-	own, err := seriesbench.StartChild(command(x.Exe, x.Child...), filepath.Join(x.dir, name+"-eyrie"), file, hosts)
+	own, err := seriesbench.StartChild(child.Command(ctx, x.Exe, x.Child), filepath.Join(x.dir, name+"-eyrie"), file, hosts)
 	if err != nil {
 		return out, fmt.Errorf("eyrie: %w", err)
 	}
 	add("eyrie", own)
 	if x.adapter != "" {
-		p, err := seriesbench.StartChild(command(x.adapter), filepath.Join(x.dir, name+"-prometheus"), file, hosts)
+		p, err := seriesbench.StartChild(child.Command(ctx, x.adapter, nil), filepath.Join(x.dir, name+"-prometheus"), file, hosts)
 		if err != nil {
 			return out, fmt.Errorf("prometheus: %w", err)
 		}
@@ -162,7 +155,7 @@ func (x *seriesRun) stores(ctx context.Context, name string, d *seriesbench.Data
 		}
 		up, cancel := context.WithTimeout(ctx, 30*time.Second)
 		defer cancel()
-		v, err := seriesbench.StartVictoria(up, command(x.victory), addr, filepath.Join(x.dir, name+"-victoria"), d, hosts)
+		v, err := seriesbench.StartVictoria(up, child.Command(ctx, x.victory, nil), addr, filepath.Join(x.dir, name+"-victoria"), d, hosts)
 		if err != nil {
 			return out, fmt.Errorf("victoriametrics: %w", err)
 		}

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 )
 
@@ -78,7 +79,7 @@ func (s *Server) Start() error {
 	}
 	s.cmd.Env = append(s.cmd.Env, s.Env...)
 	s.cmd.Stderr = &s.output
-	setParentDeath(s.cmd)
+	child.SetParentDeath(s.cmd)
 	if err := s.cmd.Start(); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}

@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"eyrie/bench/links"
+
 	"github.com/gobwas/ws"
 	"golang.org/x/sys/unix"
 )
@@ -41,11 +43,6 @@ func open(job Job, addr string, window int) (net.Conn, error) {
 	return d.DialContext(context.Background(), "tcp", addr)
 }
 
-// request is the head of an upgrade.
-func request(addr, path, key, protocol string) []byte {
-	return fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: %s\r\nAuthorization: Bearer %s\r\n\r\n", path, addr, protocol, key)
-}
-
 // upgrade opens a WebSocket and reads nothing behind the answer's head.
 func upgrade(job Job, addr, path, key, protocol string, window int) (net.Conn, *bufio.Reader, error) {
 	c, err := open(job, addr, window)
@@ -53,7 +50,7 @@ func upgrade(job Job, addr, path, key, protocol string, window int) (net.Conn, *
 		return nil, nil, err
 	}
 	c.SetDeadline(time.Now().Add(dialMax))
-	if _, err := c.Write(request(addr, path, key, protocol)); err != nil {
+	if _, err := c.Write(links.Request(nil, addr, path, protocol, key)); err != nil {
 		c.Close()
 		return nil, nil, err
 	}

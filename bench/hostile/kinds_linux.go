@@ -4,6 +4,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"eyrie/bench/links"
 )
 
 // stalledViewer watches everything, and reads nothing of it.
@@ -57,7 +59,7 @@ func drip(job Job, i int) error {
 	}
 	go func() {
 		for {
-			b := request(job.Ingest, "/v1/agent", job.Agent, "eyrie.v1.json")
+			b := links.Request(nil, job.Ingest, "/v1/agent", "eyrie.v1.json", job.Agent)
 			if i%2 == 0 {
 				b = text(`{"op":"events","seq":1,"events":[{"type":"message","msg":"%01000d"}]}`, i)
 			}

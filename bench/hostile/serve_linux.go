@@ -6,17 +6,13 @@ import (
 	"fmt"
 	"io"
 
-	"golang.org/x/sys/unix"
+	"eyrie/bench/child"
 )
 
 // Serve is a child's life: it reads its job from in, puts its peers in place,
 // says so on out, and holds them until in ends.
 func Serve(in io.Reader, out io.Writer) error {
-	var r unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && r.Cur < r.Max {
-		r.Cur = r.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &r) // what cannot be opened is reported then
-	}
+	child.RaiseDescriptors()
 	b := bufio.NewReader(in)
 	var job Job
 	first, err := b.ReadBytes('\n')

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"eyrie/bench/child"
 	"eyrie/bench/workload"
 	"eyrie/engine"
 	"eyrie/engine/wire"
@@ -30,7 +31,7 @@ func ServeClient(in io.Reader, out io.Writer) error {
 	if err := dec.Decode(&job); err != nil {
 		return err
 	}
-	raiseLimit()
+	child.RaiseDescriptors()
 	set, err := tables.Open(job.Threads)
 	if err != nil {
 		_ = enc.Encode(ClientSays{Error: err.Error()})
@@ -184,13 +185,4 @@ func (c bare) Write(p []byte) (int, error) {
 		at += max(n, 0)
 	}
 	return len(p), nil
-}
-
-// raiseLimit raises the soft limit of descriptors to the hard one.
-func raiseLimit() {
-	var r unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &r) == nil && r.Cur < r.Max {
-		r.Cur = r.Max
-		_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &r) // what cannot be opened is reported then
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/engine"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
@@ -28,7 +29,7 @@ func ServeServer(in io.Reader, out io.Writer) error {
 }
 
 func serve(job ServerJob, dec *json.Decoder, enc *json.Encoder) error {
-	raiseLimit()
+	child.RaiseDescriptors()
 	set, err := tables.Open(job.Loops)
 	if err != nil {
 		return err

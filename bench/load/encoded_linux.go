@@ -33,10 +33,10 @@ func (l *loop) encode(c *conn) {
 	now := time.Now().UnixMilli()
 	for i := range l.job.Encoded {
 		if l.job.Critical {
-			c.enc.frames = append(c.enc.frames, l.framer.EncodeCritical(c.stream, now))
+			c.enc.frames = append(c.enc.frames, l.Framer.EncodeCritical(c.stream, now))
 			continue
 		}
-		c.enc.frames = append(c.enc.frames, l.framer.Encode(c.stream, l.job.Shape.Frame, now, i == 0 && c.idx%badEvery == 1))
+		c.enc.frames = append(c.enc.frames, l.Framer.Encode(c.stream, l.job.Shape.Frame, now, i == 0 && c.Index%badEvery == 1))
 	}
 }
 
@@ -47,9 +47,9 @@ func (l *loop) offer(c *conn, due time.Duration) {
 		e.since = due
 	}
 	l.push(c)
-	if MannerOf(c.idx) == GivesUp && !l.job.Critical && e.waiting > waitingMax && c.state == connUp {
+	if MannerOf(c.Index) == GivesUp && !l.job.Critical && e.waiting > waitingMax && c.up {
 		n := e.waiting * uint64(l.job.Shape.Frame)
-		l.put(c, l.framer.Frame(nil, wire.AppendLost(nil, l.codec, e.seq, e.seq+n-1, "the client holds no more")))
+		l.put(c, l.Framer.Frame(nil, wire.AppendLost(nil, l.codec, e.seq, e.seq+n-1, "the client holds no more")))
 		e.seq += n
 		c.book.Lost += n
 		e.waiting = 0
@@ -59,7 +59,7 @@ func (l *loop) offer(c *conn, due time.Duration) {
 // push numbers and writes what waits, as far as the kernel takes it.
 func (l *loop) push(c *conn) {
 	e := c.enc
-	for l.running && e.waiting > 0 && len(c.out) == 0 && c.state == connUp && c.fd >= 0 {
+	for l.running && e.waiting > 0 && c.Idle() && c.up && c.Live() {
 		f := e.frames[e.next]
 		e.next = (e.next + 1) % len(e.frames)
 		s := sent{first: e.seq, last: e.seq + uint64(f.N) - 1, due: e.since}
@@ -67,7 +67,7 @@ func (l *loop) push(c *conn) {
 			l.res.FirstSend = time.Now().UnixNano()
 		}
 		e.waiting--
-		e.since = l.now()
+		e.since = l.Now()
 		frame := f.At(e.seq)
 		e.seq = s.last + 1
 		l.tidy(c)
@@ -79,8 +79,8 @@ func (l *loop) push(c *conn) {
 
 // fillEncoded keeps the window of a closed loop full.
 func (l *loop) fillEncoded(c *conn) {
-	for c.fd >= 0 && len(c.flight)-c.head < l.window && len(c.out) == 0 {
-		c.enc.waiting, c.enc.since = 1, l.now()
+	for c.Live() && len(c.flight)-c.head < l.window && c.Idle() {
+		c.enc.waiting, c.enc.since = 1, l.Now()
 		l.push(c)
 	}
 }
@@ -90,7 +90,7 @@ func (l *loop) books() (all []Book) {
 	for _, c := range l.conns {
 		if c != nil && c.enc != nil {
 			b := c.book
-			b.Conn, b.Sent, b.Acked = c.idx, c.enc.seq-1, c.acked
+			b.Conn, b.Sent, b.Acked = c.Index, c.enc.seq-1, c.acked
 			b.Waiting = c.enc.waiting * uint64(l.job.Shape.Frame)
 			all = append(all, b)
 		}

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"os/exec"
 	"sync/atomic"
 	"time"
+
+	"eyrie/bench/child"
 )
 
 // Spawn says how to start a child: this binary with a verb that calls Serve.
@@ -21,11 +21,12 @@ type Spawn struct {
 
 // Fleet is the children of one measurement.
 type Fleet struct {
-	children []*child
+	children []*client
 	total    int
 }
 
-type child struct {
+// client is a child, here or on another host.
+type client struct {
 	name    string // for errors
 	pid     int    // 0 on another host
 	in      io.WriteCloser
@@ -46,8 +47,7 @@ func Start(ctx context.Context, sp Spawn, n int, job Job) (*Fleet, error) {
 	f := &Fleet{total: job.To - job.From}
 	for i := range n {
 		part := job
-		part.From = job.From + i*f.total/n
-		part.To = job.From + (i+1)*f.total/n
+		part.From, part.To = child.Part(job.From, f.total, i, n)
 		if job.Ledger != "" && i > 0 {
 			part.Ledger = fmt.Sprintf("%s.%d", job.Ledger, i)
 		}
@@ -61,7 +61,7 @@ func Start(ctx context.Context, sp Spawn, n int, job Job) (*Fleet, error) {
 	return f, nil
 }
 
-func startChild(ctx context.Context, sp Spawn, job Job) (*child, error) {
+func startChild(ctx context.Context, sp Spawn, job Job) (*client, error) {
 	c, err := spawnChild(ctx, sp)
 	if err != nil {
 		return nil, err
@@ -75,38 +75,28 @@ func startChild(ctx context.Context, sp Spawn, job Job) (*child, error) {
 }
 
 // spawnChild starts a process that waits for its job.
-func spawnChild(ctx context.Context, sp Spawn) (*child, error) {
-	cmd := exec.CommandContext(ctx, sp.Exe, sp.Args...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
+func spawnChild(ctx context.Context, sp Spawn) (*client, error) {
+	p, err := child.Start(child.Command(ctx, sp.Exe, sp.Args, child.OneThread...))
 	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("load client: %w", err)
 	}
-	c := &child{name: "load client", pid: cmd.Process.Pid, in: in, out: out, read: make(chan struct{}), answers: make(chan answer, 64)}
-	c.kill = func() { _ = cmd.Process.Kill() }
-	c.wait = func() { <-c.read; _ = cmd.Wait() }
+	c := &client{name: "load client", pid: p.Pid(), in: p.In, out: p.Out, read: make(chan struct{}), answers: make(chan answer, 64)}
+	c.kill = func() { _ = p.Process.Kill() }
+	c.wait = func() { <-c.read; _ = p.Wait() }
 	return c, nil
 }
 
 // begin gives the child its job and listens to it.
-func (c *child) begin(job Job) error {
+func (c *client) begin(job Job) error {
 	c.begun = true
 	go c.listen()
-	if _, err := c.in.Write(line(job)); err != nil {
+	if _, err := c.in.Write(child.Line(job)); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	return nil
 }
 
-func (c *child) listen() {
+func (c *client) listen() {
 	defer close(c.read)
 	defer close(c.answers)
 	sc := bufio.NewScanner(c.out)
@@ -128,7 +118,7 @@ func (c *child) listen() {
 	}
 }
 
-func (c *child) end() {
+func (c *client) end() {
 	c.in.Close()
 	if c.begun {
 		go func() {
@@ -138,7 +128,7 @@ func (c *child) end() {
 	} else {
 		close(c.read)
 	}
-	killed := time.AfterFunc(5*time.Second, c.kill)
+	killed := time.AfterFunc(child.Grace, c.kill)
 	c.wait()
 	killed.Stop()
 }
@@ -146,7 +136,7 @@ func (c *child) end() {
 // errGone is what a child's silence means.
 var errGone = errors.New("it ended by itself, or its host is gone")
 
-func (c *child) gone() error { return fmt.Errorf("%s: %w", c.name, errGone) }
+func (c *client) gone() error { return fmt.Errorf("%s: %w", c.name, errGone) }
 
 // await waits for an answer of each child.
 func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error {
@@ -173,12 +163,12 @@ func (f *Fleet) await(ctx context.Context, says string, each func(answer)) error
 	return nil
 }
 
-func (f *Fleet) tell(o order, to func(c *child) int) error {
+func (f *Fleet) tell(o order, to func(c *client) int) error {
 	for _, c := range f.children {
 		if to != nil {
 			o.To = to(c)
 		}
-		if _, err := c.in.Write(line(o)); err != nil {
+		if _, err := c.in.Write(child.Line(o)); err != nil {
 			return fmt.Errorf("%w: %v", c.gone(), err)
 		}
 	}
@@ -188,7 +178,7 @@ func (f *Fleet) tell(o order, to func(c *child) int) error {
 // Open brings the number of links to n, counted over all children, and returns
 // when each is welcome (and has its one event acknowledged, with Job.Touch).
 func (f *Fleet) Open(ctx context.Context, n int) error {
-	share := func(c *child) int { return (c.to - c.from) * n / f.total }
+	share := func(c *client) int { return (c.to - c.from) * n / f.total }
 	if err := f.tell(order{Do: doOpen}, share); err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package load
 
 import (
-	"encoding/json"
-
 	"eyrie/bench/latency"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
@@ -130,12 +128,4 @@ func (r *Result) fault(s string) {
 	if len(r.Errors) < errorsMax {
 		r.Errors = append(r.Errors, s)
 	}
-}
-
-func line(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("load: " + err.Error()) // plain structs always print
-	}
-	return append(b, '\n')
 }

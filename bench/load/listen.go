@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"eyrie/appliance/obs"
+	"eyrie/bench/child"
 )
 
 // Listener has a host's load clients wait for a coordinator. Only who holds the
@@ -103,7 +104,7 @@ func (s *Listener) say(format string, args ...any) {
 func (s *Listener) claimed(conn net.Conn, r *bufio.Reader) error {
 	_ = conn.SetDeadline(time.Now().Add(remoteWait))
 	g := greeting{Eyrie: remoteName, Version: remoteVersion, Build: obs.Stamp().Commit, Cores: runtime.NumCPU(), Nonce: nonce()}
-	if _, err := conn.Write(line(g)); err != nil {
+	if _, err := conn.Write(child.Line(g)); err != nil {
 		return err
 	}
 	var c claim
@@ -119,10 +120,10 @@ func (s *Listener) claimed(conn net.Conn, r *bufio.Reader) error {
 	}
 	a := grant{Proof: proof(s.Token, "host", g.Nonce, c.Nonce, c.Session)}
 	if a.Error = s.join(c.Session); a.Error != "" {
-		_, _ = conn.Write(line(a))
+		_, _ = conn.Write(child.Line(a))
 		return errors.New("refused: " + a.Error)
 	}
-	if _, err := conn.Write(line(a)); err != nil {
+	if _, err := conn.Write(child.Line(a)); err != nil {
 		s.leave()
 		return err
 	}
@@ -159,7 +160,7 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 		if err := readLine(r, proofLineMax, &asked); err != nil {
 			return err
 		}
-		if _, err := conn.Write(line(clockTold{time.Now().UnixNano()})); err != nil {
+		if _, err := conn.Write(child.Line(clockTold{time.Now().UnixNano()})); err != nil {
 			return err
 		}
 	}
@@ -173,7 +174,7 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 		return fmt.Errorf("its job: %w", err)
 	}
 	if job.Ledger != "" || len(job.Shape.Recordings) > 0 {
-		_, _ = conn.Write(line(answer{Says: saysFailed, Error: "files of this host are not for coordinators: no ledger, and no recordings but those that come with eyrie"}))
+		_, _ = conn.Write(child.Line(answer{Says: saysFailed, Error: "files of this host are not for coordinators: no ledger, and no recordings but those that come with eyrie"}))
 		return errors.New("refused: its job names files of this host")
 	}
 	_ = conn.SetDeadline(time.Time{})
@@ -182,7 +183,7 @@ func (s *Listener) child(ctx context.Context, conn net.Conn, r *bufio.Reader) er
 	}
 	c, err := spawnChild(ctx, s.Spawn)
 	if err != nil {
-		_, _ = conn.Write(line(answer{Says: saysFailed, Error: err.Error()}))
+		_, _ = conn.Write(child.Line(answer{Says: saysFailed, Error: err.Error()}))
 		return err
 	}
 	s.say("%s: %d links to %s", conn.RemoteAddr(), job.To-job.From, job.Addr)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"eyrie/appliance/obs"
+	"eyrie/bench/child"
 )
 
 // Hosts are where load clients wait for a coordinator: see Listen.
@@ -52,7 +53,7 @@ func StartOn(ctx context.Context, h Hosts, clients func(cores int) int, job Job)
 	n := len(f.children)
 	for i, c := range f.children {
 		part := job
-		part.From, part.To = job.From+i*f.total/n, job.From+(i+1)*f.total/n
+		part.From, part.To = child.Part(job.From, f.total, i, n)
 		c.from, c.to = part.From, part.To
 		if err := c.begin(part); err != nil {
 			f.Close()
@@ -63,7 +64,7 @@ func StartOn(ctx context.Context, h Hosts, clients func(cores int) int, job Job)
 }
 
 // dialChild connects to a host, which makes a child of the connection.
-func dialChild(ctx context.Context, addr string, token []byte, session string) (c *child, cores int, err error) {
+func dialChild(ctx context.Context, addr string, token []byte, session string) (c *client, cores int, err error) {
 	d := net.Dialer{Timeout: remoteWait, KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive, Count: 3}}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -88,7 +89,7 @@ func dialChild(ctx context.Context, addr string, token []byte, session string) (
 		return nil, 0, err
 	}
 	tcp := conn.(*net.TCPConn)
-	c = &child{name: "load client on " + addr, offset: offset, in: writeEnd{tcp}, out: r, read: make(chan struct{}), answers: make(chan answer, 64)}
+	c = &client{name: "load client on " + addr, offset: offset, in: writeEnd{tcp}, out: r, read: make(chan struct{}), answers: make(chan answer, 64)}
 	c.kill = func() { conn.Close() }
 	c.wait = func() { <-c.read; conn.Close() }
 	return c, cores, nil
@@ -112,7 +113,7 @@ func claimHost(conn net.Conn, r *bufio.Reader, token []byte, session string) (co
 	}
 	c := claim{Nonce: nonce(), Session: session}
 	c.Proof = proof(token, "coordinator", g.Nonce, c.Nonce, session)
-	if _, err := conn.Write(line(c)); err != nil {
+	if _, err := conn.Write(child.Line(c)); err != nil {
 		return 0, err
 	}
 	var a grant
@@ -136,7 +137,7 @@ func clockOffset(conn net.Conn, r *bufio.Reader) (offset int64, err error) {
 	for i := range clockRounds {
 		_ = conn.SetDeadline(time.Now().Add(remoteWait))
 		at := time.Now()
-		if _, err := conn.Write(line(clockAsked{i + 1})); err != nil {
+		if _, err := conn.Write(child.Line(clockAsked{i + 1})); err != nil {
 			return 0, err
 		}
 		var told clockTold
@@ -154,7 +155,7 @@ func clockOffset(conn net.Conn, r *bufio.Reader) (offset int64, err error) {
 }
 
 // here converts the instants of a child's answer to this host's clock.
-func (c *child) here(r *Result) {
+func (c *client) here(r *Result) {
 	if r == nil {
 		return
 	}

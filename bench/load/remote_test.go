@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/workload"
 )
 
@@ -48,11 +49,11 @@ func echoClient(in io.Reader, out io.Writer) {
 		r.Latency.Add(time.Duration(job.From+1) * time.Millisecond)
 		switch o.Do {
 		case doOpen:
-			out.Write(line(answer{Says: saysOpen}))
+			out.Write(child.Line(answer{Says: saysOpen}))
 		case doLook:
-			out.Write(line(answer{Says: saysLooked, Result: r}))
+			out.Write(child.Line(answer{Says: saysLooked, Result: r}))
 		case doStop:
-			out.Write(line(answer{Says: saysStopped, Result: r}))
+			out.Write(child.Line(answer{Says: saysStopped, Result: r}))
 		case doCut: // here: die
 			return
 		}
@@ -254,10 +255,10 @@ func TestWrongToken(t *testing.T) {
 			return
 		}
 		defer conn.Close()
-		conn.Write(line(greeting{Eyrie: remoteName, Version: remoteVersion, Cores: 1, Nonce: nonce()}))
+		conn.Write(child.Line(greeting{Eyrie: remoteName, Version: remoteVersion, Cores: 1, Nonce: nonce()}))
 		var c claim
 		if readLine(bufio.NewReader(conn), proofLineMax, &c) == nil {
-			conn.Write(line(grant{Proof: c.Proof}))
+			conn.Write(child.Line(grant{Proof: c.Proof}))
 		}
 	}()
 	if _, err = StartOn(ctx, Hosts{[]string{l.Addr().String()}, testToken}, oneEach, testJob()); err == nil || !strings.Contains(err.Error(), "does not hold the token") {
@@ -428,7 +429,7 @@ func TestClockOffset(t *testing.T) {
 			if asked.Add(1)%2 == 0 {
 				time.Sleep(30 * time.Millisecond) // a slow round is not the one that counts
 			}
-			b.Write(line(clockTold{time.Now().Add(ahead).UnixNano()}))
+			b.Write(child.Line(clockTold{time.Now().Add(ahead).UnixNano()}))
 		}
 	}()
 	got, err := clockOffset(a, bufio.NewReader(a))

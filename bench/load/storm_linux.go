@@ -1,10 +1,6 @@
 package load
 
-import (
-	"time"
-
-	"golang.org/x/sys/unix"
-)
+import "time"
 
 // wait begins to wait for every link to be lost and come back; with cut it
 // resets them all first, so that they are lost now.
@@ -18,15 +14,11 @@ func (l *loop) wait(cut bool) {
 	if !cut {
 		return
 	}
+	l.cutting = true
 	for _, c := range l.conns[:l.want] {
-		if c.fd < 0 {
-			continue
-		}
-		// Without lingering close sends a reset, as a host that dies and comes back does.
-		_ = unix.SetsockoptLinger(c.fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1})
-		l.drop(c, "cut")
-		c.retryAt = 0 // all at once: that is the storm
+		l.Reset(&c.Link, "cut")
 	}
+	l.cutting = false
 }
 
 // home notes that a link is welcome again and what it still has to hear of.

@@ -1,23 +1,18 @@
 package peers
 
 import (
-	"bufio"
 	_ "embed"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"eyrie/bench/child"
 )
 
 //go:embed bare/bare.c
@@ -37,27 +32,6 @@ func build(cmd *exec.Cmd) error {
 		return fmt.Errorf("%s: %w: %s", cmd.Path, err, strings.TrimSpace(string(out)))
 	}
 	return nil
-}
-
-// Pin starts a process whose threads all run on one core; negative for any.
-func Pin(cmd *exec.Cmd, core int) error {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if core < 0 {
-		return cmd.Start()
-	}
-	// The child inherits what the thread that makes it may run on.
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	var was, one unix.CPUSet
-	if err := unix.SchedGetaffinity(0, &was); err != nil {
-		return err
-	}
-	one.Set(core)
-	if err := unix.SchedSetaffinity(0, &one); err != nil {
-		return fmt.Errorf("pin to core %d: %w", core, err)
-	}
-	err := cmd.Start()
-	return errors.Join(err, unix.SchedSetaffinity(0, &was))
 }
 
 // Listening waits until something accepts on addr.
@@ -97,34 +71,17 @@ func CPU(pid int) (time.Duration, error) {
 }
 
 // Client is a client process of one job.
-type Client struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	enc *json.Encoder
-	dec *json.Decoder
-}
+type Client struct{ p *child.Process }
 
 // StartClient starts a client and waits until its connections are up. cmd is a
 // process that calls ServeClient.
 func StartClient(cmd *exec.Cmd, job Job) (*Client, error) {
-	in, err := cmd.StdinPipe()
+	p, err := child.StartBy(cmd, func() error { return child.StartOn(cmd, job.Core) })
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	cmd.Stderr = os.Stderr
-	if err := Pin(cmd, job.Core); err != nil {
-		return nil, err
-	}
-	c := &Client{cmd: cmd, in: in, enc: json.NewEncoder(in), dec: json.NewDecoder(bufio.NewReader(out))}
-	if err := c.enc.Encode(job); err != nil {
-		c.Close()
-		return nil, err
-	}
-	if _, err := c.done(); err != nil {
+	c := &Client{p}
+	if _, err := c.ask(job); err != nil {
 		c.Close()
 		return nil, err
 	}
@@ -132,16 +89,11 @@ func StartClient(cmd *exec.Cmd, job Job) (*Client, error) {
 }
 
 // Run loads the server for about d and returns how many messages it handled.
-func (c *Client) Run(d time.Duration) (uint64, error) {
-	if err := c.enc.Encode(Order{For: d}); err != nil {
-		return 0, err
-	}
-	return c.done()
-}
+func (c *Client) Run(d time.Duration) (uint64, error) { return c.ask(Order{For: d}) }
 
-func (c *Client) done() (uint64, error) {
+func (c *Client) ask(o any) (uint64, error) {
 	var d Done
-	if err := c.dec.Decode(&d); err != nil {
+	if err := c.p.Ask(o, &d); err != nil {
 		return 0, fmt.Errorf("the load client: %w", err)
 	}
 	if d.Error != "" {
@@ -151,7 +103,4 @@ func (c *Client) done() (uint64, error) {
 }
 
 // Close ends the process.
-func (c *Client) Close() {
-	c.in.Close()
-	_ = c.cmd.Wait()
-}
+func (c *Client) Close() { c.p.End(child.Grace) }

@@ -1,39 +1,29 @@
 package seriesbench
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os/exec"
 	"time"
+
+	"eyrie/bench/child"
 )
 
 // Child is a store in a process that answers orders: eyrie's own, or an adapter.
 type Child struct {
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	dec   *json.Decoder
+	p     *child.Process
 	hosts int
 }
 
 // StartChild starts cmd and has it open a store in dir for the data in a file, of
 // so many hosts. The process ends with Close.
 func StartChild(cmd *exec.Cmd, dir, data string, hosts int) (*Child, error) {
-	in, err := cmd.StdinPipe()
+	p, err := child.Start(cmd)
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	c := &Child{cmd: cmd, in: in, dec: json.NewDecoder(bufio.NewReader(out)), hosts: hosts}
+	c := &Child{p: p, hosts: hosts}
 	if _, err := c.do(order{Do: "open", Dir: dir, Data: data}); err != nil {
 		c.Close()
 		return nil, err
@@ -42,10 +32,7 @@ func StartChild(cmd *exec.Cmd, dir, data string, hosts int) (*Child, error) {
 }
 
 func (c *Child) do(o order) (a answer, err error) {
-	if err := json.NewEncoder(c.in).Encode(o); err != nil {
-		return a, fmt.Errorf("%s: the store's process: %w", o.Do, err)
-	}
-	if err := c.dec.Decode(&a); err != nil {
+	if err := c.p.Ask(o, &a); err != nil {
 		return a, fmt.Errorf("%s: the store's process: %w", o.Do, err)
 	}
 	if a.Error != "" {
@@ -85,9 +72,4 @@ func (c *Child) Query(_ context.Context, q Query, host, n int) (Answer, error) {
 }
 
 // Close implements Store.
-func (c *Child) Close() {
-	c.in.Close()
-	killed := time.AfterFunc(30*time.Second, func() { _ = c.cmd.Process.Kill() })
-	_ = c.cmd.Wait()
-	killed.Stop()
-}
+func (c *Child) Close() { c.p.End(30 * time.Second) }

@@ -9,12 +9,14 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
+	"eyrie/bench/child"
 	"eyrie/bench/host"
 )
 
@@ -65,6 +67,8 @@ func FindVictoria() (exe, version string, err error) {
 func StartVictoria(ctx context.Context, cmd *exec.Cmd, addr, dir string, d *Data, hosts int) (*Victoria, error) {
 	v := &Victoria{cmd: cmd, base: "http://" + addr, dir: dir, data: d, hosts: hosts, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: VictoriaConnections}}}
 	cmd.Args = append(append(cmd.Args, "-storageDataPath="+dir, "-httpListenAddr="+addr), VictoriaSettings...)
+	cmd.Stderr = os.Stderr
+	child.SetParentDeath(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -23,7 +23,7 @@ var (
 
 // greet is what a viewer says first.
 func (l *loop) greet(c *conn) {
-	l.put(c, l.framer.Frame(nil, []byte(`{"id":1,"connect":{}}`)))
+	l.put(c, []byte(`{"id":1,"connect":{}}`))
 }
 
 // frame takes one frame of Centrifuge's.
@@ -40,7 +40,7 @@ func (l *loop) frame(c *conn, p []byte, now int64) {
 		switch {
 		case len(line) == 0 || bytes.HasPrefix(line, centrifugePush):
 		case bytes.Equal(line, centrifugePing):
-			l.put(c, l.framer.Frame(nil, centrifugePing))
+			l.put(c, centrifugePing)
 		default:
 			l.reply(c, line)
 		}
@@ -56,17 +56,17 @@ func (l *loop) reply(c *conn, p []byte) {
 		} `json:"error"`
 	}
 	if err := json.Unmarshal(p, &r); err != nil {
-		l.res.fault(fmt.Sprintf("viewer %d: what cannot be read: %v", c.idx, err))
+		l.res.fault(fmt.Sprintf("viewer %d: what cannot be read: %v", c.Index, err))
 		return
 	}
 	switch {
 	case r.Error != nil:
-		l.drop(c, "refused: "+r.Error.Message)
+		l.Drop(&c.Link, "refused: "+r.Error.Message)
 	case r.ID == 1:
-		l.put(c, l.framer.Frame(nil, fmt.Appendf(nil, `{"id":2,"subscribe":{"channel":%q}}`, c.subs[0].watch.Filter.Agent)))
-	case r.ID == 2 && c.state == connSubscribing:
+		l.put(c, fmt.Appendf(nil, `{"id":2,"subscribe":{"channel":%q}}`, c.subs[0].watch.Filter.Agent))
+	case r.ID == 2 && !c.up:
 		l.up(c)
 	default:
-		l.res.fault(fmt.Sprintf("viewer %d: a reply to %d", c.idx, r.ID))
+		l.res.fault(fmt.Sprintf("viewer %d: a reply to %d", c.Index, r.ID))
 	}
 }

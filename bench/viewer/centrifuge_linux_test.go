@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"eyrie/bench/links"
 	"eyrie/bench/workload"
 	"eyrie/engine/wire"
 )
@@ -11,16 +12,16 @@ import (
 // Frames of Centrifuge's are taken line by line: replies lead to a viewer that is
 // up, pushes are counted, and what is no reply is a fault.
 func TestCentrifugeFrame(t *testing.T) {
-	l := &loop{framer: workload.NewFramer(wire.JSON, 1), from: 1, counting: true, busy: 1}
-	c := &conn{fd: -1, state: connSubscribing, subs: []sub{{watch: &Watch{What: "events", Mode: "all", Marks: true, Filter: Filter{Agent: "events"}}}}}
+	l := &loop{Loop: &links.Loop{Framer: workload.NewFramer(wire.JSON, 1)}, from: 1, counting: true}
+	c := &conn{subs: []sub{{watch: &Watch{What: "events", Mode: "all", Marks: true, Filter: Filter{Agent: "events"}}}}}
 	l.frame(c, []byte(`{"id":1,"connect":{"client":"x","version":"0"}}`+"\n"), 5)
-	if c.state != connSubscribing {
+	if c.up {
 		t.Error("it is up before it is subscribed")
 	}
 	l.frame(c, []byte(`{"id":2,"subscribe":{}}`+"\n"+`{"push":{"channel":"events","pub":{"data":{"x_us":100,"x_n":7}}}}`+"\n"+`{}`), 400)
 	l.frame(c, []byte(`{"push":{"channel":"events","pub":{"data":{"x_us":300,"x_n":8}}}}`), 400)
-	if c.state != connUp || l.ready != 1 || l.busy != 0 {
-		t.Errorf("state %d, %d ready, %d busy", c.state, l.ready, l.busy)
+	if !c.up || l.ready != 1 {
+		t.Errorf("up: %v, %d ready", c.up, l.ready)
 	}
 	if l.res.Items != 2 || l.res.Messages != 2 || l.res.Latency.Count() != 2 || c.subs[0].mark != 8 || len(l.res.Errors) != 0 {
 		t.Errorf("%d items in %d messages, %d measured, the last %d: %v", l.res.Items, l.res.Messages, l.res.Latency.Count(), c.subs[0].mark, l.res.Errors)
@@ -31,7 +32,7 @@ func TestCentrifugeFrame(t *testing.T) {
 		{`nonsense`, "what cannot be read"},
 	} {
 		l.res.Errors = nil
-		l.frame(&conn{fd: -1, state: connUp, subs: []sub{{watch: &Watch{What: "events", Marks: true}, mark: 8}}}, []byte(c.in), 600)
+		l.frame(&conn{up: true, subs: []sub{{watch: &Watch{What: "events", Marks: true}, mark: 8}}}, []byte(c.in), 600)
 		if got := strings.Join(l.res.Errors, "; "); !strings.Contains(got, c.fault) {
 			t.Errorf("%s: %q", c.in, got)
 		}

@@ -1,27 +1,22 @@
 package viewer
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"time"
+
+	"eyrie/bench/child"
 )
 
 // Fleet is the children of one measurement.
 type Fleet struct {
-	children []*child
+	children []*viewers
 	total    int
 }
 
-type child struct {
-	cmd      *exec.Cmd
-	in       io.WriteCloser
-	dec      *json.Decoder
+type viewers struct {
+	*child.Process
 	from, to int
 }
 
@@ -31,61 +26,34 @@ func Start(ctx context.Context, argv []string, n int, job Job) (*Fleet, error) {
 	f := &Fleet{total: job.To - job.From}
 	for i := range n {
 		part := job
-		part.From, part.To = job.From+i*f.total/n, job.From+(i+1)*f.total/n
-		c, err := startChild(ctx, argv, part)
+		part.From, part.To = child.Part(job.From, f.total, i, n)
+		p, err := child.Start(child.Command(ctx, argv[0], argv[1:], child.OneThread...))
+		if err == nil {
+			f.children = append(f.children, &viewers{p, part.From, part.To})
+			err = p.Tell(part)
+		}
 		if err != nil {
 			f.Close()
-			return nil, err
+			return nil, fmt.Errorf("viewers: %w", err)
 		}
-		f.children = append(f.children, c)
 	}
 	return f, nil
 }
 
-func startChild(ctx context.Context, argv []string, job Job) (*child, error) {
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("viewers: %w", err)
-	}
-	c := &child{cmd: cmd, in: in, dec: json.NewDecoder(bufio.NewReader(out)), from: job.From, to: job.To}
-	if _, err := in.Write(line(job)); err != nil {
-		c.end()
-		return nil, fmt.Errorf("viewers: %w", err)
-	}
-	return c, nil
-}
-
-func (c *child) end() {
-	c.in.Close()
-	killed := time.AfterFunc(5*time.Second, func() { _ = c.cmd.Process.Kill() })
-	_ = c.cmd.Wait()
-	killed.Stop()
-}
-
 // do has every child carry out an order, all at once, and shows each answer.
-func (f *Fleet) do(o order, to func(*child) int, each func(*answer)) error {
+func (f *Fleet) do(o order, to func(*viewers) int, each func(*answer)) error {
 	for _, c := range f.children {
 		if to != nil {
 			o.To = to(c)
 		}
-		if _, err := c.in.Write(line(o)); err != nil {
-			return fmt.Errorf("viewers: %s: a child is gone: %w", o.Do, err)
+		if err := c.Tell(o); err != nil {
+			return fmt.Errorf("viewers: %s: %w", o.Do, err)
 		}
 	}
 	for _, c := range f.children {
 		var a answer
-		if err := c.dec.Decode(&a); err != nil {
-			return fmt.Errorf("viewers: %s: a child is gone: %w", o.Do, err)
+		if err := c.Hear(&a); err != nil {
+			return fmt.Errorf("viewers: %s: %w", o.Do, err)
 		}
 		if a.Error != "" {
 			return fmt.Errorf("viewers: %s: %w", o.Do, errors.New(a.Error))
@@ -100,7 +68,7 @@ func (f *Fleet) do(o order, to func(*child) int, each func(*answer)) error {
 // Open brings the number of viewers to n, counted over all children, and returns
 // when each is subscribed to all it wants.
 func (f *Fleet) Open(n int) error {
-	return f.do(order{Do: doOpen}, func(c *child) int {
+	return f.do(order{Do: doOpen}, func(c *viewers) int {
 		return (c.to-f.children[0].from)*n/f.total - (c.from-f.children[0].from)*n/f.total
 	}, nil)
 }
@@ -144,7 +112,7 @@ func (f *Fleet) Result() (*Result, error) {
 // Pids returns the processes of the children.
 func (f *Fleet) Pids() (pids []int) {
 	for _, c := range f.children {
-		pids = append(pids, c.cmd.Process.Pid)
+		pids = append(pids, c.Pid())
 	}
 	return pids
 }
@@ -152,7 +120,7 @@ func (f *Fleet) Pids() (pids []int) {
 // Close ends the children.
 func (f *Fleet) Close() {
 	for _, c := range f.children {
-		c.end()
+		c.End(child.Grace)
 	}
 	f.children = nil
 }

@@ -1,8 +1,7 @@
 package viewer
 
 import (
-	"encoding/json"
-
+	"eyrie/bench/child"
 	"eyrie/bench/latency"
 )
 
@@ -55,7 +54,7 @@ func (w *Watch) message(id int) []byte {
 		Filter  Filter `json:"filter"`
 		Credits int64  `json:"credits"`
 	}{"subscribe", id, w.What, w.Mode, w.Filter, w.Credits}
-	return line(m)
+	return child.Line(m)
 }
 
 // Orders of a parent. Each is answered once.
@@ -109,13 +108,4 @@ func (r *Result) fault(s string) {
 	if len(r.Errors) < errorsMax {
 		r.Errors = append(r.Errors, s)
 	}
-}
-
-// line is v as JSON on a line of its own.
-func line(v any) []byte {
-	b, err := json.Marshal(v)
-	if err != nil {
-		panic("viewer: " + err.Error()) // plain structs always print
-	}
-	return append(b, '\n')
 }
