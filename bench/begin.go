@@ -10,22 +10,33 @@ import (
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
+	"eyrie/bench/report"
 	"eyrie/engine/wire"
 )
 
 // server starts a server on a folder below dir, or finds the one that runs already.
 func (c *Common) server(ctx context.Context, dir string) (*Server, error) {
-	if c.Target != "" {
-		t, err := NewTarget(ctx, c.Target, c.TargetKey)
-		if err != nil {
-			return nil, err
-		}
-		return attached(t), nil
+	if c.Target == "" {
+		return c.serve(ctx, dir, nil)
 	}
-	srv, err := NewServer(c.Exe, filepath.Join(dir, "data"))
+	t, err := NewTarget(ctx, c.Target, c.TargetKey)
 	if err != nil {
 		return nil, err
 	}
+	return attached(t), nil
+}
+
+// readyMax is how long a server may take to be ready: the reports say what it took.
+const readyMax = 5 * time.Minute
+
+// serve starts a server of its own on a folder below dir and waits until it is ready.
+// env are variables of its process, args further flags of `eyrie serve`.
+func (c *Common) serve(ctx context.Context, dir string, env []string, args ...string) (*Server, error) {
+	srv, err := NewServer(c.Exe, filepath.Join(dir, "data"), args...)
+	if err != nil {
+		return nil, err
+	}
+	srv.Env = env
 	if err := srv.Start(); err != nil {
 		return nil, err
 	}
@@ -69,6 +80,75 @@ func (c *Common) processes(cores, n int, rate float64, frame int) int {
 	}
 	cost := rate * (clientEvent.Seconds() + clientFrame.Seconds()/float64(frame))
 	return max(1, cores/4, (n+descriptorsOfAClient-1)/descriptorsOfAClient, min(cores/2, int(cost/clientBusy)+1))
+}
+
+// How long links may take to be welcome, and to have everything acknowledged at the
+// end, before it is a failure.
+const (
+	openMax = 5 * time.Minute
+	stopMax = 3 * time.Minute
+)
+
+// fleet starts n load clients of a job on this host, for srv. What the job does not
+// say is all links of its shape, from as many addresses as they need.
+func (c *Common) fleet(ctx context.Context, srv *Server, n int, job load.Job) (*load.Fleet, error) {
+	key, err := srv.Key("agent")
+	if err != nil {
+		return nil, err
+	}
+	job.Addr, job.Key = srv.Ingest, key
+	if job.To == 0 {
+		job.To = job.Shape.Connections
+	}
+	if job.Sources == 0 {
+		job.Sources = sources(job.To - job.From)
+	}
+	return load.Start(ctx, load.Spawn{Exe: c.Exe, Args: c.Client}, n, job)
+}
+
+// linked is fleet with every link open.
+func (c *Common) linked(ctx context.Context, srv *Server, n int, job load.Job) (*load.Fleet, error) {
+	f, err := c.fleet(ctx, srv, n, job)
+	if err != nil {
+		return nil, err
+	}
+	if job.To == 0 {
+		job.To = job.Shape.Connections
+	}
+	if err := open(ctx, f, job.To-job.From); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// open brings a fleet to n links.
+func open(ctx context.Context, f *load.Fleet, n int) error {
+	return within(ctx, openMax, func(ctx context.Context) error { return f.Open(ctx, n) })
+}
+
+// stopped ends sending, and returns what was seen once everything is acknowledged.
+func stopped(ctx context.Context, f *load.Fleet) (r *load.Result, err error) {
+	err = within(ctx, stopMax, func(ctx context.Context) (err error) {
+		r, err = f.Stop(ctx)
+		return err
+	})
+	return r, err
+}
+
+// faultsOf adds what must not happen to a load to the report's faults.
+func faultsOf(rep *report.Report, r *load.Result) {
+	rep.Faults = append(rep.Faults, r.Errors...)
+	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
+		rep.Fault("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed)
+	}
+}
+
+// deferredOf does the same of a schedule that was not kept.
+func deferredOf(rep *report.Report, r *load.Result) {
+	if r.Deferred > 0 {
+		rep.Fault("the schedule was held up %d times: the server does not bear this rate", r.Deferred)
+	}
 }
 
 // start brings up the load clients of a job that sends rate events/s: on this host,

@@ -39,32 +39,20 @@ func (m Connections) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	srv, err := m.serve(ctx, dir, fineHeap)
 	if err != nil {
-		return nil, err
-	}
-	srv.Env = []string{fmt.Sprintf("GODEBUG=memprofilerate=%d", heapRate)}
-	if err := srv.Start(); err != nil {
 		return nil, err
 	}
 	defer srv.Kill()
-	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
-		return nil, err
-	}
-	key, err := srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
-	if err := m.warm(ctx, srv, key); err != nil {
+	if err := m.warm(ctx, srv); err != nil {
 		return nil, err
 	}
 	rep := report.New("connections", m.Command, dir)
 	clients := m.clients(m.Count)
 	rep.Set("load", "%d, then %d links of as many agents, each idle after hello and one acknowledged event (a message); %d client process(es)", m.From, m.Count, clients)
 	rep.Set("before", "%d events of the fixed mix from the same agents, so that what agents and buffers cost is there already", m.Warm)
-	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, Touch: true, To: m.Count, Sources: sources(m.Count),
-		Shape: workload.Shape{Seed: workload.FigureSeed + 1, Agents: m.Count, Connections: m.Count, Frame: 1},
+	fleet, err := m.fleet(ctx, srv, clients, load.Job{
+		Touch: true, Shape: workload.Shape{Seed: workload.FigureSeed + 1, Agents: m.Count, Connections: m.Count, Frame: 1},
 	})
 	if err != nil {
 		return nil, err
@@ -75,7 +63,7 @@ func (m Connections) Run(ctx context.Context) (*report.Report, error) {
 	for i, n := range []int{m.From, m.Count} {
 		m.say("opening %d links", n)
 		start := time.Now()
-		if err := within(ctx, 3*time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, n) }); err != nil {
+		if err := open(ctx, fleet, n); err != nil {
 			return nil, err
 		}
 		if i == 1 {
@@ -119,19 +107,14 @@ func (m Connections) report(rep *report.Report, a, b memory) {
 }
 
 // warm has every agent seen and every buffer used once.
-func (m Connections) warm(ctx context.Context, srv *Server, key string) error {
-	const links = 50
-	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, 1, load.Job{
-		Addr: srv.Ingest, Key: key, To: links, Sources: 1,
-		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: m.Count, Connections: links, Frame: 100},
+func (m Connections) warm(ctx context.Context, srv *Server) error {
+	fleet, err := m.linked(ctx, srv, 1, load.Job{
+		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: m.Count, Connections: 50, Frame: 100},
 	})
 	if err != nil {
 		return err
 	}
 	defer fleet.Close()
-	if err := within(ctx, time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, links) }); err != nil {
-		return err
-	}
 	if err := fleet.Run(0, 4); err != nil {
 		return err
 	}
@@ -144,10 +127,8 @@ func (m Connections) warm(ctx context.Context, srv *Server, key string) error {
 		}
 		m.say("warming up: %s of %s events", report.Thousands(fmt.Sprint(n)), report.Thousands(fmt.Sprint(m.Warm)))
 	}
-	return within(ctx, time.Minute, func(ctx context.Context) error {
-		_, err := fleet.Stop(ctx)
-		return err
-	})
+	_, err = stopped(ctx, fleet)
+	return err
 }
 
 // restFor is how long the server rests before a look: views save every few

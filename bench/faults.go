@@ -3,8 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +10,7 @@ import (
 	"eyrie/bench/hostile"
 	"eyrie/bench/load"
 	"eyrie/bench/report"
+	"eyrie/bench/stats"
 	"eyrie/bench/workload"
 )
 
@@ -61,17 +60,11 @@ func (f Faults) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(f.Exe, filepath.Join(dir, "data"))
+	srv, err := f.serve(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Start(); err != nil {
-		return nil, err
-	}
 	defer srv.Kill()
-	if err := within(ctx, readyMax, srv.Ready); err != nil {
-		return nil, err
-	}
 	x := &faultsRun{Faults: f, srv: srv, rep: report.New("faults", f.Command, dir)}
 	if err := x.prepare(ctx); err != nil {
 		return nil, err
@@ -119,13 +112,7 @@ func (x *faultsRun) prepare(ctx context.Context) error {
 		return err
 	}
 	x.job = hostile.Job{Ingest: x.srv.Ingest, Web: x.srv.Web, Agent: agent, Viewer: viewer, Count: x.Peers}
-	x.fleet, err = load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, 1, load.Job{
-		Addr: x.srv.Ingest, Key: agent, Shape: x.Shape, To: x.Shape.Connections, Sources: 1,
-	})
-	if err != nil {
-		return err
-	}
-	if err := within(ctx, time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, x.Shape.Connections) }); err != nil {
+	if x.fleet, err = x.linked(ctx, x.srv, 1, load.Job{Shape: x.Shape}); err != nil {
 		return err
 	}
 	_, _, err = x.window(ctx, x.Window)
@@ -148,11 +135,7 @@ func (x *faultsRun) window(ctx context.Context, d time.Duration) (*load.Result, 
 		}
 	}
 	cores := (host.CPU(x.srv.Pid()) - cpu).Seconds() / time.Since(at).Seconds()
-	var r *load.Result
-	err := within(ctx, time.Minute, func(ctx context.Context) (err error) {
-		r, err = x.fleet.Stop(ctx)
-		return err
-	})
+	r, err := stopped(ctx, x.fleet)
 	if err == nil && len(r.Errors) > 0 {
 		err = fmt.Errorf("a well-behaved link: %s", r.Errors[0])
 	}
@@ -195,9 +178,9 @@ func (x *faultsRun) measure(ctx context.Context, ft fault) error {
 		ratios = append(ratios, ms(pb)/ms(pa))
 		idle, busy = max(idle, acores), max(busy, bcores)
 	}
-	x.rep.Add(ft.name+": p99 without", middle(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
-	x.rep.Add(ft.name+": p99 with", middle(with), "ms", ft.says+"; median of "+each(with))
-	x.rep.Add(ft.name+": moved", middle(ratios), "times", "median of the rounds' ratios: "+each(ratios))
+	x.rep.Add(ft.name+": p99 without", stats.Median(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
+	x.rep.Add(ft.name+": p99 with", stats.Median(with), "ms", ft.says+"; median of "+each(with))
+	x.rep.Add(ft.name+": moved", stats.Median(ratios), "times", "median of the rounds' ratios: "+each(ratios))
 	x.rep.Add(ft.name+": server", busy, "cores", fmt.Sprintf("used at most, against %.2f without: no loop spins", idle))
 	x.rep.Add(ft.name+": recovered", ms(slowest), "ms", "after its end until a new link was welcome, at most")
 	if slowest > recoveredIn {
@@ -217,14 +200,6 @@ func (x *faultsRun) recovered(ctx context.Context) (time.Duration, error) {
 			return 0, err
 		}
 	}
-}
-
-func middle(v []float64) float64 {
-	s := slices.Sorted(slices.Values(v))
-	if n := len(s); n%2 == 0 {
-		return (s[n/2-1] + s[n/2]) / 2
-	}
-	return s[len(s)/2]
 }
 
 // faults are the kinds of trouble.
@@ -288,14 +263,8 @@ func (x *faultsRun) loss(ctx context.Context) (func() error, []int, error) {
 	x.lossy++ // each time other senders: what these have sent is settled
 	shape.Seed += x.lossy
 	shape.Connections = lossyLinks
-	fleet, err := load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, 1, load.Job{
-		Addr: x.srv.Ingest, Key: x.job.Agent, Shape: shape, To: shape.Connections, Sources: 1, Source: 66,
-	})
+	fleet, err := x.linked(ctx, x.srv, 1, load.Job{Shape: shape, Source: 66})
 	if err != nil {
-		return nil, nil, err
-	}
-	if err := within(ctx, time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, shape.Connections) }); err != nil {
-		fleet.Close()
 		return nil, nil, err
 	}
 	undo, err := dropPackets(lossyAddr, lossPercent)
@@ -309,13 +278,10 @@ func (x *faultsRun) loss(ctx context.Context) (func() error, []int, error) {
 	return func() error {
 		err := undo()
 		if err == nil { // what got lost was sent again: nothing is missing
-			err = within(ctx, 2*time.Minute, func(ctx context.Context) error {
-				r, err := fleet.Stop(ctx)
-				if err == nil && len(r.Errors) > 0 {
-					err = fmt.Errorf("a lossy link: %s", strings.Join(r.Errors, "; "))
-				}
-				return err
-			})
+			var r *load.Result
+			if r, err = stopped(ctx, fleet); err == nil && len(r.Errors) > 0 {
+				err = fmt.Errorf("a lossy link: %s", strings.Join(r.Errors, "; "))
+			}
 		}
 		fleet.Close()
 		return err

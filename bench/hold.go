@@ -3,13 +3,13 @@ package bench
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 
 	"eyrie/bench/host"
 	"eyrie/bench/load"
 	"eyrie/bench/report"
+	"eyrie/bench/stats"
 	"eyrie/bench/workload"
 )
 
@@ -53,28 +53,16 @@ func (h Hold) Run(ctx context.Context) (*report.Report, error) {
 	if h.OwnTables {
 		args = append(args, "--own-tables")
 	}
-	srv, err := NewServer(h.Exe, filepath.Join(dir, "data"), args...)
+	srv, err := h.serve(ctx, dir, roughHeap, args...)
 	if err != nil {
-		return nil, err
-	}
-	srv.Env = []string{"GODEBUG=memprofilerate=65536"}
-	if err := srv.Start(); err != nil {
 		return nil, err
 	}
 	defer srv.Kill()
-	if err := within(ctx, readyMax, srv.Ready); err != nil {
-		return nil, err
-	}
-	key, err := srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
 	rep := report.New("connections", h.Command, dir)
 	clients := h.clients(h.Count)
 	rep.Set("load", "%d links of as many agents held for %v, %.0f events/s of the fixed mix, one a frame, sent on schedule; %d client processes", h.Count, h.For, h.Rate, clients)
-	fleet, err := load.Start(ctx, load.Spawn{Exe: h.Exe, Args: h.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, Touch: true, To: h.Count, Sources: sources(h.Count),
-		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: h.Count, Connections: h.Count, Frame: 1},
+	fleet, err := h.fleet(ctx, srv, clients, load.Job{
+		Touch: true, Shape: workload.Shape{Seed: workload.FigureSeed, Agents: h.Count, Connections: h.Count, Frame: 1},
 	})
 	if err != nil {
 		return nil, err
@@ -82,7 +70,7 @@ func (h Hold) Run(ctx context.Context) (*report.Report, error) {
 	defer fleet.Close()
 	h.say("opening %d links", h.Count)
 	start := time.Now()
-	if err := within(ctx, 5*time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, h.Count) }); err != nil {
+	if err := open(ctx, fleet, h.Count); err != nil {
 		return nil, err
 	}
 	rep.Add("connect rate", float64(h.Count)/time.Since(start).Seconds(), "links/s", "connected, upgraded, welcome and one event acknowledged, client beside the server")
@@ -133,11 +121,8 @@ func (x *holding) run(ctx context.Context) error {
 		x.say("%3.0f s: engine %.1f MiB, intake %.1f, log %.1f, views %.1f, resident %.0f, %.0f descriptors", time.Since(began).Seconds(),
 			m.owner["engine"]/(1<<20), m.owner["intake"]/(1<<20), m.owner["log"]/(1<<20), m.owner["views"]/(1<<20), m.anon/(1<<20), m.open)
 	}
-	var r *load.Result
-	if err := within(ctx, 2*time.Minute, func(ctx context.Context) (err error) {
-		r, err = x.fleet.Stop(ctx)
-		return err
-	}); err != nil {
+	r, err := stopped(ctx, x.fleet)
+	if err != nil {
 		return err
 	}
 	used := host.CPU(x.srv.Pid()) - cpu
@@ -184,26 +169,19 @@ func (x *holding) report(idle memory, r *load.Result, used time.Duration, before
 	} else if d := drift * x.For.Seconds() / 2; d > last.owner["engine"]*engineDriftMax+engineScatterOf {
 		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("the engine's memory grew by %.0f KiB under a steady load", d/(1<<10)))
 	}
-	if n := r.Nacked + r.Shed + r.Closed + r.Reconnects; n > 0 {
-		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%d events refused, %d shed, %d links lost, %d came back", r.Nacked, r.Shed, r.Closed, r.Reconnects))
+	if r.Reconnects > 0 {
+		x.rep.Fault("%d links came back", r.Reconnects)
 	}
-	if r.Deferred > 0 {
-		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("the schedule was held up %d times: the server does not bear this rate", r.Deferred))
-	}
-	x.rep.Faults = append(x.rep.Faults, r.Errors...)
+	faultsOf(x.rep, r)
+	deferredOf(x.rep, r)
 }
 
 // slope is the growth in bytes a second of one owner's memory over the second
-// half of the readings, by least squares.
+// half of the readings.
 func (x *holding) slope(owner string) float64 {
-	var n, st, sv, stt, stv float64
+	var t, v []float64
 	for i := len(x.seen) / 2; i < len(x.seen); i++ {
-		m := x.seen[i]
-		t, v := x.at[i].Seconds(), m.owner[owner]
-		n, st, sv, stt, stv = n+1, st+t, sv+v, stt+t*t, stv+t*v
+		t, v = append(t, x.at[i].Seconds()), append(v, x.seen[i].owner[owner])
 	}
-	if d := n*stt - st*st; d != 0 {
-		return (n*stv - st*sv) / d
-	}
-	return 0
+	return stats.Slope(t, v)
 }

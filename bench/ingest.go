@@ -103,7 +103,7 @@ func (m Ingest) Run(ctx context.Context) (*report.Report, error) {
 	}
 	defer fleet.Close()
 	m.say("connecting %d links", m.Shape.Connections)
-	if err := within(ctx, 60*time.Second, func(ctx context.Context) error { return fleet.Open(ctx, m.Shape.Connections) }); err != nil {
+	if err := open(ctx, fleet, m.Shape.Connections); err != nil {
 		return nil, err
 	}
 	x := &ingestRun{Ingest: m, srv: srv, fleet: fleet, rep: report.New("ingest", m.Command, dir)}
@@ -179,15 +179,11 @@ const appliedMax = 10 * time.Minute
 
 // halt ends sending and waits for the acks.
 func (x *ingestRun) halt(ctx context.Context) (*load.Result, error) {
-	var r *load.Result
-	err := within(ctx, 120*time.Second, func(ctx context.Context) (err error) {
-		r, err = x.fleet.Stop(ctx)
-		return err
-	})
+	r, err := stopped(ctx, x.fleet)
 	if err != nil {
 		return nil, err
 	}
-	x.rep.Faults = append(x.rep.Faults, r.Errors...)
+	faultsOf(x.rep, r)
 	return r, nil
 }
 
@@ -307,7 +303,7 @@ func (x *ingestRun) full(ctx context.Context) error {
 		add("save "+v.Name, (after.meters[name]-before.meters[name])/events, "B/event", "that this view put into its store, before the store's own rewriting")
 	}
 	add("server rss", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("resident memory of the server with %d agents known", after.status.Agents))
-	x.judge(r)
+	deferredOf(x.rep, r)
 	return nil
 }
 
@@ -352,7 +348,7 @@ func (x *ingestRun) latency(ctx context.Context, rate float64, at string) error 
 	x.rep.Add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
 	x.rep.Add("ack p99.9 at "+at, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
 	x.rep.Add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it")
-	x.judge(r)
+	deferredOf(x.rep, r)
 	return nil
 }
 
@@ -362,16 +358,6 @@ func fileRune(r rune) rune {
 		return r
 	}
 	return -1
-}
-
-// judge names what must not happen in a measurement.
-func (x *ingestRun) judge(r *load.Result) {
-	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
-		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed))
-	}
-	if r.Deferred > 0 {
-		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("the schedule was held up %d times: the server does not bear this rate", r.Deferred))
-	}
 }
 
 // end holds the log against what was sent.

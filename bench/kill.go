@@ -38,7 +38,6 @@ const (
 	longLife    = 24 * time.Second
 	openingMax  = 150 * time.Millisecond // after its start, for kills while it opens
 	openingOdds = 8                      // one kill in so many
-	readyMax    = 5 * time.Minute        // for a start; the report says what it took
 	orderlyOdds = 10                     // one orderly end to so many kills, the first after the first
 )
 
@@ -99,20 +98,11 @@ func (x *killRun) campaign(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { x.srv.Kill() }()
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return err
-	}
-	fleet, err := load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, 1, load.Job{
-		Addr: x.srv.Ingest, Key: key, Shape: x.Shape, To: x.Shape.Connections, Sources: 1, Reconnect: true, Ledger: x.ledgers[0],
-	})
+	fleet, err := x.linked(ctx, x.srv, 1, load.Job{Shape: x.Shape, Reconnect: true, Ledger: x.ledgers[0]})
 	if err != nil {
 		return err
 	}
 	defer fleet.Close() // writes the rest of the ledger
-	if err := within(ctx, time.Minute, func(ctx context.Context) error { return fleet.Open(ctx, x.Shape.Connections) }); err != nil {
-		return err
-	}
 	if err := fleet.Run(x.Rate, 1); err != nil {
 		return err
 	}
@@ -126,11 +116,7 @@ func (x *killRun) campaign(ctx context.Context) (err error) {
 		}
 		x.say("%d of %d kills, %s events acknowledged", x.kills, x.Times, report.Thousands(fmt.Sprint(n)))
 	}
-	err = within(ctx, 3*time.Minute, func(ctx context.Context) (err error) {
-		x.result, err = fleet.Stop(ctx)
-		return err
-	})
-	if err != nil {
+	if x.result, err = stopped(ctx, fleet); err != nil {
 		return err
 	}
 	x.kills++

@@ -72,27 +72,16 @@ func (m Live) Run(ctx context.Context) (*report.Report, error) {
 	if err := x.memory(ctx, filepath.Join(dir, "idle")); err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	if x.srv, err = NewServer(m.Exe, filepath.Join(dir, "data")); err != nil {
-		return nil, err
-	}
-	if err := x.srv.Start(); err != nil {
+	if x.srv, err = m.serve(ctx, dir, nil); err != nil {
 		return nil, err
 	}
 	defer x.srv.Kill()
-	if err := within(ctx, 30*time.Second, x.srv.Ready); err != nil {
-		return nil, err
-	}
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
-	if x.load, err = load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, m.clients(m.Shape.Connections), load.Job{
-		Addr: x.srv.Ingest, Key: key, Shape: m.Shape, To: m.Shape.Connections, Sources: sources(m.Shape.Connections),
-	}); err != nil {
+	if x.load, err = m.linked(ctx, x.srv, m.clients(m.Shape.Connections), load.Job{Shape: m.Shape}); err != nil {
 		return nil, err
 	}
 	defer x.load.Close()
-	if err := within(ctx, time.Minute, func(ctx context.Context) error { return x.load.Open(ctx, m.Shape.Connections) }); err != nil {
+	key, err := x.srv.Key("agent")
+	if err != nil {
 		return nil, err
 	}
 	x.settings()
@@ -354,36 +343,22 @@ func (x *liveRun) step(ctx context.Context, f *viewer.Fleet, n int) (*liveStep, 
 }
 
 // halt ends the load and waits for its acknowledgements.
-func (x *liveRun) halt(ctx context.Context) (r *load.Result, err error) {
-	err = within(ctx, time.Minute, func(ctx context.Context) (err error) {
-		r, err = x.load.Stop(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, err
+func (x *liveRun) halt(ctx context.Context) (*load.Result, error) {
+	r, err := stopped(ctx, x.load)
+	if err == nil {
+		faultsOf(x.rep, r)
 	}
-	x.rep.Faults = append(x.rep.Faults, r.Errors...)
-	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
-		x.rep.Fault("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed)
-	}
-	return r, nil
+	return r, err
 }
 
 // memory measures what an idle viewer costs, on a server of its own whose heap
 // is sampled finely, which would cost the others time.
-func (x *liveRun) memory(ctx context.Context, data string) error {
-	srv, err := NewServer(x.Exe, data)
+func (x *liveRun) memory(ctx context.Context, dir string) error {
+	srv, err := x.serve(ctx, dir, fineHeap)
 	if err != nil {
 		return err
 	}
-	srv.Env = []string{fmt.Sprintf("GODEBUG=memprofilerate=%d", heapRate)}
-	if err := srv.Start(); err != nil {
-		return err
-	}
 	defer srv.Kill()
-	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
-		return err
-	}
 	f, err := x.fleetOf(ctx, srv, "agent")
 	if err != nil {
 		return err

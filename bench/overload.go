@@ -52,17 +52,11 @@ func (m Overload) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	srv, err := m.serve(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Start(); err != nil {
-		return nil, err
-	}
 	defer srv.Kill()
-	if err := within(ctx, 30*time.Second, srv.Ready); err != nil {
-		return nil, err
-	}
 	x := &overloadRun{Overload: m, srv: srv, rep: report.New("overload", m.Command, dir), quiet: m.Shape}
 	x.quiet.Seed, x.quiet.Connections, x.quiet.Agents, x.quiet.Frame = m.Shape.Seed+1, m.Critical, m.Critical, 1
 	if err := x.connect(ctx); err != nil {
@@ -101,33 +95,19 @@ type overloadRun struct {
 	critical *load.Result
 }
 
-func (x *overloadRun) connect(ctx context.Context) error {
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return err
-	}
+func (x *overloadRun) connect(ctx context.Context) (err error) {
 	core := 0
 	if x.rep.Machine.Cores > 1 {
 		core = x.rep.Machine.Cores
 	}
-	job := load.Job{Addr: x.srv.Ingest, Key: key, Shape: x.Shape, To: x.Shape.Connections, Sources: sources(x.Shape.Connections), Encoded: framesOfALink, Core: core}
-	sp := load.Spawn{Exe: x.Exe, Args: x.Client}
-	if x.flood, err = load.Start(ctx, sp, x.clients(x.Shape.Connections), job); err != nil {
-		return err
-	}
-	job.Shape, job.To, job.Encoded, job.Critical, job.Core = x.quiet, x.quiet.Connections, 1, true, 0
-	if x.calm, err = load.Start(ctx, sp, 1, job); err != nil {
-		x.flood.Close()
-		return err
-	}
 	x.say("connecting %d links", x.Shape.Connections+x.Critical)
-	open := func(f *load.Fleet, n int) error {
-		return within(ctx, time.Minute, func(ctx context.Context) error { return f.Open(ctx, n) })
-	}
-	if err := open(x.flood, x.Shape.Connections); err != nil {
+	if x.flood, err = x.linked(ctx, x.srv, x.clients(x.Shape.Connections), load.Job{Shape: x.Shape, Encoded: framesOfALink, Core: core}); err != nil {
 		return err
 	}
-	return open(x.calm, x.Critical)
+	if x.calm, err = x.linked(ctx, x.srv, 1, load.Job{Shape: x.quiet, Encoded: 1, Critical: true}); err != nil {
+		x.flood.Close()
+	}
+	return err
 }
 
 // stored is how many events the log was given up to now.
@@ -157,11 +137,7 @@ func (x *overloadRun) calibrate(ctx context.Context) error {
 		return err
 	}
 	x.capacity = (after - before) / time.Since(began).Seconds()
-	err = within(ctx, time.Minute, func(ctx context.Context) (err error) {
-		x.first, err = x.flood.Stop(ctx)
-		return err
-	})
-	if err != nil {
+	if x.first, err = stopped(ctx, x.flood); err != nil {
 		return err
 	}
 	x.rep.Faults = append(x.rep.Faults, x.first.Errors...)
@@ -230,16 +206,10 @@ func (x *overloadRun) overload(ctx context.Context) error {
 	clientCPU, serverCPU := host.CPU(x.flood.Pids()...)-client, after.CPU-server.CPU
 	noise := host.Since(clock, host.ReadClock(), x.rep.Machine.Cores, serverCPU+clientCPU)
 	x.rep.Noise = &noise
-	if err := within(ctx, 2*time.Minute, func(ctx context.Context) (err error) {
-		x.second, err = x.flood.Stop(ctx)
-		return err
-	}); err != nil {
+	if x.second, err = stopped(ctx, x.flood); err != nil {
 		return err
 	}
-	if err := within(ctx, time.Minute, func(ctx context.Context) (err error) {
-		x.critical, err = x.calm.Stop(ctx)
-		return err
-	}); err != nil {
+	if x.critical, err = stopped(ctx, x.calm); err != nil {
 		return err
 	}
 	if err := <-profiled; err != nil {

@@ -13,6 +13,13 @@ import (
 // profile while memory is measured: small, so that 1 KB a link shows.
 const heapRate = 2048
 
+// Variables of a server whose heap is sampled: finely, which costs it time, or as
+// roughly as does under load.
+var (
+	fineHeap  = []string{fmt.Sprintf("GODEBUG=memprofilerate=%d", heapRate)}
+	roughHeap = []string{"GODEBUG=memprofilerate=65536"}
+)
+
 // owners maps part of the name of a function to who holds what it allocated.
 // The innermost frame of a stack that has one decides.
 var owners = []struct{ part, owner string }{

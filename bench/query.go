@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,16 +47,10 @@ func (m Query) Run(ctx context.Context) (*report.Report, error) {
 	x := &queryRun{Query: m, rep: report.New("query", m.Command, dir), http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256, DisableCompression: true}}}
 	defer x.http.CloseIdleConnections()
 	began, used := host.ReadClock(), selfCPU()
-	if x.srv, err = NewServer(m.Exe, filepath.Join(dir, "data")); err != nil {
-		return nil, err
-	}
-	if err := x.srv.Start(); err != nil {
+	if x.srv, err = m.serve(ctx, dir, nil); err != nil {
 		return nil, err
 	}
 	defer x.srv.Kill()
-	if err := within(ctx, 30*time.Second, x.srv.Ready); err != nil {
-		return nil, err
-	}
 	if err := x.fill(ctx); err != nil {
 		return nil, fmt.Errorf("fill: %w", err)
 	}
@@ -72,7 +65,7 @@ func (m Query) Run(ctx context.Context) (*report.Report, error) {
 	if err != nil {
 		return x.rep, err
 	}
-	fleet, err := x.startLoad(ctx)
+	fleet, err := x.linked(ctx, x.srv, x.clients(x.Links), load.Job{Shape: x.shape(), From: x.Links, To: 2 * x.Links})
 	if err != nil {
 		return x.rep, err
 	}
@@ -359,25 +352,6 @@ func (x *queryRun) asking(ctx context.Context, at string) (*answers, error) {
 	return a, nil
 }
 
-// startLoad connects those who load, and has all of their agents seen.
-func (x *queryRun) startLoad(ctx context.Context) (*load.Fleet, error) {
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
-	f, err := load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, x.clients(x.Links), load.Job{
-		Addr: x.srv.Ingest, Key: key, Shape: x.shape(), From: x.Links, To: 2 * x.Links, Sources: 1,
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = within(ctx, time.Minute, func(ctx context.Context) error { return f.Open(ctx, x.Links) })
-	if err != nil {
-		f.Close()
-	}
-	return f, err
-}
-
 // underLoad is what the writers saw without requests and with them.
 type underLoad struct {
 	*answers
@@ -395,20 +369,11 @@ func (x *queryRun) loaded(ctx context.Context, f *load.Fleet) (u underLoad, err 
 		if err := fn(); err != nil {
 			return nil, err
 		}
-		err = within(ctx, time.Minute, func(ctx context.Context) (err error) {
-			r, err = f.Stop(ctx)
-			return err
-		})
-		if err != nil {
+		if r, err = stopped(ctx, f); err != nil {
 			return nil, err
 		}
-		x.rep.Faults = append(x.rep.Faults, r.Errors...)
-		if n := r.Nacked + r.Shed + r.Closed; n > 0 {
-			x.rep.Fault("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed)
-		}
-		if r.Deferred > 0 {
-			x.rep.Fault("the load was held up %d times: the server does not bear this rate", r.Deferred)
-		}
+		faultsOf(x.rep, r)
+		deferredOf(x.rep, r)
 		return r, nil
 	}
 	alone := func() error { return sleep(ctx, x.For/3) }

@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -83,26 +82,14 @@ func (m Ramp) climb(ctx context.Context, rep *report.Report, ownTables bool) (st
 	if ownTables {
 		args = append(args, "--own-tables")
 	}
-	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"), args...)
+	srv, err := m.serve(ctx, dir, roughHeap, args...)
 	if err != nil {
-		return nil, "", err
-	}
-	srv.Env = []string{"GODEBUG=memprofilerate=65536"}
-	if err := srv.Start(); err != nil {
 		return nil, "", err
 	}
 	defer srv.Kill()
-	if err := within(ctx, readyMax, srv.Ready); err != nil {
-		return nil, "", err
-	}
-	key, err := srv.Key("agent")
-	if err != nil {
-		return nil, "", err
-	}
 	clients := m.clients(m.Most)
-	fleet, err := load.Start(ctx, load.Spawn{Exe: m.Exe, Args: m.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, Touch: true, To: m.Most, Sources: sources(m.Most),
-		Shape: workload.Shape{Seed: workload.FigureSeed, Agents: m.Most, Connections: m.Most, Frame: 1},
+	fleet, err := m.fleet(ctx, srv, clients, load.Job{
+		Touch: true, Shape: workload.Shape{Seed: workload.FigureSeed, Agents: m.Most, Connections: m.Most, Frame: 1},
 	})
 	if err != nil {
 		return nil, "", err

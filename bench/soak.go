@@ -113,7 +113,7 @@ func (x *soakRun) connect(ctx, work context.Context) (err error) {
 		return err
 	}
 	x.say("connecting %d links", sh.Connections)
-	if err := within(ctx, 3*time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, sh.Connections) }); err != nil {
+	if err := open(ctx, x.fleet, sh.Connections); err != nil {
 		x.fleet.Close()
 		return err
 	}
@@ -198,7 +198,7 @@ func (x *soakRun) search(ctx context.Context) (float64, error) {
 	if err := sleep(ctx, x.Search); err != nil {
 		return 0, err
 	}
-	if err := within(ctx, 2*time.Minute, func(ctx context.Context) error { _, err := x.fleet.Stop(ctx); return err }); err != nil {
+	if _, err := stopped(ctx, x.fleet); err != nil {
 		return 0, err
 	}
 	if st, err = x.t.Status(ctx); err != nil {
@@ -359,21 +359,12 @@ func (x *soakRun) end(ctx context.Context) error {
 			return err
 		}
 	}
-	var r *load.Result
-	err := within(ctx, 2*time.Minute, func(ctx context.Context) (err error) {
-		r, err = x.fleet.Stop(ctx)
-		return err
-	})
+	r, err := stopped(ctx, x.fleet)
 	if err != nil {
 		return err
 	}
-	x.rep.Faults = append(x.rep.Faults, r.Errors...)
-	if n := r.Nacked + r.Shed + r.Closed; n > 0 {
-		x.rep.Fault("%d events refused, %d shed, %d links lost", r.Nacked, r.Shed, r.Closed)
-	}
-	if r.Deferred > 0 {
-		x.rep.Fault("the schedule was held up %d times: the server does not bear this rate", r.Deferred)
-	}
+	faultsOf(x.rep, r)
+	deferredOf(x.rep, r)
 	return within(ctx, appliedMax, x.t.Applied)
 }
 

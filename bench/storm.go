@@ -40,28 +40,16 @@ func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(s.Exe, filepath.Join(dir, "data"), s.Serve...)
+	srv, err := s.serve(ctx, dir, nil, s.Serve...)
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Start(); err != nil {
-		return nil, err
-	}
-	defer func() { srv.Kill() }()
-	if err := within(ctx, readyMax, srv.Ready); err != nil {
-		return nil, err
-	}
-	key, err := srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
+	defer srv.Kill()
 	rep := report.New("storm", s.Command, dir)
 	clients := s.clients(s.Shape.Connections)
 	base := filepath.Join(dir, "ledger")
-	fleet, err := load.Start(ctx, load.Spawn{Exe: s.Exe, Args: s.Client}, clients, load.Job{
-		Addr: srv.Ingest, Key: key, Codec: s.Codec, Shape: s.Shape, To: s.Shape.Connections, Sources: sources(s.Shape.Connections),
-		Reconnect: true, Ledger: base, Handshakes: stormHandshakes,
-	})
+	s.say("connecting %d links", s.Shape.Connections)
+	fleet, err := s.linked(ctx, srv, clients, load.Job{Codec: s.Codec, Shape: s.Shape, Reconnect: true, Ledger: base, Handshakes: stormHandshakes})
 	if err != nil {
 		return nil, err
 	}
@@ -72,10 +60,6 @@ func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 		}
 	}()
 	rep.Set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for throughout; clients keep what is not acknowledged and send it again; %d client process(es) beside the server, each with up to %d handshakes under way", s.Shape.Connections, s.Shape.Agents, s.Shape.Frame, s.Rate, clients, stormHandshakes)
-	s.say("connecting %d links", s.Shape.Connections)
-	if err := within(ctx, stormMax, func(ctx context.Context) error { return fleet.Open(ctx, s.Shape.Connections) }); err != nil {
-		return nil, err
-	}
 	began, clock := host.CPU(append(fleet.Pids(), srv.Pid())...), host.ReadClock()
 	if err := fleet.Run(s.Rate, 1); err != nil {
 		return nil, err
@@ -119,11 +103,7 @@ func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 	noise := host.Since(clock, host.ReadClock(), rep.Machine.Cores, host.CPU(append(fleet.Pids(), srv.Pid())...)-began)
 	rep.Noise = &noise
 	s.say("settling")
-	var result *load.Result
-	err = within(ctx, stormMax, func(ctx context.Context) (err error) {
-		result, err = fleet.Stop(ctx)
-		return err
-	})
+	result, err := stopped(ctx, fleet)
 	if err != nil {
 		return nil, err
 	}

@@ -82,17 +82,11 @@ func (m Sustain) Run(ctx context.Context) (*report.Report, error) {
 		return nil, err
 	}
 	defer remove()
-	srv, err := NewServer(m.Exe, filepath.Join(dir, "data"))
+	srv, err := m.serve(ctx, dir, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := srv.Start(); err != nil {
-		return nil, err
-	}
 	defer srv.Kill()
-	if err := within(ctx, readyMax, srv.Ready); err != nil {
-		return nil, err
-	}
 	rep := report.New("events", m.Command, dir)
 	x := &sustainRun{Sustain: m, dir: dir, ingestRun: &ingestRun{Ingest: Ingest{Common: m.Common, Shape: m.Shape, Window: 1, For: m.Full}, srv: srv, rep: rep}}
 	rep.Set("load", "%d connections, %d agents, frames of %d events, MessagePack, seed %d", m.Shape.Connections, m.Shape.Agents, m.Shape.Frame, m.Shape.Seed)
@@ -152,24 +146,15 @@ func (x *sustainRun) measure(ctx context.Context) error {
 }
 
 // open brings up the clients of a shape, in place of those before.
-func (x *sustainRun) open(ctx context.Context, sh workload.Shape) error {
+func (x *sustainRun) open(ctx context.Context, sh workload.Shape) (err error) {
 	if x.fleet != nil {
 		x.fleet.Close()
 		x.fleet = nil
 	}
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return err
-	}
 	sh.Seed += x.fleets // producers of their own: numbers that were sent before would be duplicates
 	x.fleets++
-	x.fleet, err = load.Start(ctx, load.Spawn{Exe: x.Exe, Args: x.Client}, x.clients(sh.Connections), load.Job{
-		Addr: x.srv.Ingest, Key: key, Codec: wire.MsgPack, Shape: sh, To: sh.Connections, Sources: sources(sh.Connections),
-	})
-	if err != nil {
-		return err
-	}
-	return within(ctx, time.Minute, func(ctx context.Context) error { return x.fleet.Open(ctx, sh.Connections) })
+	x.fleet, err = x.linked(ctx, x.srv, x.clients(sh.Connections), load.Job{Codec: wire.MsgPack, Shape: sh})
+	return err
 }
 
 // closed loads the server with as much as it takes, and returns the rate at which
@@ -417,7 +402,7 @@ func (x *sustainRun) smaller(ctx context.Context) error {
 		x.rep.Add(name+figureViewed, events/applied.Sub(time.Unix(0, r.FirstSend)).Seconds(), "events/s", "the same until every view had them: agents that send so few at once leave you this much")
 		x.rep.Add(name+"server cpu", per, "µs/event", "of the server per event")
 		x.rep.Add(name+"wire", float64(r.Bytes)/events, "B/event", "sent by the client, WebSocket headers included")
-		x.judge(r)
+		deferredOf(x.rep, r)
 		if stored := after.meters[meterStored] - before.meters[meterStored]; stored < events {
 			x.rep.Fault("frames of %d: %.0f events were acknowledged, %.0f stored", n, events, stored)
 		}
