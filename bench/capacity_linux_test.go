@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,8 +48,21 @@ func TestSustain(t *testing.T) {
 	if c, s := value(figureCapacity), value("capacity: server cores"); c <= 0 || c > 1.3*value(figureViewed) || s <= 0 {
 		t.Errorf("capacity %v with %v cores; the closed loop gave %v", c, s, value(figureViewed))
 	}
+	// Of one trial that was sustained nobody knows whether more would be.
+	sustained := slices.ContainsFunc(r.Settings, func(s report.Setting) bool { return s.Name == "trial 1" && strings.HasSuffix(s.Value, ": sustained") })
+	if more := strings.Contains(strings.Join(r.Says, " "), "perhaps more"); more != sustained {
+		t.Errorf("the only trial was sustained: %v, and it says %q", sustained, r.Says)
+	}
 	if r.Figures[0].Name != figureCapacity || len(r.Curves) != 4 {
 		t.Errorf("begins with %q, %d curves", r.Figures[0].Name, len(r.Curves))
+	}
+}
+
+// TestSyncs: a group of events is durable with two syncs.
+func TestSyncs(t *testing.T) {
+	meters := map[string]float64{"eyrie_wal_commits_total": 5, "eyrie_wal_marks_total": 3, "eyrie_wal_records_total": 100}
+	if n := syncsOf(meters); n != 8 {
+		t.Errorf("5 commits and 3 marks are %v syncs", n)
 	}
 }
 

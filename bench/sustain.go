@@ -199,6 +199,9 @@ func (x *sustainRun) search(ctx context.Context, most float64) error {
 	if x.rate = good; good == 0 {
 		x.rate = bad * sustainDown
 	}
+	if bad == 0 {
+		x.rep.Says = append(x.rep.Says, fmt.Sprintf("The search ended after %d trials, and every rate that it tried was sustained: the server bears this much, and perhaps more.", x.Trials))
+	}
 	return nil
 }
 
@@ -301,8 +304,8 @@ func (x *sustainRun) held(ctx context.Context, before usage) error {
 	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used meanwhile", x.rep.Machine.Cores))
 	add("capacity: client cores", client.Seconds()/took, "cores", "that the load clients used beside it: agents on other machines leave them to the server")
 	add("capacity: device", (float64(after.server.Written)-float64(before.server.Written))/events, "B/event", "written to the disk, all rewriting included: for the wear of flash, and clouds that bill throughput")
-	syncs := after.meters[meterSyncs] - before.meters[meterSyncs]
-	add("capacity: syncs", syncs/took, "syncs/s", "of the log: each makes a group of events durable")
+	syncs := syncsOf(after.meters) - syncsOf(before.meters)
+	add("capacity: syncs", syncs/took, "syncs/s", "of the log and of its mark: with both a group of events is durable")
 	if writes, written, err := host.DiskWrites(x.dir); err == nil && x.noDisk == nil {
 		// Each sync is a write of its own beside those that merge tables.
 		if n := float64(writes-x.writes) - syncs; n > 0 {
@@ -313,6 +316,10 @@ func (x *sustainRun) held(ctx context.Context, before usage) error {
 	x.curves()
 	return nil
 }
+
+// syncsOf are the syncs that made events durable so far: of commits, and of the marks
+// that vouch for them, one of which may be for several.
+func syncsOf(meters map[string]float64) float64 { return meters[meterCommits] + meters[meterMarks] }
 
 // curves shows the hold: a line that rises all along is what ends a load.
 func (x *sustainRun) curves() {
@@ -558,7 +565,8 @@ const restartAfter = 5 * time.Second
 // Meters of the server and figures of the report that are read by name.
 const (
 	meterStored        = `eyrie_intake_events_total{verdict="stored"}`
-	meterSyncs         = `eyrie_wal_commits_total`
+	meterCommits       = `eyrie_wal_commits_total`
+	meterMarks         = `eyrie_wal_marks_total`
 	meterHot           = `eyrie_wal_hot_bytes`
 	meterViewsDepth    = `eyrie_store_l0_depth{store="views"}`
 	meterSealedRecords = `eyrie_wal_sealed_records_total`
