@@ -11,6 +11,7 @@ const asEyrie = "BE_EYRIE_ITSELF"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asEyrie) != "" {
+		hookViews()
 		main()
 		return
 	}

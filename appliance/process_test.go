@@ -109,14 +109,35 @@ func (s *safeBuffer) String() string {
 }
 
 // serve starts eyrie on a data folder and free ports; args come last, so they
-// win. It returns once the greeting is out.
+// win. It returns once the greeting is out and the views are loaded.
 func serve(t *testing.T, data string, args ...string) *process {
+	t.Helper()
+	p := greeted(t, data, nil, args...)
+	for end := time.Now().Add(20 * time.Second); p.loading(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the views were never loaded:\n%s", p)
+		}
+	}
+	return p
+}
+
+// loading tells whether it still loads its views.
+func (p *process) loading() bool {
+	p.t.Helper()
+	var x struct{ Loading *struct{} }
+	p.get("/ready", &x)
+	return x.Loading != nil
+}
+
+// greeted is serve without the wait for views.
+func greeted(t *testing.T, data string, env []string, args ...string) *process {
 	t.Helper()
 	p := &process{t: t, data: data, stderr: &safeBuffer{}, done: make(chan struct{})}
 	args = append([]string{"serve", "--data", data, "--ingest", "127.0.0.1:0", "--web", "127.0.0.1:0",
 		"--ring-mib", "4", "--disk-min-mib", "1"}, args...)
 	p.cmd = eyrie(args...)
 	p.cmd.Stderr = p.stderr
+	p.cmd.Env = append(p.cmd.Env, env...)
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
 		t.Fatal(err)

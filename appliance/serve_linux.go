@@ -37,7 +37,7 @@ func (c *serveCmd) Run(ctx context.Context, k *kong.Context) error {
 		return &exitError{exitUsage, err}
 	}
 	logger := obs.NewLogger(os.Stderr, c.LogFormat == "json", level)
-	n, err := open(ctx, node.Options{Config: &c.Config, Settings: settings, Logger: logger})
+	n, err := open(ctx, node.Options{Config: &c.Config, Settings: settings, Logger: logger, BeforeViews: beforeViews})
 	switch {
 	case n == nil && err == nil:
 		logger.Info("stopped before the data folder was open; nothing was taken in")
@@ -71,9 +71,16 @@ func (c *serveCmd) Run(ctx context.Context, k *kong.Context) error {
 		return stop(n, c)
 	case err := <-n.Failed():
 		stop(n, c)
+		var views *node.ViewsError
+		if errors.As(err, &views) {
+			return dataError(c.Data, views.Err)
+		}
 		return fmt.Errorf("the log has failed, nothing more can be acknowledged: %w", err)
 	}
 }
+
+// beforeViews is nil but in tests, which hold the load of the views by it.
+var beforeViews func(ctx context.Context)
 
 // open opens the node, or returns nil when a stop is wanted meanwhile: recovery
 // may take its time, or wait for a disk that is full or does not answer. What is

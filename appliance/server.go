@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -59,9 +60,42 @@ func (s *serverFlags) key(want string) (string, error) {
 	return "", exit(exitUsage, "no key: set EYRIE_KEY or --key, or name the data folder of the eyrie on this machine with --data (looked in %s)", filepath.Join(s.Data, "keys"))
 }
 
+// viewsWait bounds how long a verb waits for a server that has just started to load
+// its views.
+const viewsWait = 2 * time.Minute
+
 // call makes one request as the holder of the standing key named, and decodes a
-// JSON answer into out.
+// JSON answer into out. Where the server is loading its views it waits.
 func (s *serverFlags) call(ctx context.Context, keyName, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, viewsWait)
+	defer cancel()
+	for told := false; ; told = true {
+		err := s.once(ctx, keyName, method, path, in, out)
+		var l *loadingError
+		if !errors.As(err, &l) {
+			return err
+		}
+		if !told {
+			fmt.Fprintf(os.Stderr, "eyrie: %s\n", plain(l.detail))
+		}
+		select {
+		case <-ctx.Done():
+			return exit(exitFailed, "%s", l.detail)
+		case <-time.After(l.again):
+		}
+	}
+}
+
+// loadingError says that what was asked for needs views that are not loaded yet.
+type loadingError struct {
+	detail string
+	again  time.Duration
+}
+
+func (e *loadingError) Error() string { return e.detail }
+
+// once is call without a wait.
+func (s *serverFlags) once(ctx context.Context, keyName, method, path string, in, out any) error {
 	u, err := s.base()
 	if err != nil {
 		return err
@@ -101,6 +135,13 @@ func (s *serverFlags) call(ctx context.Context, keyName, method, path string, in
 		var p struct{ Code, Detail, Field string }
 		if json.Unmarshal(b, &p) != nil || p.Detail == "" {
 			p.Detail = resp.Status
+		}
+		if resp.StatusCode == http.StatusServiceUnavailable && p.Code == "views_loading" {
+			again, err := strconv.Atoi(resp.Header.Get("Retry-After"))
+			if err != nil || again < 1 {
+				again = 1
+			}
+			return &loadingError{p.Detail, time.Duration(again) * time.Second}
 		}
 		code := exitFailed
 		if resp.StatusCode == 401 || resp.StatusCode == 403 {

@@ -36,6 +36,7 @@ func serveFolder(t *testing.T, dir string) (ask func(path string, out any) time.
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
+	<-n.Loaded()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()

@@ -651,3 +651,11 @@ func (db *DB) loadParts(r pebble.Reader) (err error) {
 func (db *DB) chunkBounds() *pebble.IterOptions {
 	return &pebble.IterOptions{LowerBound: []byte{db.prefix, kindChunk, resRaw}, UpperBound: []byte{db.prefix, kindChunk, resRaw + 1}}
 }
+
+// LoadBounds returns the bounds of the keys that Load reads, chunks apart.
+func (db *DB) LoadBounds() (bounds [][2][]byte) {
+	for _, kind := range []byte{kindSeries, kindHead} {
+		bounds = append(bounds, [2][]byte{{db.prefix, kind}, {db.prefix, kind + 1}})
+	}
+	return bounds
+}

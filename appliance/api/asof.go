@@ -24,7 +24,7 @@ const pastWait = 20 * time.Second
 func (q *req) asOf() (*fleet.View, *asOf, error) {
 	arg := q.arg("at")
 	if arg == "" {
-		return q.s.p.Fleet, nil, nil
+		return q.views.Fleet, nil, nil
 	}
 	offset, recv, err := q.moment(arg)
 	if err != nil {
@@ -34,9 +34,9 @@ func (q *req) asOf() (*fleet.View, *asOf, error) {
 	defer release()
 	var s *fleet.PastState
 	if offset != 0 {
-		s, err = q.s.p.Past.Behind(ctx, offset)
+		s, err = q.views.Past.Behind(ctx, offset)
 	} else {
-		s, err = q.s.p.Past.At(ctx, recv)
+		s, err = q.views.Past.At(ctx, recv)
 	}
 	if err != nil {
 		return nil, nil, err

@@ -15,19 +15,19 @@ import (
 // events answers a page of the log. It may stop early, at its budget: then
 // `next` goes on from there and `partial` says so. `total` counts every match
 // where only space or agent were asked for; else it is null, and with limit=0
-// it is counted within the budget.
+// it is counted within the budget; so it is while views are loaded.
 func (q *req) events() error {
 	wq, x, err := q.eventQuery()
 	if err != nil {
 		return err
 	}
 	out := eventPage{Items: []json.RawMessage{}, Epoch: q.s.p.Log.Epoch()}
-	if q.countable() {
+	if views := q.s.p.Views(); views != nil && q.countable() {
 		space, err := q.space()
 		if err != nil {
 			return err
 		}
-		n := q.s.p.Fleet.Events(space, q.arg("agent"))
+		n := views.Fleet.Events(space, q.arg("agent"))
 		out.Total = &n
 	}
 	none := wq.Agents != nil && len(wq.Agents) == 0

@@ -8,6 +8,7 @@ import (
 	"mime"
 	"path"
 	"strings"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/valyala/fasthttp"
@@ -18,9 +19,10 @@ const csp = "default-src 'self'; img-src 'self' data:; style-src 'self'; script-
 
 // file is one built file of the front end, ready to send.
 type file struct {
-	body, zipped []byte
-	kind, etag   string
-	immutable    bool
+	body       []byte
+	zipped     func() []byte // nil where that gains nothing
+	kind, etag string
+	immutable  bool
 }
 
 // files are the front end, read once.
@@ -45,21 +47,22 @@ func loadFiles(f fs.FS) (*files, error) {
 			x.kind = "application/octet-stream"
 		}
 		if len(b) > 1024 && (strings.HasPrefix(x.kind, "text/") || strings.Contains(x.kind, "javascript") || strings.Contains(x.kind, "json") || strings.Contains(x.kind, "svg")) {
-			var z bytes.Buffer
-			w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
-			if _, err := w.Write(b); err != nil {
-				return err
-			}
-			if err := w.Close(); err != nil {
-				return err
-			}
-			x.zipped = z.Bytes()
+			// When someone asks: at the start agents wait.
+			x.zipped = sync.OnceValue(func() []byte { return zip(b) })
 		}
 		out.byPath["/"+p] = x
 		return nil
 	})
 	out.index = out.byPath["/index.html"]
 	return out, err
+}
+
+func zip(b []byte) []byte {
+	var z bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&z, gzip.BestCompression)
+	_, _ = w.Write(b) // a Buffer takes all
+	_ = w.Close()
+	return z.Bytes()
 }
 
 // serve answers a GET for a page or one of its files. Every path that is no
@@ -78,7 +81,7 @@ func (f *files) serve(ctx *fasthttp.RequestCtx, p string) {
 	body, etag := x.body, x.etag
 	zipped := x.zipped != nil && acceptsGzip(string(ctx.Request.Header.Peek("Accept-Encoding")))
 	if zipped { // another body under a strong tag needs another tag
-		body, etag = x.zipped, strings.TrimSuffix(x.etag, `"`)+`-gzip"`
+		body, etag = x.zipped(), strings.TrimSuffix(x.etag, `"`)+`-gzip"`
 	}
 	h.Set("ETag", etag)
 	h.Set("Content-Security-Policy", csp)

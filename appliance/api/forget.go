@@ -59,7 +59,7 @@ func (q *req) forgetRun() error {
 	if err != nil {
 		return err
 	}
-	run, ok, err := q.s.p.Spans.Run(q, space, q.args[1])
+	run, ok, err := q.views.Spans.Run(q, space, q.args[1])
 	if err != nil {
 		return err
 	}

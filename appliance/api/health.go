@@ -15,16 +15,25 @@ import (
 // health answers that the process lives.
 func (q *req) health() error { return q.json(map[string]string{"status": "ok"}) }
 
-// ready answers 200 if everything works, else 503 with the reasons.
+// ready answers 200 if everything works, else 503 with the reasons; for=ingest asks
+// for no more than that events are taken.
 func (q *req) ready() error {
 	ok, why := q.s.p.Host.Ready()
+	accepts, whyNot := q.s.p.Host.Accepts()
+	switch q.arg("for") {
+	case "":
+	case "ingest":
+		ok, why = accepts, whyNot
+	default:
+		return badField("for", "want ingest, or nothing")
+	}
 	if why == nil {
 		why = []string{}
 	}
 	if !ok {
 		q.SetStatusCode(503)
 	}
-	return q.json(map[string]any{"ready": ok, "reasons": why, "views": q.viewRows()})
+	return q.json(map[string]any{"ready": ok, "accepts": accepts, "reasons": why, "views": q.viewRows(), "loading": q.s.p.Host.Loading()})
 }
 
 // metrics answers eyrie's own metrics in Prometheus' text format.
@@ -67,9 +76,7 @@ func (q *req) status() error {
 	n := q.s.p.Host.Status()
 	st := q.s.p.Log.Stats()
 	build := obs.Stamp()
-	all := q.s.p.Fleet.Fleet("")
-	own := q.s.p.Fleet.Fleet(SelfSpace)
-	return q.json(map[string]any{
+	out := map[string]any{
 		"version": build.Version, "commit": build.Commit, "go": build.Go,
 		"log": map[string]any{
 			"id": logID(q.s), "epoch": q.s.p.Log.Epoch(), "next": q.s.p.Log.Next(), "bytes": st.DiskBytes, "disk_free": n.DiskFree,
@@ -78,13 +85,29 @@ func (q *req) status() error {
 		"uptime_s":      q.s.p.Now().Sub(n.Started).Round(time.Second).Seconds(),
 		"ready":         ok,
 		"reasons":       why,
-		"agents":        all.Live + all.Ended,
 		"records_total": q.s.p.Log.Next() - 1,
-		"first_event":   all.Live+all.Ended > own.Live+own.Ended,
 		"listeners":     n.Listeners,
 		"hostname":      n.Hostname,
 		"clock_ms":      float64(q.s.p.Now().UnixMicro()) / 1e3,
-	})
+		"loading":       q.s.p.Host.Loading(),
+	}
+	if v := q.s.p.Views(); v != nil {
+		all, own := v.Fleet.Fleet(""), v.Fleet.Fleet(SelfSpace)
+		out["agents"], out["first_event"] = all.Live+all.Ended, all.Live+all.Ended > own.Live+own.Ended
+	} else {
+		out["agents"], out["first_event"] = nil, q.s.othersKnown()
+	}
+	return q.json(out)
+}
+
+// othersKnown tells whether the log knows an agent beside eyrie itself.
+func (s *Server) othersKnown() bool {
+	for n := uint32(1); n <= uint32(s.p.Log.Agents()); n++ {
+		if space, _, ok := s.p.Log.Agent(n); ok && space != SelfSpace {
+			return true
+		}
+	}
+	return false
 }
 
 // SelfSpace is the space in which eyrie reports itself and its host.
@@ -103,8 +126,12 @@ type viewRow struct {
 }
 
 func (q *req) viewRows() []viewRow {
-	var rows []viewRow
-	for _, f := range q.s.p.Runner.Stats() {
+	rows := []viewRow{}
+	v := q.s.p.Views()
+	if v == nil {
+		return rows
+	}
+	for _, f := range v.Runner.Stats() {
 		r := viewRow{Name: f.Name, Cursor: f.Cursor, Lag: f.Lag, Poison: f.Poison, Agreed: f.Agreed}
 		if f.Halted != nil {
 			r.Halted = f.Halted.Error()

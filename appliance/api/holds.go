@@ -38,7 +38,7 @@ func (q *req) heldRun() (key uint32, name string, err error) {
 	if err != nil {
 		return 0, "", err
 	}
-	_, ok, err := q.s.p.Spans.Run(q, space, q.args[1])
+	_, ok, err := q.views.Spans.Run(q, space, q.args[1])
 	if err != nil {
 		return 0, "", err
 	}

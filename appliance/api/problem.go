@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strconv"
 
 	"eyrie/appliance/access"
 	"eyrie/appliance/intake"
@@ -26,6 +25,8 @@ type Problem struct {
 	Code   string `json:"code"`
 	Detail string `json:"detail,omitempty"`
 	Field  string `json:"field,omitempty"`
+
+	Loading *Loading `json:"loading,omitempty"` // where views are not loaded yet
 }
 
 // Error returns the detail.
@@ -111,8 +112,11 @@ func writeProblem(ctx *fasthttp.RequestCtx, p *Problem) {
 	if p.Status == 401 {
 		ctx.Response.Header.Set("WWW-Authenticate", `Bearer realm="eyrie"`)
 	}
-	if p.Status == 503 || p.Status == 507 || p.Status == 429 {
-		ctx.Response.Header.Set("Retry-After", strconv.Itoa(5))
+	switch {
+	case p.Code == "views_loading":
+		ctx.Response.Header.Set("Retry-After", "1")
+	case p.Status == 503 || p.Status == 507 || p.Status == 429:
+		ctx.Response.Header.Set("Retry-After", "5")
 	}
 	ctx.SetBody(b)
 }

@@ -79,6 +79,7 @@ func (r *rig) start() {
 	if err := n.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	<-n.Loaded()
 	r.node = n
 	open, _ := n.Listeners()
 	for _, l := range open {

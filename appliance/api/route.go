@@ -23,21 +23,28 @@ type route struct {
 	pattern []string
 	min     access.Role // "" = anyone
 	write   bool        // needs the page's own origin when a session asks
+	views   bool        // answers 503 until they are loaded
 	fn      handler
 }
 
 // req is one request with who asks.
 type req struct {
 	*fasthttp.RequestCtx
-	s    *Server
-	args []string // decoded wildcard segments
-	who  access.Token
-	ok   bool // who is known
+	s     *Server
+	args  []string // decoded wildcard segments
+	views *Views   // of a route that needs them
+	who   access.Token
+	ok    bool // who is known
 }
 
 func (s *Server) table() []route {
 	r := func(method, path string, min access.Role, fn handler) route {
 		return route{method: method, pattern: split(path), min: min, write: method != "GET", fn: fn}
+	}
+	v := func(method, path string, min access.Role, fn handler) route {
+		x := r(method, path, min, fn)
+		x.views = true
+		return x
 	}
 	return []route{
 		r("GET", "/health", "", (*req).health),
@@ -53,28 +60,28 @@ func (s *Server) table() []route {
 		r("GET", "/v1/tuning", access.Viewer, (*req).tuning),
 		r("GET", "/v1/capacity", access.Viewer, (*req).capacity),
 		r("GET", "/v1/setup", access.Operator, (*req).setup),
-		r("GET", "/v1/fleet", access.Viewer, (*req).fleet),
-		r("GET", "/v1/state", access.Viewer, (*req).state),
-		r("GET", "/v1/attention", access.Viewer, (*req).attention),
-		r("GET", "/v1/agents", access.Viewer, (*req).agents),
-		r("GET", "/v1/agents/*/*", access.Viewer, (*req).agent),
-		r("GET", "/v1/spans", access.Viewer, (*req).spans),
-		r("GET", "/v1/spans/*/*", access.Viewer, (*req).span),
-		r("GET", "/v1/runs", access.Viewer, (*req).runs),
-		r("GET", "/v1/runs/*/*", access.Viewer, (*req).run),
+		v("GET", "/v1/fleet", access.Viewer, (*req).fleet),
+		v("GET", "/v1/state", access.Viewer, (*req).state),
+		v("GET", "/v1/attention", access.Viewer, (*req).attention),
+		v("GET", "/v1/agents", access.Viewer, (*req).agents),
+		v("GET", "/v1/agents/*/*", access.Viewer, (*req).agent),
+		v("GET", "/v1/spans", access.Viewer, (*req).spans),
+		v("GET", "/v1/spans/*/*", access.Viewer, (*req).span),
+		v("GET", "/v1/runs", access.Viewer, (*req).runs),
+		v("GET", "/v1/runs/*/*", access.Viewer, (*req).run),
 		r("GET", "/v1/holds", access.Viewer, (*req).holds),
-		r("PUT", "/v1/runs/*/*/hold", access.Operator, (*req).holdRun),
+		v("PUT", "/v1/runs/*/*/hold", access.Operator, (*req).holdRun),
 		r("DELETE", "/v1/runs/*/*/hold", access.Operator, (*req).releaseRun),
-		r("POST", "/v1/agents/*/*/forget", access.Admin, (*req).forgetAgent),
-		r("POST", "/v1/runs/*/*/forget", access.Admin, (*req).forgetRun),
-		r("GET", "/v1/forgets", access.Admin, (*req).forgets),
+		v("POST", "/v1/agents/*/*/forget", access.Admin, (*req).forgetAgent),
+		v("POST", "/v1/runs/*/*/forget", access.Admin, (*req).forgetRun),
+		v("GET", "/v1/forgets", access.Admin, (*req).forgets),
 		r("GET", "/v1/events", access.Viewer, (*req).events),
 		r("POST", "/v1/events", access.Agent, (*req).postEvents),
 		r("POST", "/v1/blobs", access.Agent, (*req).postBlob),
 		r("PUT", "/v1/blobs/*", access.Agent, (*req).putBlob),
 		r("GET", "/v1/blobs/*", access.Viewer, (*req).getBlob),
-		r("GET", "/v1/series", access.Viewer, (*req).seriesList),
-		r("GET", "/v1/series/range", access.Viewer, (*req).seriesRange),
+		v("GET", "/v1/series", access.Viewer, (*req).seriesList),
+		v("GET", "/v1/series/range", access.Viewer, (*req).seriesRange),
 		r("GET", "/v1/links", access.Viewer, (*req).links),
 		r("GET", "/v1/tokens", access.Admin, (*req).tokens),
 		r("POST", "/v1/tokens", access.Admin, (*req).createToken),
@@ -82,10 +89,10 @@ func (s *Server) table() []route {
 		r("GET", "/v1/audit", access.Admin, (*req).audit),
 		r("GET", "/v1/backup", access.Admin, (*req).backupState),
 		r("POST", "/v1/backup", access.Admin, (*req).startBackup),
-		r("GET", "/v1/compact", access.Admin, (*req).compactState),
-		r("POST", "/v1/compact", access.Admin, (*req).startCompact),
-		r("GET", "/v1/verify", access.Admin, (*req).verifyState),
-		r("POST", "/v1/verify", access.Admin, (*req).startVerify),
+		v("GET", "/v1/compact", access.Admin, (*req).compactState),
+		v("POST", "/v1/compact", access.Admin, (*req).startCompact),
+		v("GET", "/v1/verify", access.Admin, (*req).verifyState),
+		v("POST", "/v1/verify", access.Admin, (*req).startVerify),
 		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
 		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
 	}
@@ -141,6 +148,12 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if err := q.allowed(r); err != nil {
 			s.fail(ctx, err)
 			return
+		}
+		if r.views {
+			if err := q.needViews(); err != nil {
+				s.fail(ctx, err)
+				return
+			}
 		}
 		if err := r.fn(q); err != nil {
 			s.fail(ctx, err)

@@ -6,7 +6,7 @@ func (q *req) seriesList() error {
 	if err != nil {
 		return err
 	}
-	items := q.s.p.Series.List(space, id)
+	items := q.views.Series.List(space, id)
 	return q.json(list{Items: items, Total: len(items)})
 }
 
@@ -53,7 +53,7 @@ func (q *req) seriesRange() error {
 	if err != nil {
 		return err
 	}
-	lines, err := q.s.p.Series.Range(space, id, q.arg("metric"), from/1e6, to/1e6, int(points))
+	lines, err := q.views.Series.Range(space, id, q.arg("metric"), from/1e6, to/1e6, int(points))
 	if err != nil {
 		return err
 	}

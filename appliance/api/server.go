@@ -16,11 +16,7 @@ import (
 
 	"eyrie/appliance/access"
 	"eyrie/appliance/intake"
-	"eyrie/appliance/views"
-	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/live"
-	"eyrie/appliance/views/series"
-	"eyrie/appliance/views/spans"
 	"eyrie/engine"
 	"eyrie/engine/wire"
 	"eyrie/wal"
@@ -33,12 +29,8 @@ import (
 // Parts is what the API serves from. All fields are needed.
 type Parts struct {
 	Log     *wal.Log
-	Fleet   *fleet.View
-	Past    *fleet.Past
-	Spans   *spans.View
-	Series  *series.View
+	Views   func() *Views // nil until they are loaded
 	Hub     *live.Hub
-	Runner  *views.Runner
 	Intake  *intake.Intake
 	Keys    *access.Keys
 	Blobs   *blob.Store
@@ -58,6 +50,10 @@ type Parts struct {
 type Host interface {
 	// Ready reports whether everything works, and if not, why.
 	Ready() (bool, []string)
+	// Accepts reports whether events are taken, and if not, why.
+	Accepts() (bool, []string)
+	// Loading tells how far the views are; nil once they are there.
+	Loading() *Loading
 	// Status returns the node's own part of /v1/status.
 	Status() NodeStatus
 	// Settings returns the configuration in force, with origins.

@@ -43,7 +43,7 @@ func (q *req) spans() error {
 	if err != nil {
 		return err
 	}
-	p, err := q.s.p.Spans.List(q, s)
+	p, err := q.views.Spans.List(q, s)
 	if err != nil {
 		return err
 	}
@@ -56,7 +56,7 @@ func (q *req) runs() error {
 	if err != nil {
 		return err
 	}
-	p, err := q.s.p.Spans.Runs(q, s)
+	p, err := q.views.Spans.Runs(q, s)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (q *req) run() error {
 	if err != nil {
 		return err
 	}
-	r, ok, err := q.s.p.Spans.Run(q, space, q.args[1])
+	r, ok, err := q.views.Spans.Run(q, space, q.args[1])
 	if err != nil {
 		return err
 	}
@@ -97,7 +97,7 @@ func (q *req) span() error {
 	if err != nil {
 		return err
 	}
-	sp, ok, err := q.s.p.Spans.Get(q, space, q.args[1])
+	sp, ok, err := q.views.Spans.Get(q, space, q.args[1])
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,10 @@ func (n *Node) judgeBlobs(space string, payload []byte) (*wire.FieldError, error
 // besideLog is what blobs take of the disk budget, less those that what was
 // dropped alone has named.
 func (n *Node) besideLog(ctx context.Context) (uint64, error) {
-	s, err := n.sweeper.Sweep(ctx)
+	v := n.views()
+	if v == nil {
+		return 0, errLoading
+	}
+	s, err := v.sweeper.Sweep(ctx)
 	return uint64(s.Left), err
 }

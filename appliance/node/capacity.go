@@ -13,10 +13,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watch reads what the node does and what that takes, until ctx ends.
+// watch reads what the node does and what that takes, until ctx ends; to load the
+// views is none of that.
 func (n *Node) watch(ctx context.Context) {
+	v, ok := n.loaded(ctx)
+	if !ok {
+		return
+	}
 	c := n.newCounters()
-	n.watched.Add(n.reading(c))
+	n.watched.Add(n.reading(c, v))
 	t := time.NewTicker(capacity.ReadEvery)
 	defer t.Stop()
 	for {
@@ -24,7 +29,7 @@ func (n *Node) watch(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-t.C:
-			n.watched.Add(n.reading(c))
+			n.watched.Add(n.reading(c, v))
 		}
 	}
 }
@@ -47,17 +52,17 @@ func (n *Node) newCounters() *counters {
 	return c
 }
 
-func (n *Node) reading(c *counters) capacity.Reading {
+func (n *Node) reading(c *counters, v *shown) capacity.Reading {
 	viewers, _ := n.hub.Viewers()
-	series := n.series.DB().Stats()
-	all, own := n.fleet.Fleet(""), n.fleet.Fleet(api.SelfSpace)
+	series := v.Series.DB().Stats()
+	all, own := v.Fleet.Fleet(""), v.Fleet.Fleet(api.SelfSpace)
 	r := capacity.Reading{
 		At: n.now(), CPU: processCPU().Seconds(),
 		Events: c.stored.Get(), Samples: series.Samples + series.Replaced, Deliveries: n.hub.Sent(),
 		Sealed: c.sealed.Get(), SealedBytes: c.sealedBytes.Get(),
-		Records: n.log.Next() - 1, LogBytes: n.log.Stats().DiskBytes, ViewsBytes: n.store.Metrics().DiskSpaceUsage(),
+		Records: n.log.Next() - 1, LogBytes: n.log.Stats().DiskBytes, ViewsBytes: v.store.Metrics().DiskSpaceUsage(),
 		Agents: float64(all.Live - own.Live), Connections: float64(n.intake.Links()), Viewers: float64(viewers), Series: float64(series.Series),
-		Lag: float64(n.runner.Lag()),
+		Lag: float64(v.Runner.Lag()),
 	}
 	for _, m := range c.messages {
 		r.Frames += m.Get()
@@ -113,7 +118,11 @@ func (n *Node) Capacity() api.Capacity {
 	}
 	if u, err := n.o.FS.GetDiskUsage(n.cfg.Data); err == nil {
 		c.Host.Disk, c.Host.DiskFree = float64(u.TotalBytes), float64(u.AvailBytes)
-		c.Host.DiskUsed = float64(n.log.Stats().DiskBytes + n.store.Metrics().DiskSpaceUsage())
+		used := n.log.Stats().DiskBytes
+		if v := n.loading.opened.Load(); v != nil {
+			used += v.store.Metrics().DiskSpaceUsage()
+		}
+		c.Host.DiskUsed = float64(used)
 	}
 	return c
 }

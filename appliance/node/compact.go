@@ -2,12 +2,10 @@ package node
 
 import (
 	"errors"
-	"path/filepath"
 	"sync"
 
 	"eyrie/appliance/api"
 	"eyrie/appliance/vault"
-	"eyrie/appliance/views"
 )
 
 // compactions is the compaction under way, or the last one.
@@ -35,10 +33,14 @@ func (n *Node) StartCompact() error {
 	if n.stopping.Err() != nil {
 		return errors.New("eyrie is stopping")
 	}
+	v := n.views()
+	if v == nil {
+		return errLoading
+	}
 	c.state = compactState{State: "running", Begun: n.now().UnixMilli()}
 	n.running.Go(func() {
 		background()
-		done, err := vault.Compact(n.stopping, n.log, n.store, views.Files{FS: n.log.FS(), Dir: filepath.Join(n.cfg.Data, "views")})
+		done, err := vault.Compact(n.stopping, n.log, v.store, v.files)
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if c.state.State, c.state.Done = "done", done; err != nil {

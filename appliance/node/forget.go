@@ -11,6 +11,7 @@ import (
 	"eyrie/appliance/api"
 	"eyrie/appliance/forget"
 	"eyrie/appliance/intake"
+	"eyrie/appliance/views/blobs"
 	"eyrie/engine/wire"
 	"eyrie/wal"
 )
@@ -132,9 +133,13 @@ func matches(l *wal.Log, e *forget.Entry) func(*wal.Record) bool {
 }
 
 // forgetting does what is to be forgotten, one after the other, until ctx ends;
-// first what an earlier life has not ended.
+// first what an earlier life has not ended. It begins once the views are loaded.
 func (n *Node) forgetting(ctx context.Context) {
 	background()
+	v, ok := n.loaded(ctx)
+	if !ok {
+		return
+	}
 	n.recall(ctx)
 	for {
 		j := n.forgets.next()
@@ -146,7 +151,7 @@ func (n *Node) forgetting(ctx context.Context) {
 			}
 			continue
 		}
-		err := n.forget(ctx, j)
+		err := n.forget(ctx, v, j)
 		if err != nil && ctx.Err() != nil {
 			return
 		}
@@ -216,12 +221,12 @@ func (n *Node) recall(ctx context.Context) {
 	f.jobs = append(jobs, f.jobs...)
 }
 
-// forgetBlobs drops the blobs that nothing names any more, and waits for those
+// sweepForgotten drops the blobs that nothing names any more, and waits for those
 // that a backup keeps, or that were used just now: an event may be on its way.
-func (n *Node) forgetBlobs(ctx context.Context) error {
-	n.sweeper.Recheck()
+func sweepForgotten(ctx context.Context, s *blobs.Sweeper) error {
+	s.Recheck()
 	for {
-		r, err := n.sweeper.Sweep(ctx)
+		r, err := s.Sweep(ctx)
 		if err != nil || r.Waiting == 0 && !r.Behind {
 			return err
 		}
@@ -234,7 +239,7 @@ func (n *Node) forgetBlobs(ctx context.Context) error {
 }
 
 // forget does one.
-func (n *Node) forget(ctx context.Context, j *forgetJob) error {
+func (n *Node) forget(ctx context.Context, v *shown, j *forgetJob) error {
 	f := &n.forgets
 	scope := j.Scope(j.Offset)
 	if !j.views {
@@ -253,17 +258,17 @@ func (n *Node) forget(ctx context.Context, j *forgetJob) error {
 		})
 	}
 	f.set(func() { j.State = forgetViews })
-	if err := n.runner.WaitFor(ctx, j.Offset); err != nil {
+	if err := v.Runner.WaitFor(ctx, j.Offset); err != nil {
 		return fmt.Errorf("views: %w", err)
 	}
-	if err := n.runner.Forget(ctx, scope); err != nil {
+	if err := v.Runner.Forget(ctx, scope); err != nil {
 		return fmt.Errorf("views: %w", err)
 	}
 	f.set(func() { j.State = forgetBlobs })
-	if err := n.forgetBlobs(ctx); err != nil {
+	if err := sweepForgotten(ctx, v.sweeper); err != nil {
 		return fmt.Errorf("blobs: %w", err)
 	}
-	n.past.Forget()
+	v.Past.Forget()
 	n.hub.Changed(j.Agents, j.Offset)
 	done := j.Entry
 	done.Of = j.Offset

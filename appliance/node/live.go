@@ -24,15 +24,13 @@ func (r rows) Match(num uint32, space string, q *query.Query) bool {
 func (r rows) Encode(dst []byte, num uint32) []byte { return r.v.Encode(dst, num) }
 func (r rows) Offset() (uint64, int64)              { return r.v.Offset() }
 
-func (n *Node) liveOptions() live.Options {
-	return live.Options{
-		Log: n.log, Agents: rows{n.fleet}, Now: n.now,
-		Fleet: func(space string) (fleet, attention []byte) {
-			fleet, _ = json.Marshal(n.fleet.Fleet(space))
-			attention, _ = json.Marshal(n.fleet.Attention(space, attentionRows))
-			return fleet, attention
-		},
-	}
+// fleetOf is what the hub serves subscriptions of agents and the fleet from.
+func fleetOf(v *fleet.View) live.Fleet {
+	return live.Fleet{Agents: rows{v}, Summary: func(space string) (fleet, attention []byte) {
+		fleet, _ = json.Marshal(v.Fleet(space))
+		attention, _ = json.Marshal(v.Attention(space, attentionRows))
+		return fleet, attention
+	}}
 }
 
 // attentionRows is how many entries of the attention list live viewers get.

@@ -21,12 +21,7 @@ import (
 	"eyrie/appliance/intake"
 	"eyrie/appliance/obs"
 	"eyrie/appliance/vault"
-	"eyrie/appliance/views"
-	"eyrie/appliance/views/blobs"
-	"eyrie/appliance/views/fleet"
 	"eyrie/appliance/views/live"
-	"eyrie/appliance/views/series"
-	"eyrie/appliance/views/spans"
 	"eyrie/engine"
 	"eyrie/netpoll"
 	"eyrie/netpoll/tables"
@@ -35,7 +30,6 @@ import (
 	"eyrie/wal/blob"
 
 	"github.com/VictoriaMetrics/metrics"
-	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
@@ -48,6 +42,9 @@ type Options struct {
 	Rand     io.Reader        // default crypto/rand
 	FS       vfs.FS           // of log and views; default the machine's
 	Clock    func() int64     // of the loops: ns, never back; default the monotonic one
+	// BeforeViews, if not nil, is called when events are taken and before the views
+	// are loaded, which waits for it; ctx ends when the node stops.
+	BeforeViews func(ctx context.Context)
 }
 
 // Node is one running appliance.
@@ -69,14 +66,10 @@ type Node struct {
 	madeKeys bool
 	log      *wal.Log
 	blobs    *blob.Store
-	sweeper  *blobs.Sweeper
-	store    *pebble.DB
-	fleet    *fleet.View
-	past     *fleet.Past
-	spans    *spans.View
-	series   *series.View
+	end      uint64 // of the log when it was opened: what lies before was there at the start
+	loading  loading
+	timeline *timeline
 	hub      *live.Hub
-	runner   *views.Runner
 	intake   *intake.Intake
 	engine   *engine.Server
 	tables   *tables.Set // nil where all share the process' own
@@ -105,7 +98,8 @@ type Node struct {
 // their own on this system.
 var ErrTables = errors.New("own-tables")
 
-// Open builds the node: keys, log, views. It accepts nothing yet. Of errors,
+// Open builds the node: log, blobs, keys. It accepts nothing yet, and loads no view:
+// Start does. Of errors,
 // wal.ErrInUse, *wal.NewerFormatError and *wal.LostError say that the data
 // folder cannot be served.
 func Open(o Options) (_ *Node, err error) {
@@ -120,8 +114,9 @@ func Open(o Options) (_ *Node, err error) {
 	}
 	n := &Node{
 		cfg: o.Config, o: o, logger: o.Logger, now: o.Now, started: o.Now(), set: metrics.NewSet(),
-		throttle: obs.NewThrottle(10*time.Second, o.Now),
-		failed:   make(chan error, 1), selfDone: make(chan struct{}), forgets: forgets{wake: make(chan struct{}, 1)},
+		throttle: obs.NewThrottle(10*time.Second, o.Now), timeline: newTimeline(o.Now),
+		loading: loading{done: make(chan struct{}), ended: make(chan struct{})},
+		failed:  make(chan error, 1), selfDone: make(chan struct{}), forgets: forgets{wake: make(chan struct{}, 1)},
 	}
 	if n.hostname, err = os.Hostname(); err != nil {
 		n.hostname = "localhost"
@@ -140,6 +135,7 @@ func Open(o Options) (_ *Node, err error) {
 		}()
 	}
 	n.meterTuning()
+	n.timeline.reached("host")
 	if err := os.MkdirAll(o.Config.Data, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -166,6 +162,8 @@ func Open(o Options) (_ *Node, err error) {
 			n.log.Close()
 		}
 	}()
+	n.end = n.log.Next()
+	n.timeline.reached("log")
 	n.blobs, err = blob.Open(blob.Options{FS: n.log.FS(), Dir: filepath.Join(o.Config.Data, "blobs"), Now: n.now, DiskMin: uint64(o.Config.DiskMin) << 20})
 	if err != nil {
 		return nil, err
@@ -178,14 +176,15 @@ func Open(o Options) (_ *Node, err error) {
 	if n.keys, n.madeKeys, err = access.Open(filepath.Join(o.Config.Data, "keys"), n.now, o.Rand); err != nil {
 		return nil, err
 	}
-	if err = n.openViews(); err != nil {
-		return nil, err
-	}
+	n.timeline.reached("blobs and keys")
+	n.hub = live.New(live.Options{Log: n.log, Now: n.now})
 	if err = n.openFront(); err != nil {
-		n.store.Close()
+		n.hub.Close()
 		return nil, err
 	}
+	n.timeline.reached("front")
 	n.set.RegisterMetricsWriter(n.meterStores)
+	n.set.RegisterMetricsWriter(n.timeline.meter)
 	n.self = newSelf(n)
 	n.watched = capacity.NewWatch(capacity.Reference(), machine())
 	return n, nil
@@ -209,10 +208,8 @@ func (n *Node) openFront() (err error) {
 		return err
 	}
 	n.intake.Attach(n.log, n.engine)
-	n.fleet.OnChanged(n.hub.Changed)
 	n.api, err = api.New(api.Parts{
-		Log: n.log, Fleet: n.fleet, Past: n.past, Spans: n.spans, Series: n.series, Hub: n.hub, Runner: n.runner,
-		Intake: n.intake, Keys: n.keys, Blobs: n.blobs, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
+		Log: n.log, Views: n.apiViews, Hub: n.hub, Intake: n.intake, Keys: n.keys, Blobs: n.blobs, Engine: n.engine, UI: ui.FS(), Metrics: []*metrics.Set{n.set},
 		Logger: n.logger, Now: n.now, Rand: n.o.Rand, Host: n, Processors: cores(),
 	})
 	return err
@@ -230,7 +227,7 @@ func (n *Node) Start() error {
 		}
 	})
 	n.began(ctx) // before anybody can do anything
-	n.runner.Start()
+	n.timeline.reached("own record")
 	n.api.Start()
 	ingest, web := n.cfg.Addresses()
 	for _, l := range []struct {
@@ -253,9 +250,13 @@ func (n *Node) Start() error {
 	n.engine.Start()
 	if len(n.listeners) == 0 {
 		cancel()
-		close(n.selfDone) // Stop waits for it
+		close(n.selfDone) // Stop waits for them
+		close(n.loading.ended)
 		return errors.New(strings.Join(n.refused, "; "))
 	}
+	n.timeline.reached("listening")
+	n.logger.Info("events are taken", n.timeline.args()...)
+	go n.load(ctx)
 	go func() {
 		defer close(n.selfDone)
 		n.self.run(ctx)
@@ -296,6 +297,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	n.audit(ctx, "server.stop", n.hostname, bySystem, "", "")
 	n.cancel()
 	<-n.selfDone
+	<-n.loading.ended
 	n.intake.Stop()
 	n.running.Wait()
 	n.hub.Close()
@@ -307,7 +309,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = nil // requests that did not end in time were cut
 	}
-	err = errors.Join(err, n.runner.Close(), n.store.Close(), n.log.Close())
+	err = errors.Join(err, n.loading.close(), n.log.Close())
 	n.blobs.Close()
 	return err
 }

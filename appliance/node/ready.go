@@ -9,16 +9,37 @@ import (
 // lagMax is how many records a view may be behind and still count as caught up.
 const lagMax = 200_000
 
-// Ready reports whether the log takes writes, the disk has room, every view is
-// caught up and every listener open; otherwise why not.
-func (n *Node) Ready() (ok bool, why []string) {
+// takes reports whether the log takes writes and the disk has room for them.
+func (n *Node) takes() (ok bool, why []string) {
 	if err := n.log.Err(); err != nil {
 		why = append(why, "the log has failed: "+err.Error())
 	}
 	if err := n.log.Wall(); err != nil {
 		why = append(why, err.Error())
 	}
-	for _, f := range n.runner.Stats() {
+	return len(why) == 0, why
+}
+
+// Accepts implements api.Host: events are taken as soon as there is a listener,
+// whatever the views do.
+func (n *Node) Accepts() (ok bool, why []string) {
+	_, why = n.takes()
+	why = append(why, n.refused...)
+	return len(why) == 0, why
+}
+
+// Ready reports whether the log takes writes, the disk has room, every view is
+// loaded and caught up and every listener open; otherwise why not.
+func (n *Node) Ready() (ok bool, why []string) {
+	_, why = n.takes()
+	v := n.views()
+	if v == nil {
+		if l := n.Loading(); l != nil { // else they are there by now
+			why = append(why, l.String())
+		}
+		return false, append(why, n.refused...)
+	}
+	for _, f := range v.Runner.Stats() {
 		if f.Halted != nil {
 			why = append(why, "a view stands still: "+f.Halted.Error())
 		}
@@ -26,7 +47,7 @@ func (n *Node) Ready() (ok bool, why []string) {
 			why = append(why, f.Differs.String())
 		}
 	}
-	if lag := n.runner.Lag(); lag > lagMax {
+	if lag := v.Runner.Lag(); lag > lagMax {
 		why = append(why, fmt.Sprintf("views are %d records behind the log", lag))
 	}
 	why = append(why, n.refused...)

@@ -9,8 +9,13 @@ import (
 // retainEvery is how often what is over its time or the budget is dropped.
 const retainEvery = time.Minute
 
-// retain drops what the configuration no longer keeps, until ctx ends.
+// retain drops what the configuration no longer keeps, until ctx ends. It begins
+// once the views are loaded: they say what they need.
 func (n *Node) retain(ctx context.Context) {
+	v, ok := n.loaded(ctx)
+	if !ok {
+		return
+	}
 	t := time.NewTicker(retainEvery)
 	defer t.Stop()
 	for {
@@ -19,7 +24,7 @@ func (n *Node) retain(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		if s, err := n.sweeper.Sweep(ctx); err != nil && ctx.Err() == nil {
+		if s, err := v.sweeper.Sweep(ctx); err != nil && ctx.Err() == nil {
 			n.slow("blobs could not be swept", "err", err)
 		} else if s.Dropped > 0 {
 			n.logger.Info("blobs that nothing names were dropped", "blobs", s.Dropped, "mib", s.Bytes>>20)
@@ -41,11 +46,12 @@ func (n *Node) retain(ctx context.Context) {
 // needed is the offset from which on a view would have to read the log again
 // after a crash. What it has saved is made durable first.
 func (n *Node) needed() (offset uint64, why string) {
-	if n.runner == nil {
-		return 0, "the views are not open yet"
+	v := n.views()
+	if v == nil {
+		return 0, errLoading.Error()
 	}
-	from := n.runner.Durable()
-	if err := n.store.Flush(); err != nil {
+	from := v.Runner.Durable()
+	if err := v.store.Flush(); err != nil {
 		return 0, "the views cannot be made durable: " + err.Error()
 	}
 	return from, fmt.Sprintf("a view has got to offset %d only", from)

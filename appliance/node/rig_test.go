@@ -4,7 +4,6 @@ package node_test
 
 import (
 	"bufio"
-	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -58,13 +57,14 @@ func newRigWith(t *testing.T, o node.Options) *rig {
 	if err := n.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 4*time.Second)
-		defer cancel()
-		if err := n.Stop(ctx); err != nil {
-			t.Error("stop: ", err)
-		}
-	})
+	<-n.Loaded()
+	t.Cleanup(func() { end(t, n) })
+	return serveRig(t, n)
+}
+
+// serveRig is a rig of a node that was started.
+func serveRig(t *testing.T, n *node.Node) *rig {
+	t.Helper()
 	r := &rig{Node: n}
 	open, refused := n.Listeners()
 	if len(refused) > 0 {
@@ -79,6 +79,7 @@ func newRigWith(t *testing.T, o node.Options) *rig {
 		}
 	}
 	keys, _ := n.Keys()
+	var err error
 	if r.operator, err = keys.Standing("operator"); err != nil {
 		t.Fatal(err)
 	}

@@ -107,13 +107,14 @@ func (s *self) sample() *wire.Event {
 	now := s.read()
 	m := map[string]float64{
 		"go.goroutines":         float64(runtime.NumGoroutine()),
-		"eyrie.agents":          float64(s.n.fleet.Len()),
 		"eyrie.links":           float64(s.n.intake.Links()),
-		"eyrie.view_lag":        float64(s.n.runner.Lag()),
 		"process.descriptors":   float64(s.descriptors()),
 		"process.memory.usage":  0,
 		"system.memory.usage":   0,
 		"system.disk.available": 0,
+	}
+	if v := s.n.views(); v != nil {
+		m["eyrie.agents"], m["eyrie.view_lag"] = float64(v.Fleet.Len()), float64(v.Runner.Lag())
 	}
 	if dt := now.at.Sub(s.last.at).Seconds(); dt > 0 {
 		m["process.cpu.utilization"] = round((now.cpu - s.last.cpu) / dt)

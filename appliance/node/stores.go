@@ -4,13 +4,18 @@ import (
 	"fmt"
 	"io"
 	"runtime/metrics"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // meterStores writes to /metrics what the two stores hold and owe, asking each
 // once, and what of the process the metrics library leaves out. It may run until
 // the stores are closed.
 func (n *Node) meterStores(w io.Writer) {
-	log, views := n.log.Stats(), n.store.Metrics()
+	log, views := n.log.Stats(), &pebble.Metrics{}
+	if v := n.loading.opened.Load(); v != nil {
+		views = v.store.Metrics()
+	}
 	l0 := &views.Levels[0]
 	for _, m := range []struct {
 		name       string

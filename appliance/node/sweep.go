@@ -24,7 +24,9 @@ func (n *Node) sweep(ctx context.Context) {
 			return
 		case <-t.C:
 			n.sweepOnce()
-			n.past.Sweep()
+			if v := n.views(); v != nil {
+				v.Past.Sweep()
+			}
 		}
 	}
 }

@@ -66,7 +66,11 @@ func (n *Node) StartVerify(by, remote string) error {
 
 // verify looks at the views before the log, so that none of them is ahead of it.
 func (n *Node) verify() (_ *vault.Report, err error) {
-	store := n.store.NewSnapshot()
+	v := n.views()
+	if v == nil {
+		return nil, errLoading
+	}
+	store := v.store.NewSnapshot()
 	defer func() { err = errors.Join(err, store.Close()) }()
 	return vault.VerifyOpen(n.stopping, n.log, n.cfg.Data, store, func(at, end uint64) {
 		n.verification.mu.Lock()

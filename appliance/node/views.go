@@ -7,7 +7,6 @@ import (
 	"eyrie/appliance/views"
 	"eyrie/appliance/views/blobs"
 	"eyrie/appliance/views/fleet"
-	"eyrie/appliance/views/live"
 	"eyrie/appliance/views/series"
 	"eyrie/appliance/views/spans"
 	"eyrie/tsdb"
@@ -16,48 +15,49 @@ import (
 )
 
 // openViews opens the views store and every view at its cursor.
-func (n *Node) openViews() (err error) {
+func (n *Node) openViews() (_ *shown, err error) {
+	v := &shown{files: views.Files{FS: n.log.FS(), Dir: filepath.Join(n.cfg.Data, "views")}}
 	cache := pebble.NewCache(n.tuning.cacheBytes * 3 / 4)
 	defer cache.Unref()
-	n.store, err = views.OpenStore(n.log.FS(), filepath.Join(n.cfg.Data, "views"), func(o *pebble.Options) {
+	v.store, err = views.OpenStore(v.files.FS, v.files.Dir, func(o *pebble.Options) {
 		o.Cache = cache
 		o.MemTableSize = n.tuning.memtableBytes
 		o.Logger = quietLogger{n}
 		behind(o)
 	})
 	if err != nil {
-		return fmt.Errorf("views: %w", err)
+		return nil, fmt.Errorf("views: %w", err)
 	}
 	defer func() {
 		if err != nil {
-			n.store.Close()
+			v.store.Close()
 		}
 	}()
-	n.fleet = fleet.New(n.log)
-	n.fleet.Snapshots(fleet.SnapshotOptions{Background: background, First: n.log.First})
-	n.past = fleet.NewPast(fleet.PastOptions{
-		Log: fleet.PastLogOf(n.log), Fleet: n.fleet, Store: n.store, Background: background, Now: n.now, Metrics: n.set,
-		Aside: func() (map[uint64]string, error) { return views.SetAside(n.store, n.fleet.Name()) },
+	n.timeline.reached("views store")
+	v.Fleet = fleet.New(n.log)
+	v.Fleet.Snapshots(fleet.SnapshotOptions{Background: background, First: n.log.First})
+	v.Past = fleet.NewPast(fleet.PastOptions{
+		Log: fleet.PastLogOf(n.log), Fleet: v.Fleet, Store: v.store, Background: background, Now: n.now, Metrics: n.set,
+		Aside: func() (map[uint64]string, error) { return views.SetAside(v.store, v.Fleet.Name()) },
 	})
-	n.spans = spans.New(n.log, n.store)
-	n.spans.BoundFilter(n.tuning.filterBytes)
-	db, err := tsdb.Open(n.store, series.DBPrefix, tsdb.Options{Metrics: n.set})
+	v.Spans = spans.New(n.log, v.store)
+	v.Spans.BoundFilter(n.tuning.filterBytes)
+	db, err := tsdb.Open(v.store, series.DBPrefix, tsdb.Options{Metrics: n.set})
 	if err != nil {
-		return fmt.Errorf("views: %w", err)
+		return nil, fmt.Errorf("views: %w", err)
 	}
-	n.series = series.New(db, n.log)
+	v.Series = series.New(db, n.log)
 	named := blobs.New(n.log)
-	n.sweeper = blobs.NewSweeper(blobs.Options{View: named, Blobs: n.blobs, Store: n.store, Log: n.log, Now: n.now})
-	n.hub = live.New(n.liveOptions())
-	n.runner, err = views.Open(views.Options{
+	v.sweeper = blobs.NewSweeper(blobs.Options{View: named, Blobs: n.blobs, Store: v.store, Log: n.log, Now: n.now})
+	v.Runner, err = views.Open(views.Options{
 		Folds: []views.Mount{
-			{Fold: n.fleet, Prefixes: fleet.Prefixes},
-			{Fold: n.spans, Prefixes: "s"},
-			{Fold: n.series, Prefixes: "tm"},
+			{Fold: v.Fleet, Prefixes: fleet.Prefixes},
+			{Fold: v.Spans, Prefixes: "s"},
+			{Fold: v.Series, Prefixes: "tm"},
 			{Fold: named, Prefixes: blobs.Prefixes},
 		},
-		Background: background,
-		Store:      n.store, Files: views.Files{FS: n.log.FS(), Dir: filepath.Join(n.cfg.Data, "views")}, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
+		Background: background, Loading: &n.loading.rows,
+		Store: v.store, Files: v.files, Log: views.FromLog(n.log), Metrics: n.set, Now: n.now, FlushEvery: n.cfg.Save.D(),
 		Events: views.Events{
 			Rebuild: func(fold, reason string) {
 				n.logger.Warn("a view is rebuilt from the log", "view", fold, "reason", reason)
@@ -74,12 +74,20 @@ func (n *Node) openViews() (err error) {
 			Failed: n.fail,
 		},
 	})
-	if err == nil {
-		for _, s := range n.runner.Stats() {
-			n.forgets.anew = n.forgets.anew || s.Cursor == 1 && n.log.Next() > 1
-		}
+	if err != nil {
+		return nil, err
 	}
-	return err
+	n.timeline.reached("views loaded")
+	n.forgets.anew = n.rebuilt(v.Runner)
+	return v, nil
+}
+
+// rebuilt tells whether a view is folded from the beginning, of a log that is not new.
+func (n *Node) rebuilt(r *views.Runner) (anew bool) {
+	for _, s := range r.Stats() {
+		anew = anew || s.Cursor == 1 && n.end > 1
+	}
+	return anew
 }
 
 // quietLogger hands the views store's words to the node's logger.

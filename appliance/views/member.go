@@ -91,7 +91,7 @@ func (f *member) lag(l Log) uint64 {
 // open loads the snapshot, or resets for a rebuild when it does not fit the
 // log or the fold.
 func (f *member) open(o *Options) error {
-	reason, err := f.load(o)
+	reason, err := f.load(o, o.Store)
 	if err != nil {
 		return err
 	}
@@ -114,8 +114,9 @@ func (f *member) opened(o *Options, reason string) error {
 	return f.rebuild(o, reason)
 }
 
-// load returns why the snapshot cannot be used, "" when it could.
-func (f *member) load(o *Options) (reason string, err error) {
+// load returns why the snapshot cannot be used, "" when it could. The fold reads
+// through rows.
+func (f *member) load(o *Options, rows pebble.Reader) (reason string, err error) {
 	c, ok, err := readCursor(o.Store, f.name)
 	switch {
 	case err != nil:
@@ -143,7 +144,7 @@ func (f *member) load(o *Options) (reason string, err error) {
 		return "", err
 	}
 	f.Fold.Reset()
-	if err := errors.Join(f.Fold.Load(o.Store), f.resume(o.Store, &c, o.Log)); err != nil {
+	if err := errors.Join(f.Fold.Load(rows), f.resume(o.Store, &c, o.Log)); err != nil {
 		return err.Error(), nil
 	}
 	f.at(c.next)

@@ -40,6 +40,8 @@ type Options struct {
 	// works for long, and keeps to its thread from then on: whoever watches can wait for
 	// those who send. nil: nothing.
 	Background func()
+	// Loading, if not nil, shows how far Open is, and may end it.
+	Loading *Loading
 	// AfterApply is called with every block once all folds have applied it, on
 	// the runner's goroutine: it must not block.
 	AfterApply func(b *block.Block)
@@ -121,7 +123,8 @@ type Runner struct {
 }
 
 // Open loads every fold, or resets those whose snapshot does not fit, and
-// returns a runner that Start sets going.
+// returns a runner that Start sets going. It returns ErrClosed where Loading was
+// stopped; the folds are then of no use, and the store is as it was.
 func Open(o Options) (*Runner, error) {
 	if err := o.defaults(); err != nil {
 		return nil, err
@@ -154,15 +157,30 @@ func Open(o Options) (*Runner, error) {
 	return r, nil
 }
 
-// load loads the folds beside each other: agents wait for it. What must be built
+// load loads the folds beside each other: people wait for it. What must be built
 // anew is begun one after the other.
 func (r *Runner) load() error {
+	l := r.o.Loading
+	if l == nil {
+		l = new(Loading)
+	}
+	defer l.end()
+	if err := l.begin(r.o.Store, r.folds); err != nil {
+		return fmt.Errorf("views: load: %w", err)
+	}
 	reasons, errs := make([]string, len(r.folds)), make([]error, len(r.folds))
 	var loads sync.WaitGroup
 	for i, f := range r.folds {
-		loads.Go(func() { reasons[i], errs[i] = f.load(&r.o) })
+		loads.Go(func() {
+			r.o.Background()
+			reasons[i], errs[i] = f.load(&r.o, watched{r.o.Store, l.folds[i]})
+			l.folds[i].end()
+		})
 	}
 	loads.Wait()
+	if l.stopped.Load() {
+		return ErrClosed // what was found is not all there is
+	}
 	for i, f := range r.folds {
 		err := errs[i]
 		if err == nil {
@@ -305,6 +323,19 @@ func (r *Runner) fail(err error) {
 
 // WaitFor returns once every fold has applied the record at offset.
 func (r *Runner) WaitFor(ctx context.Context, offset uint64) error {
+	return r.wait(ctx, offset, false)
+}
+
+// CatchUp returns once every fold that has not halted has applied what lies before
+// offset next.
+func (r *Runner) CatchUp(ctx context.Context, next uint64) error {
+	if next <= 1 {
+		return nil
+	}
+	return r.wait(ctx, next-1, true)
+}
+
+func (r *Runner) wait(ctx context.Context, offset uint64, passHalted bool) error {
 	for {
 		r.mu.Lock()
 		r.waiting++
@@ -315,8 +346,12 @@ func (r *Runner) WaitFor(ctx context.Context, offset uint64) error {
 			if f.cursor.Load() > offset {
 				continue
 			}
+			h := f.halted.Load()
+			if h != nil && passHalted {
+				continue
+			}
 			behind = true
-			if h := f.halted.Load(); h != nil {
+			if h != nil {
 				halted = *h
 			}
 		}

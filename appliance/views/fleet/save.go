@@ -136,6 +136,9 @@ func (v *View) Load(r pebble.Reader) error {
 	return nil
 }
 
+// LoadBounds returns the bounds of the keys that Load reads, those that are many.
+func (v *View) LoadBounds() [][2][]byte { return [][2][]byte{{{prefix}, {prefix + 1}}} }
+
 func (v *View) load(k, val []byte) error {
 	if len(k) < 2 || len(val) < 1 || val[0] != format {
 		return fmt.Errorf("fleet: snapshot key %x has format %x, want %d", k, val[:min(1, len(val))], format)

@@ -56,8 +56,7 @@ func (s *sub) origin() (off uint64, recovered bool, err error) {
 	log := s.h.o.Log
 	head := log.Next()
 	if s.what != whatEvents {
-		off, _ := s.h.o.Agents.Offset()
-		return off, false, nil
+		return s.h.offset(), false, nil
 	}
 	switch {
 	case s.from.age > 0:

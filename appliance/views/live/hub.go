@@ -44,13 +44,17 @@ type Agents interface {
 	Offset() (offset uint64, clock int64)
 }
 
+// Fleet is what subscriptions of agents and of the fleet are served from.
+type Fleet struct {
+	Agents Agents
+	// Summary returns the JSON objects of /v1/fleet and /v1/attention for a space ("" = all).
+	Summary func(space string) (fleet, attention []byte)
+}
+
 // Options make a Hub.
 type Options struct {
-	Log    Log
-	Agents Agents
-	// Fleet returns the JSON objects of /v1/fleet and /v1/attention for a space ("" = all).
-	Fleet func(space string) (fleet, attention []byte)
-	Now   func() time.Time
+	Log Log
+	Now func() time.Time
 	// Readers bounds the goroutines that read and encode for viewers; 0 is 2.
 	Readers int
 }
@@ -86,9 +90,12 @@ type Hub struct {
 
 	mu      sync.Mutex
 	subs    map[*sub]struct{}
-	viewers int
+	viewers map[*Viewer]struct{}
 	changed bits // agents since the last pulse
 	moved   bool // anything changed since the last pulse
+
+	shown   atomic.Pointer[Fleet]  // nil until it is loaded
+	loading atomic.Pointer[[]byte] // how far that is, a JSON object; nil where nothing was said
 
 	spent atomic.Int64  // ns that readers have worked
 	sent  atomic.Uint64 // events and rows, to all viewers together
@@ -99,7 +106,7 @@ type Hub struct {
 	fleet fleetCache
 }
 
-// New starts a hub.
+// New starts a hub. Until Show, subscriptions of agents and of the fleet wait.
 func New(o Options) *Hub {
 	if o.Readers <= 0 {
 		o.Readers = 2
@@ -107,7 +114,7 @@ func New(o Options) *Hub {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	h := &Hub{o: o, subs: map[*sub]struct{}{}, kick: make(chan struct{}, 1)}
+	h := &Hub{o: o, subs: map[*sub]struct{}{}, viewers: map[*Viewer]struct{}{}, kick: make(chan struct{}, 1)}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	h.run.init()
 	h.cache.init(o.Log)
@@ -155,7 +162,58 @@ func (h *Hub) Changed(nums []uint32, _ uint64) {
 func (h *Hub) Viewers() (viewers, subscriptions int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.viewers, len(h.subs)
+	return len(h.viewers), len(h.subs)
+}
+
+// Loading tells the viewers that the fleet is being loaded, and how far that is:
+// a JSON object.
+func (h *Hub) Loading(progress []byte) {
+	if h.shown.Load() != nil {
+		return
+	}
+	h.loading.Store(&progress)
+	h.tell(loadingMessage(progress))
+}
+
+// Show has the subscriptions that wait for the fleet begin. It is called once.
+func (h *Hub) Show(f Fleet) {
+	h.shown.Store(&f)
+	if h.loading.Load() != nil {
+		h.tell(loadedMessage)
+	}
+	h.mu.Lock()
+	subs := make([]*sub, 0, len(h.subs))
+	for s := range h.subs {
+		if s.what != whatEvents {
+			subs = append(subs, s)
+		}
+	}
+	h.mu.Unlock()
+	for _, s := range subs {
+		h.run.push(s)
+	}
+}
+
+// tell sends a message to every viewer that can take it now.
+func (h *Hub) tell(message []byte) {
+	h.mu.Lock()
+	viewers := make([]*Viewer, 0, len(h.viewers))
+	for v := range h.viewers {
+		viewers = append(viewers, v)
+	}
+	h.mu.Unlock()
+	for _, v := range viewers {
+		_ = v.send(message) // who is gone is closed by its owner
+	}
+}
+
+// offset is the last one that is shown.
+func (h *Hub) offset() uint64 {
+	if f := h.shown.Load(); f != nil {
+		off, _ := f.Agents.Offset()
+		return off
+	}
+	return h.o.Log.Next() - 1
 }
 
 // Sent returns how many events and rows viewers were sent, all together.

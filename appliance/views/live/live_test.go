@@ -43,7 +43,8 @@ func newRig(t testing.TB) *rig {
 	if r.p, _, err = r.w.Fence(wal.ProducerKey{Space: "main", Owner: "k", ID: [16]byte{1}}, 1, 1); err != nil {
 		t.Fatal(err)
 	}
-	r.hub = New(Options{Log: log, Agents: r.fleet, Fleet: func(string) ([]byte, []byte) { return []byte(`{"agents_live":1}`), []byte(`{"items":[]}`) }})
+	r.hub = New(Options{Log: log})
+	r.hub.Show(r.shown())
 	t.Cleanup(func() {
 		r.hub.Close()
 		if err := log.Close(); err != nil {
@@ -51,6 +52,11 @@ func newRig(t testing.TB) *rig {
 		}
 	})
 	return r
+}
+
+// shown is the fleet by hand, with figures.
+func (r *rig) shown() Fleet {
+	return Fleet{Agents: r.fleet, Summary: func(string) ([]byte, []byte) { return []byte(`{"agents_live":1}`), []byte(`{"items":[]}`) }}
 }
 
 // log appends one event per message and makes them durable.
@@ -138,6 +144,7 @@ type message struct {
 	Detail    string
 	Fleet     json.RawMessage
 	Attention json.RawMessage
+	Progress  json.RawMessage
 	T         float64
 	Log       string
 	at        time.Time

@@ -142,22 +142,20 @@ func offsetField(dst []byte, off uint64) []byte {
 }
 
 func (h *Hub) helloMessage() []byte {
-	off, _ := h.o.Agents.Offset()
 	b := append([]byte(`{"op":"hello","log":"`), h.logID()...)
 	b = strconv.AppendUint(append(b, `","epoch":`...), uint64(h.o.Log.Epoch()), 10)
-	b = offsetField(b, off)
+	b = offsetField(b, h.offset())
 	b = strconv.AppendFloat(append(b, `,"clock_ms":`...), h.clockMs(), 'f', -1, 64)
 	return append(b, '}')
 }
 
 func (h *Hub) pongMessage(t json.Number) []byte {
-	off, _ := h.o.Agents.Offset()
 	if t == "" {
 		t = "0"
 	}
 	b := append([]byte(`{"op":"pong","t":`), t...)
 	b = strconv.AppendFloat(append(b, `,"clock_ms":`...), h.clockMs(), 'f', -1, 64)
-	return append(offsetField(b, off), '}')
+	return append(offsetField(b, h.offset()), '}')
 }
 
 func errorMessage(id int64, code, detail string) []byte {
@@ -170,3 +168,9 @@ func subscribedMessage(id int64, off uint64, recovered bool) []byte {
 	b := offsetField(head(nil, "subscribed", id), off)
 	return append(strconv.AppendBool(append(b, `,"recovered":`...), recovered), '}')
 }
+
+func loadingMessage(progress []byte) []byte {
+	return append(append([]byte(`{"op":"loading","progress":`), progress...), '}')
+}
+
+var loadedMessage = []byte(`{"op":"loaded"}`)

@@ -80,11 +80,11 @@ func (s *sub) agents(r *reader) bool {
 	if credits <= 0 {
 		return false
 	}
-	h := s.h
+	h, fleet := s.h, s.h.shown.Load().Agents
 	began := h.o.Now()
 	all := s.snapshot || !began.Before(s.restAt)
 	cursor := s.cursor
-	off, _ := h.o.Agents.Offset()
+	off, _ := fleet.Offset()
 	most := int(min(credits, pageItems))
 	r.nums = r.nums[:0]
 	items, gone := r.out[:0], []byte(nil)
@@ -95,7 +95,7 @@ func (s *sub) agents(r *reader) bool {
 		if !ok {
 			break
 		}
-		if !h.o.Agents.Match(num, s.filter.space, s.filter.q) || s.filter.agent != "" && !s.isAgent(num) {
+		if !fleet.Match(num, s.filter.space, s.filter.q) || s.filter.agent != "" && !s.isAgent(num) {
 			if s.shown.has(num) {
 				r.nums = append(r.nums, num)
 				left = append(left, num)
@@ -106,7 +106,7 @@ func (s *sub) agents(r *reader) bool {
 		if rows > 0 {
 			items = append(items, ',')
 		}
-		items = append(items, h.rows.get(num, h.o.Agents.Encode)...)
+		items = append(items, h.rows.get(num, fleet.Encode)...)
 		rows++
 		if len(items) > pageBytes {
 			full = true
@@ -257,7 +257,7 @@ func (h *Hub) fleetBody(space string) []byte {
 	if e, ok := c.made[space]; ok && now.Sub(e.at) < fleetFresh {
 		return e.body
 	}
-	fleet, attention := h.o.Fleet(space)
+	fleet, attention := h.shown.Load().Summary(space)
 	body := append(append([]byte(`,"fleet":`), fleet...), `,"attention":`...)
 	body = append(append(body, attention...), '}')
 	if len(c.made) > 64 || c.made == nil {

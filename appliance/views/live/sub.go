@@ -69,6 +69,9 @@ func (s *sub) serve(r *reader) bool {
 	if s.isStopped() {
 		return false
 	}
+	if s.what != whatEvents && s.h.shown.Load() == nil {
+		return false // Show pushes it again
+	}
 	if !s.started {
 		if err := s.begin(); err != nil {
 			s.refused(err)
@@ -98,7 +101,7 @@ func (s *sub) begin() error {
 	if s.what == whatAgents {
 		s.snapshot = true
 		s.mu.Lock()
-		s.dirty.fill(s.h.o.Agents.Numbers())
+		s.dirty.fill(s.h.shown.Load().Agents.Numbers())
 		s.urgent = len(s.focus) > 0
 		s.mu.Unlock()
 	}

@@ -29,15 +29,25 @@ type Viewer struct {
 	unreadable int // messages in a row; Message's
 }
 
-// Open greets a viewer.
+// Open greets a viewer, and tells it where the fleet is still being loaded.
 func (h *Hub) Open(c Conn) (*Viewer, error) {
 	v := &Viewer{h: h, conn: c, subs: map[int64]*sub{}}
-	if err := c.Send(h.helloMessage()); err != nil {
+	if err := v.send(h.helloMessage()); err != nil {
 		return nil, err
 	}
+	progress := h.loading.Load()
+	waits := progress != nil && h.shown.Load() == nil
+	if waits {
+		if err := v.send(loadingMessage(*progress)); err != nil {
+			return nil, err
+		}
+	}
 	h.mu.Lock()
-	h.viewers++
+	h.viewers[v] = struct{}{}
 	h.mu.Unlock()
+	if waits && h.shown.Load() != nil { // it was not among those that were told
+		_ = v.send(loadedMessage)
+	}
 	return v, nil
 }
 
@@ -127,7 +137,7 @@ func (v *Viewer) Close() {
 		v.h.drop(s)
 	}
 	v.h.mu.Lock()
-	v.h.viewers--
+	delete(v.h.viewers, v)
 	v.h.mu.Unlock()
 }
 

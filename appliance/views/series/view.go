@@ -59,6 +59,9 @@ func (v *View) Load(r pebble.Reader) error {
 	return v.db.Load(r)
 }
 
+// LoadBounds returns the bounds of the keys that Load reads, those that are many.
+func (v *View) LoadBounds() [][2][]byte { return v.db.LoadBounds() }
+
 // Save writes what changed since the last Save.
 func (v *View) Save(w *pebble.Batch) error {
 	if err := v.units.save(w); err != nil {

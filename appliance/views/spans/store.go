@@ -237,6 +237,15 @@ func (v *View) load(r pebble.Reader) error {
 	return nil
 }
 
+// LoadBounds returns the bounds of the keys that Load reads, those that are many.
+func (v *View) LoadBounds() (bounds [][2][]byte) {
+	for _, kind := range []byte{kID, kOpen, kCounts, kSpilled, kTally} {
+		from := prefixed(nil, kind)
+		bounds = append(bounds, [2][]byte{from, after(from)})
+	}
+	return bounds
+}
+
 func scan(r pebble.Reader, kind byte, fn func(k, val []byte) error) error {
 	lo := prefixed(nil, kind)
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: after(lo)})
