@@ -101,6 +101,25 @@ test('resumes behind the last offset, and shows nothing twice', () => {
   expect(gaps).toEqual([])
 })
 
+test('tells how far the views are until rows come', () => {
+  live.subscribe({ what: 'agents', filter: {}, on: () => {} })
+  live.start()
+  wire().hello()
+  expect(live.state.loading).toBe(null)
+  wire().say({ op: 'loading', progress: { phase: 'load', done: 0.63 } })
+  expect(live.state).toMatchObject({ status: 'live', loading: { phase: 'load', done: 0.63 } })
+  wire().say({ op: 'loaded' })
+  expect(live.state.loading).toBe(null)
+  wire().say({ op: 'loading', progress: { phase: 'fold', done: 0.1, behind: 9 } })
+  wire().say({ op: 'agents', id: 1, items: [], end: true })
+  expect(live.state.loading).toBe(null)
+  wire().say({ op: 'loading', progress: {} })
+  wire().onclose?.({ code: 1006 })
+  pass(400)
+  wire().hello()
+  expect(live.state.loading).toBe(null)
+})
+
 test('a quiet subscription resumes where it began', () => {
   listen()
   live.start()

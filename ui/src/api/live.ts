@@ -1,7 +1,7 @@
 // One WebSocket to /v1/live for all subscriptions of a page.
 // It reconnects with backoff and jitter, resumes events behind the last offset it
 // handed out, and never lets the server send more than the credits it gave.
-import type { AgentShape, AttentionShape, EventShape, FleetShape } from './shape'
+import type { AgentShape, AttentionShape, EventShape, FleetShape, LoadingShape } from './shape'
 
 export type LinkStatus = 'connecting' | 'live' | 'offline'
 
@@ -18,6 +18,8 @@ export type LinkState = {
   attempts: number
   log: string
   epoch: number
+  /** How far the server is with loading its views; null once they are there. */
+  loading: LoadingShape | null
 }
 
 export type Filter = { space?: string; agent?: string; type?: string[]; severity?: string; run?: string; q?: string }
@@ -78,6 +80,7 @@ type Message = {
   attention?: { items?: AttentionShape[] | null; total?: number } | AttentionShape[] | null
   code?: string
   detail?: string
+  progress?: LoadingShape
 }
 
 export class Live {
@@ -90,7 +93,7 @@ export class Live {
   private stopped = true
   private greeted = false
   private pingSent = 0
-  state: LinkState = { status: 'connecting', rtt: -1, skew: 0, heard: 0, retryAt: 0, attempts: 0, log: '', epoch: 0 }
+  state: LinkState = { status: 'connecting', rtt: -1, skew: 0, heard: 0, retryAt: 0, attempts: 0, log: '', epoch: 0, loading: null }
 
   constructor(env: Env) {
     this.env = env
@@ -194,6 +197,8 @@ export class Live {
     this.state.heard = now
     if (m.op === 'hello') return this.hello(m, now)
     if (m.op === 'pong') return this.pong(m, now)
+    if (m.op === 'loading') return this.set({ loading: m.progress ?? {} })
+    if (m.op === 'loaded') return this.set({ loading: null })
     const entry = m.id === undefined ? undefined : this.entries.get(m.id)
     if (!entry) return
     if (m.op === 'error') {
@@ -208,7 +213,7 @@ export class Live {
     const epoch = m.epoch ?? 0
     const other = this.state.log !== '' && (log !== this.state.log || epoch !== this.state.epoch)
     this.greeted = true
-    this.set({ status: 'live', attempts: 0, retryAt: 0, heard: now, log, epoch, skew: m.clock_ms ? m.clock_ms - now : this.state.skew })
+    this.set({ status: 'live', attempts: 0, retryAt: 0, heard: now, log, epoch, loading: null, skew: m.clock_ms ? m.clock_ms - now : this.state.skew })
     for (const entry of this.entries.values()) {
       if (other && entry.sub.what === 'events' && entry.offset >= 0) {
         entry.offset = entry.seen = -1 // offsets of another history mean nothing here
@@ -257,6 +262,7 @@ export class Live {
       return
     }
     if (m.op !== sub.what) return
+    if (this.state.loading && sub.what !== 'events') this.set({ loading: null }) // rows are there, so views are
     const items = m.items ?? []
     this.spend(entry, sub.what === 'fleet' ? 1 : Math.max(1, items.length + (m.gone?.length ?? 0)))
     if (sub.what === 'agents') {

@@ -127,6 +127,9 @@ export type RangeShape = {
   step_ms?: number
 }
 
+/** How far a server that has just started is with its views. */
+export type LoadingShape = { phase?: string; done?: number; behind?: number; views?: { name?: string; done?: number; behind?: number }[] | null }
+
 export type StatusShape = {
   version?: string
   commit?: string

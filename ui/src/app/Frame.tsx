@@ -6,6 +6,7 @@ import { Brand, CapacityIcon, EventsIcon, FleetIcon, RunsIcon, SettingsIcon, Set
 import { Shape } from '../parts/State'
 import { Since } from '../parts/Text'
 import { clock } from '../store/clock'
+import { count } from '../model/format'
 import { to, usePlace } from './router'
 import { Link } from './Link'
 import { TopBar } from './TopBar'
@@ -53,6 +54,24 @@ function Stale() {
   )
 }
 
+/** The server has just started and still loads what it shows. It says so itself, and when that is over. */
+function ViewsLoading() {
+  const loading = useStore(link, (l) => l.loading)
+  if (!loading) return null
+  const done = Math.min(Math.max(loading.done ?? 0, 0), 1)
+  const folding = loading.phase === 'fold'
+  const behind = loading.behind ?? 0
+  return (
+    <div className="banner calm" role="status">
+      <span className="grow">
+        <strong>{folding ? 'Catching up' : 'Loading views'} … {Math.floor(done * 100)} %</strong>{' '}
+        <span className="dim">{folding && behind > 0 ? `${count(behind)} records to go. ` : ''}The server has just started; agents’ events are taken meanwhile.</span>
+      </span>
+      <progress value={done} max={1} aria-label="Loaded" />
+    </div>
+  )
+}
+
 const staleAfterMs = 1500
 
 function useStale(): boolean {
@@ -80,7 +99,7 @@ export function Frame({ children }: { children: ReactNode }) {
     <div className={stale ? 'frame stale' : 'frame'}>
       <TopBar />
       <main className="main" id="main" ref={main} data-scroll tabIndex={-1}>
-        {stale ? <Stale /> : null}
+        {stale ? <Stale /> : <ViewsLoading />}
         {children}
       </main>
       <Rail />

@@ -23,7 +23,7 @@ function openWire(): Wire {
   return new WebSocket(`${scheme}//${location.host}/v1/live`, 'eyrie.live.v1') as unknown as Wire
 }
 
-export const link = createStore<LinkState>(() => ({ status: 'connecting', rtt: -1, skew: 0, heard: 0, retryAt: 0, attempts: 0, log: '', epoch: 0 }))
+export const link = createStore<LinkState>(() => ({ status: 'connecting', rtt: -1, skew: 0, heard: 0, retryAt: 0, attempts: 0, log: '', epoch: 0, loading: null }))
 
 export const live = new Live({
   open: openWire,
