@@ -654,7 +654,7 @@ func (db *DB) chunkBounds() *pebble.IterOptions {
 
 // LoadBounds returns the bounds of the keys that Load reads, chunks apart.
 func (db *DB) LoadBounds() (bounds [][2][]byte) {
-	for _, kind := range []byte{kindSeries, kindHead} {
+	for _, kind := range []byte{kindSeries, kindHead, kindAdded} {
 		bounds = append(bounds, [2][]byte{{db.prefix, kind}, {db.prefix, kind + 1}})
 	}
 	return bounds

@@ -33,7 +33,7 @@ func TestFocus(t *testing.T) {
 			all[i] = uint32(i)
 			rows.set(uint32(i), "first")
 		}
-		h := &Hub{o: Options{Log: names{}, Now: time.Now}, ctx: t.Context(), cancel: func() {}, subs: map[*sub]struct{}{}, kick: make(chan struct{}, 1)}
+		h := &Hub{o: Options{Log: names{}, Now: time.Now}, ctx: t.Context(), cancel: func() {}, subs: map[*sub]struct{}{}, viewers: map[*Viewer]struct{}{}, kick: make(chan struct{}, 1)}
 		h.shown.Store(&Fleet{Agents: rows})
 		h.run.init()
 		h.done.Add(1)
