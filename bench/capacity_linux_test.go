@@ -123,6 +123,7 @@ func TestFindings(t *testing.T) {
 			part(partLinks, quiet, "links", 20_000.0, "link memory", 200.0, "agent memory", 1000.0),
 			part(partEvents, noise, figureCapacity, 100_000.0, "capacity: server cpu", 12.0, "cpu of a frame", 100.0, "capacity: server cores", 1.2, "capacity: client cores", 1.0,
 				"capacity: resident", 1000.0, "log on disk", 16.0, "views on disk", 84.0, "ack p99 at 50 %", 5.0),
+			part(partViewers, quiet, "all: viewers", 50.0, "all: deliveries", 1_001_000.0, "all: deliveries at most", 1_810_000.0, "all: p99", 14.0),
 			part(partAfter, quiet, "one core", core, "append", 100.0),
 		}}
 		f := &findings{rep}
@@ -144,6 +145,10 @@ func TestFindings(t *testing.T) {
 	}
 	if c.CPUDelivery != 0 || c.DiskSample != 0 || len(c.Sustained) != 1 {
 		t.Errorf("what was not measured: %+v", c)
+	}
+	// Of viewers what was borne is said, not what came late, and no other rate is made of it.
+	if says := strings.Join(r.Says, " "); !strings.Contains(says, "50 live viewers that are each sent 20,020 events a second have 99 of 100 of them within 14 ms") || strings.Contains(says, "18,100") {
+		t.Errorf("of viewers it says %q", r.Says)
 	}
 	if v, _ := r.Figure("plan for"); v != 70_000 {
 		t.Errorf("plan for %v", v)
