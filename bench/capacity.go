@@ -187,9 +187,9 @@ func (f *findings) costs() {
 		c.CoresUsable = min(1, ev("capacity: server cores")/cores)
 	}
 	c.MemoryConn, c.MemoryConnOther, c.MemoryAgent = f.figure(partLinks, "link memory"), f.figure(partLinks, "kernel memory"), f.figure(partLinks, "agent memory")
-	live := capacityAgents*c.MemoryAgent + capacityLinks*c.MemoryConn
-	c.MemoryBase = max(0, ev("capacity: resident")*(1<<20)-capacity.Garbage*live)
 	c.CPUSample, c.DiskSample, c.MemorySeries = f.sample(c), f.figure(partSamples, "eyrie: bytes"), f.figure(partSamples, "eyrie: memory")
+	live := capacityAgents*c.MemoryAgent + capacityLinks*c.MemoryConn + ev("capacity: series")*c.MemorySeries
+	c.MemoryBase = max(0, ev("capacity: resident")*(1<<20)-capacity.Garbage*live)
 	c.Descriptors = f.figure(partLinks, "descriptors")
 	c.DiskLogEvent, c.DiskViewsEvent = ev("log on disk"), ev("views on disk")
 	c.DiskBase = ev("log's unsealed end") * (1 << 20)

@@ -53,6 +53,9 @@ func TestSustain(t *testing.T) {
 	if more := strings.Contains(strings.Join(r.Says, " "), "perhaps more"); more != sustained {
 		t.Errorf("the only trial was sustained: %v, and it says %q", sustained, r.Says)
 	}
+	if n := value("capacity: series"); n < 500 {
+		t.Errorf("500 agents with %v series", n)
+	}
 	if r.Figures[0].Name != figureCapacity || len(r.Curves) != 4 {
 		t.Errorf("begins with %q, %d curves", r.Figures[0].Name, len(r.Curves))
 	}
@@ -122,7 +125,8 @@ func TestFindings(t *testing.T) {
 			part(partBaseline, quiet, "one core", 500.0, "append", 100.0, "sync", 0.5),
 			part(partLinks, quiet, "links", 20_000.0, "link memory", 200.0, "agent memory", 1000.0),
 			part(partEvents, noise, figureCapacity, 100_000.0, "capacity: server cpu", 12.0, "cpu of a frame", 100.0, "capacity: server cores", 1.2, "capacity: client cores", 1.0,
-				"capacity: resident", 1000.0, "log on disk", 16.0, "views on disk", 84.0, "ack p99 at 50 %", 5.0),
+				"capacity: resident", 1000.0, "capacity: series", 100_000.0, "log on disk", 16.0, "views on disk", 84.0, "ack p99 at 50 %", 5.0),
+			part(partSamples, quiet, "eyrie: memory", 900.0),
 			part(partViewers, quiet, "all: viewers", 50.0, "all: deliveries", 1_001_000.0, "all: deliveries at most", 1_810_000.0, "all: p99", 14.0),
 			part(partAfter, quiet, "one core", core, "append", 100.0),
 		}}
@@ -140,7 +144,7 @@ func TestFindings(t *testing.T) {
 	if c.CPUEvent != 11 || c.CPUFrame != 100 || math.Abs(c.CoresUsable-0.4) > 1e-9 || c.Connections != 20_000 || c.Machine.Memory != 1<<30 {
 		t.Errorf("costs %+v", c)
 	}
-	if want := 1000.0*(1<<20) - capacity.Garbage*(65_000*1000+1000*200); c.MemoryBase != want {
+	if want := 1000.0*(1<<20) - capacity.Garbage*(65_000*1000+1000*200+100_000*900); c.MemoryBase != want {
 		t.Errorf("base memory %v, want %v", c.MemoryBase, want)
 	}
 	if c.CPUDelivery != 0 || c.DiskSample != 0 || len(c.Sustained) != 1 {

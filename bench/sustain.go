@@ -313,6 +313,7 @@ func (x *sustainRun) held(ctx context.Context, before usage) error {
 		}
 	}
 	add("capacity: resident", float64(after.server.RSS)/(1<<20), "MiB", fmt.Sprintf("memory of the server, %d agents known", after.status.Agents))
+	add("capacity: series", after.meters[meterSeries], "series", "of metrics that the server knows then: their part of its memory")
 	x.curves()
 	return nil
 }
@@ -567,6 +568,7 @@ const (
 	meterStored        = `eyrie_intake_events_total{verdict="stored"}`
 	meterCommits       = `eyrie_wal_commits_total`
 	meterMarks         = `eyrie_wal_marks_total`
+	meterSeries        = `eyrie_tsdb_series`
 	meterHot           = `eyrie_wal_hot_bytes`
 	meterViewsDepth    = `eyrie_store_l0_depth{store="views"}`
 	meterSealedRecords = `eyrie_wal_sealed_records_total`
