@@ -138,6 +138,32 @@ func (c counted) Save(w *pebble.Batch) error {
 	if err := c.Fold.Save(w); err != nil {
 		return err
 	}
+	return c.count(w)
+}
+
+func (c counted) SaveApart(w *pebble.Batch) (views.Rows, error) {
+	a, ok := c.Fold.(views.Apart)
+	if !ok {
+		return nil, c.Save(w)
+	}
+	rows, err := a.SaveApart(w)
+	if err == nil {
+		err = c.count(w)
+	}
+	if rows == nil || err != nil {
+		return nil, err
+	}
+	return func(put func(key, value []byte) error) error {
+		return rows(func(key, value []byte) error {
+			c.mu.Lock()
+			c.add(key, value)
+			c.mu.Unlock()
+			return put(key, value)
+		})
+	}, nil
+}
+
+func (c counted) count(w *pebble.Batch) error {
 	from := cpuNow(thread)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -147,19 +173,23 @@ func (c counted) Save(w *pebble.Batch) error {
 			c.cpu.Add(cpuNow(thread) - from)
 			return err
 		}
-		id := [2]byte{k[0], 0}
-		if len(k) > 1 {
-			id[1] = k[1]
-		}
-		n := c.kinds[id]
-		if n == nil {
-			n = &kindBytes{}
-			c.kinds[id] = n
-		}
-		n.keys++
-		n.keyBytes += len(k)
-		n.valueBytes += len(v)
+		c.add(k, v)
 	}
+}
+
+func (c counted) add(k, v []byte) {
+	id := [2]byte{k[0], 0}
+	if len(k) > 1 {
+		id[1] = k[1]
+	}
+	n := c.kinds[id]
+	if n == nil {
+		n = &kindBytes{}
+		c.kinds[id] = n
+	}
+	n.keys++
+	n.keyBytes += len(k)
+	n.valueBytes += len(v)
 }
 
 func (c counted) Saved() {

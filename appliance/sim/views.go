@@ -44,7 +44,7 @@ func openViews(fs vfs.FS, log *wal.Log) (_ *viewSet, err error) {
 	v.fleet, v.spans, v.series = fleet.New(log), spans.New(log, v.store), series.New(db, log)
 	v.runner, err = views.Open(views.Options{
 		Folds: []views.Mount{{Fold: v.fleet, Prefixes: fleet.Prefixes}, {Fold: v.spans, Prefixes: "s"}, {Fold: v.series, Prefixes: "tm"}},
-		Store: v.store, Log: views.FromLog(log), SaveEvery: 5 * time.Millisecond, FlushEvery: 20 * time.Millisecond,
+		Store: v.store, Files: views.Files{FS: fs, Dir: "data/views"}, Log: views.FromLog(log), SaveEvery: 5 * time.Millisecond, FlushEvery: 20 * time.Millisecond,
 	})
 	if err != nil {
 		return nil, errors.Join(err, v.store.Close())

@@ -41,6 +41,19 @@ type Fold interface {
 // has been committed. Saved runs on the committing goroutine.
 type Saver interface{ Saved() }
 
+// Apart is what a Fold implements of whose rows some come, in order of keys, behind
+// all of their kind that are stored. They can be written as tables of their own,
+// which no merge ever touches, where the rows of a batch are written several times over.
+// SaveApart is Save without these rows; put takes them, in order of keys, from
+// another goroutine and before Saved or the next Save. put keeps nothing of its arguments.
+// nil: there are none but those in the batch.
+type Apart interface {
+	SaveApart(w *pebble.Batch) (rows Rows, err error)
+}
+
+// Rows hands rows to put and returns its first error.
+type Rows = func(put func(key, value []byte) error) error
+
 // Grower is what a Fold implements whose memory grows with what it has not
 // saved: it is saved after so many records at the latest.
 type Grower interface{ SaveRecords() uint64 }

@@ -122,8 +122,10 @@ func (f *member) load(o *Options, rows pebble.Reader) (reason string, err error)
 	case err != nil:
 		reason = err.Error()
 	case !ok:
-		// No snapshot: a new fold, or one that was never saved.
-		f.Fold.Reset()
+		// No snapshot: a new fold, or one that was never saved, but for rows apart.
+		if err := f.fresh(o.Store); err != nil {
+			return "", err
+		}
 		f.begin(o.Log)
 		f.at(1)
 		f.poison, err = readPoison(o.Store, f.name)
@@ -158,12 +160,6 @@ func (f *member) rebuild(o *Options, reason string) error {
 		o.Events.Rebuild(f.name, reason)
 	}
 	b := o.Store.NewBatch()
-	for i := range len(f.Prefixes) {
-		p := f.Prefixes[i]
-		if err := b.DeleteRange([]byte{p}, []byte{p + 1}, nil); err != nil {
-			return err
-		}
-	}
 	poison := append(append([]byte{keyPrefix, keyPoison}, f.name...), 0)
 	end := append(append([]byte{keyPrefix, keyPoison}, f.name...), 1)
 	if err := b.DeleteRange(poison, end, nil); err != nil {
@@ -178,12 +174,37 @@ func (f *member) rebuild(o *Options, reason string) error {
 	if err := b.Commit(pebble.NoSync); err != nil {
 		return err
 	}
-	f.Fold.Reset()
+	if err := f.fresh(o.Store); err != nil {
+		return err
+	}
 	f.begin(o.Log)
 	f.poison = map[uint64]string{}
 	f.poisons.Store(0)
 	f.at(1)
 	return nil
+}
+
+// fresh deletes the fold's rows, and has it begin with none. Where there are none
+// nothing is deleted: tables of rows apart could not lie below that.
+func (f *member) fresh(store *pebble.DB) error {
+	for i := range len(f.Prefixes) {
+		from, to := []byte{f.Prefixes[i]}, []byte{f.Prefixes[i] + 1}
+		it, err := store.NewIter(&pebble.IterOptions{LowerBound: from, UpperBound: to})
+		if err != nil {
+			return err
+		}
+		any := it.First()
+		if err := it.Close(); err != nil {
+			return err
+		}
+		if any {
+			if err := store.DeleteRange(from, to, pebble.NoSync); err != nil {
+				return err
+			}
+		}
+	}
+	f.Fold.Reset()
+	return f.Fold.Load(store) // that of no rows: the next Save has nothing to delete
 }
 
 // at says where the fold stands after a load: applied and saved.

@@ -143,6 +143,9 @@ func Open(o Options) (*Runner, error) {
 			return nil, fmt.Errorf("views: two folds named %s", f.name)
 		}
 		names[f.name] = true
+		if err := r.o.Files.sweep(f.name); err != nil {
+			return nil, err
+		}
 		for i := range len(m.Prefixes) {
 			if other, taken := owner[m.Prefixes[i]]; taken {
 				return nil, fmt.Errorf("views: folds %s and %s share prefix %q", other, f.name, m.Prefixes[i])

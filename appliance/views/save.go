@@ -12,6 +12,7 @@ import (
 type write struct {
 	f     *member
 	b     *pebble.Batch
+	rows  Rows // that go into a table of their own, before b; may be nil
 	next  uint64
 	flush bool
 }
@@ -35,7 +36,14 @@ func (r *Runner) commit() {
 		} else {
 			start := time.Now()
 			n := w.b.Len()
-			err = w.b.Commit(pebble.NoSync)
+			if w.rows != nil {
+				var apart int
+				apart, err = r.ingest(w.f.name, w.rows)
+				n += apart
+			}
+			if err == nil {
+				err = w.b.Commit(pebble.NoSync)
+			}
 			if e := w.b.Close(); err == nil {
 				err = e
 			}
@@ -99,7 +107,14 @@ func (r *Runner) save(f *member, mark uint64) error {
 	// As large as the last one was, by record, and some: one that grows copies.
 	n := max(f.next-f.saved, 1)
 	b := r.o.Store.NewBatchWithSize(min(int(f.perRecord*float64(n)*9/8), batchHintMax))
-	if err := f.Fold.Save(b); err != nil {
+	var rows Rows
+	var err error
+	if a, ok := f.Fold.(Apart); ok && r.o.Files.Dir != "" {
+		rows, err = a.SaveApart(b)
+	} else {
+		err = f.Fold.Save(b)
+	}
+	if err != nil {
 		b.Close()
 		return err
 	}
@@ -115,7 +130,7 @@ func (r *Runner) save(f *member, mark uint64) error {
 		return err
 	}
 	f.writing, f.saved, f.savedAt, f.passed = true, f.next, r.o.Now(), 0
-	r.commits <- write{f: f, b: b, next: f.next}
+	r.commits <- write{f: f, b: b, rows: rows, next: f.next}
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package views
 
 import (
+	"bytes"
 	"fmt"
 
 	"eyrie/wal"
@@ -37,6 +38,8 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 	}
 	// What is flushed is soon merged, and half of it replaced by then.
 	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
+	o.Experimental.SpanPolicyFunc = apart
+	o.Experimental.DisableIngestAsFlushable = func() bool { return true }
 	o.Experimental.EnableDeleteOnlyCompactionExcises = func() bool { return false }
 	for _, f := range opts {
 		f(o)
@@ -46,6 +49,25 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 		return nil, fmt.Errorf("views: open store %s: %w", dir, err)
 	}
 	return db, nil
+}
+
+// borders are where tables end: between them lie rows that are written in tables
+// of their own (Apart), or added behind each other and dropped together. A table that reached over
+// would stand in the way of the first, and have the others written again with every merge.
+var borders = [][]byte{
+	{'h', 0x03}, {'h', 0x04}, // fleet: chunks of snapshots
+	{'s', 0x0c}, {'s', 0x0d}, // spans: pages of rows
+	{'t', 'd'}, {'t', 'e'}, // tsdb: additions to head rows
+}
+
+// apart is the store's pebble.SpanPolicyFunc.
+func apart(start []byte) (p pebble.SpanPolicy, end []byte, err error) {
+	for _, b := range borders {
+		if bytes.Compare(start, b) < 0 {
+			return p, b, nil
+		}
+	}
+	return p, nil, nil
 }
 
 // loudLogger keeps the store quiet until it cannot go on.

@@ -93,14 +93,71 @@ func (l *memLog) wholeTo(at uint64, leaveOut map[uint64]string) *View {
 }
 
 func saved(t interface{ Fatal(...any) }, db *pebble.DB, v *View) {
-	w := db.NewBatch()
-	if err := v.Save(w); err != nil {
-		t.Fatal(err)
-	}
-	if err := w.Commit(pebble.NoSync); err != nil {
+	if err := savedApart(t, db, v).Commit(pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
 	v.Saved()
+}
+
+// savedApart puts the chunks that lie apart into the store, and returns the batch
+// that leads to them.
+func savedApart(t interface{ Fatal(...any) }, db *pebble.DB, v *View) *pebble.Batch {
+	w := db.NewBatch()
+	chunks, err := v.SaveApart(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if chunks != nil {
+		if err := chunks(func(k, val []byte) error { return db.Set(k, val, pebble.NoSync) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return w
+}
+
+func chunkRows(t *testing.T, db *pebble.DB) (n int) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: []byte{pastPrefix, pastChunk}, UpperBound: []byte{pastPrefix, pastChunk + 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Chunks of snapshots whose batch a crash has lost are gone with the next save.
+func TestStrayChunks(t *testing.T) {
+	w := newWorld(t, "a", "b")
+	opts := SnapshotOptions{Min: 1, Reach: 1}
+	w.v.Snapshots(opts)
+	db := openStore(t)
+	defer db.Close()
+	w.say("a", start(wire.TypeRun, "r", "x"))
+	saved(t, db, w.v)
+	kept := chunkRows(t, db)
+	offset, _ := w.v.Offset()
+	for i := range 5 {
+		w.say("b", start(wire.TypeTool, fmt.Sprint("s", i), "Bash"))
+	}
+	if b := savedApart(t, db, w.v); b.Len() == 0 || kept == 0 || chunkRows(t, db) <= kept {
+		t.Fatalf("%d chunks, then %d: none were put apart", kept, chunkRows(t, db))
+	}
+	v := New(w.d)
+	v.Snapshots(opts)
+	if err := v.Load(db); err != nil {
+		t.Fatal(err)
+	}
+	if at, _ := v.Offset(); at != offset {
+		t.Fatalf("loaded at %d, saved at %d", at, offset)
+	}
+	saved(t, db, v)
+	if n := chunkRows(t, db); n != kept {
+		t.Errorf("%d chunks, want the %d that a snapshot leads to", n, kept)
+	}
 }
 
 // The fleet at any instant and behind any offset is what a plain fold of the

@@ -37,20 +37,39 @@ func producerKey(dst []byte, num uint32) []byte {
 
 // Save writes what changed since the last Save.
 func (v *View) Save(w *pebble.Batch) error {
+	_, err := v.save(w, false)
+	return err
+}
+
+// SaveApart implements views.Apart: chunks of snapshots are apart.
+func (v *View) SaveApart(w *pebble.Batch) (chunks, error) { return v.save(w, true) }
+
+func (v *View) save(w *pebble.Batch, apart bool) (chunks, error) {
 	v.gather()
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	rows, err := v.saveSnapshotsOf(w, apart)
+	if err != nil {
+		return nil, err
+	}
+	return rows, v.saveState(w)
+}
+
+// saveSnapshotsOf deletes what a Reset forgot, then saves snapshots.
+func (v *View) saveSnapshotsOf(w *pebble.Batch, apart bool) (chunks, error) {
 	if v.wipe {
 		for _, p := range []byte{prefix, pastPrefix} {
 			if err := w.DeleteRange([]byte{p}, []byte{p + 1}, nil); err != nil {
-				return err
+				return nil, err
 			}
 		}
-		v.wipe = false
+		v.wipe, apart = false, false
 	}
-	if err := v.saveSnapshots(w); err != nil {
-		return err
-	}
+	return v.saveSnapshots(w, apart)
+}
+
+// saveState saves the state of now.
+func (v *View) saveState(w *pebble.Batch) error {
 	var key []byte
 	c := codec{v: v}
 	begin := func() { c.b = append(c.b[:0], format) }

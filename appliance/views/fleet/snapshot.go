@@ -15,8 +15,8 @@ import (
 // moment is folded on. Their keys in the views store:
 //
 //	'h' 0x00 offset(8, BE)                head: clock, work, number of agents, the rows it adds
-//	'h' 0x01 chunk(4, BE) offset(8, BE)   agents chunk×1,024 to chunk×1,024 + 1,023
 //	'h' 0x02 offset(8, BE)                the rest: totals, producers, agents not seen yet
+//	'h' 0x03 offset(8, BE) chunk(4, BE)   agents chunk×1,024 to chunk×1,024 + 1,023
 //
 // A chunk in which nothing has changed since the snapshot before is not written
 // again: of each chunk the newest row at or below the snapshot's offset counts.
@@ -28,8 +28,8 @@ import (
 const (
 	pastPrefix = 'h'
 	pastHead   = 0x00
-	pastChunk  = 0x01
 	pastRest   = 0x02
+	pastChunk  = 0x03
 	pastFormat = 1
 
 	chunkAgents = 1024
@@ -96,11 +96,12 @@ type snapshots struct {
 	staged  []snapshot // in the batch of the last Save
 	packing chan *packed
 	ready   []*packed
+	stray   []byte // beyond the last chunk that the store has and nothing leads to; nil: there is none
 }
 
 func (s *snapshots) reset() {
 	s.work, s.taken, s.since, s.whole = 0, 0, 0, true
-	s.list, s.staged, s.ready, s.packing = nil, nil, nil, nil
+	s.list, s.staged, s.ready, s.packing, s.stray = nil, nil, nil, nil, nil
 }
 
 // SnapshotOptions say when snapshots are taken and kept; zero fields take the
@@ -365,28 +366,62 @@ func offsetKey(kind byte, offset uint64) []byte {
 }
 
 func chunkKey(chunk uint32, offset uint64) []byte {
-	b := binary.BigEndian.AppendUint32([]byte{pastPrefix, pastChunk}, chunk)
-	return binary.BigEndian.AppendUint64(b, offset)
+	return binary.BigEndian.AppendUint32(offsetKey(pastChunk, offset), chunk)
 }
 
-// saveSnapshots adds those that are ready to the batch, and thins the rest.
-func (v *View) saveSnapshots(w *pebble.Batch) error {
+// chunks puts rows in order of their keys, until put has an error.
+type chunks = func(put func(key, value []byte) error) error
+
+// saveSnapshots adds those that are ready to the batch, and thins the rest. Chunks
+// that may lie apart come back.
+func (v *View) saveSnapshots(w *pebble.Batch, apart bool) (chunks, error) {
 	s := &v.snaps
+	if s.stray != nil {
+		if err := w.DeleteRange(offsetKey(pastChunk, v.newestSnapshot()+1), s.stray, nil); err != nil {
+			return nil, err
+		}
+		s.stray, apart = nil, false // it would delete them
+	}
 	s.staged = s.staged[:0]
 	for _, p := range s.ready {
-		for i, val := range p.values {
-			if err := w.Set(p.keys[i], val, nil); err != nil {
-				return err
-			}
+		rest := len(p.values) - 1 // behind the chunks
+		if err := w.Set(p.keys[rest], p.values[rest], nil); err != nil {
+			return nil, err
 		}
-		if err := w.Set(p.keys[len(p.values)], seal(p.head()), nil); err != nil {
-			return err
+		if err := w.Set(p.keys[rest+1], seal(p.head()), nil); err != nil {
+			return nil, err
 		}
 		s.staged = append(s.staged, p.snapshot)
 	}
-	clear(s.ready)
-	s.ready = s.ready[:0]
-	return v.thin(w)
+	var rows chunks
+	if ready := s.ready; len(ready) > 0 {
+		rows = func(put func(key, value []byte) error) error {
+			for _, p := range ready {
+				for i, val := range p.values[:len(p.values)-1] {
+					if err := put(p.keys[i], val); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		}
+	}
+	s.ready = nil
+	if rows != nil && !apart {
+		if err := rows(func(key, value []byte) error { return w.Set(key, value, nil) }); err != nil {
+			return nil, err
+		}
+		rows = nil
+	}
+	return rows, v.thin(w)
+}
+
+// newestSnapshot returns the offset of the newest one in the store; 0 for none.
+func (v *View) newestSnapshot() uint64 {
+	if n := len(v.snaps.list); n > 0 {
+		return v.snaps.list[n-1].offset
+	}
+	return 0
 }
 
 // thin deletes old snapshots that are not needed to keep to the reach. The rows
@@ -479,7 +514,23 @@ func (v *View) loadSnapshots(r pebble.Reader) error {
 		s.list = append(s.list, x)
 		s.taken = x.work
 	}
-	return it.Error()
+	if err := it.Error(); err != nil {
+		return err
+	}
+	return v.loadStray(r)
+}
+
+// loadStray finds chunks behind those of the newest head: a crash kept the batch
+// that leads to them from the store.
+func (v *View) loadStray(r pebble.Reader) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: offsetKey(pastChunk, v.newestSnapshot()+1), UpperBound: []byte{pastPrefix, pastChunk + 1}})
+	if err != nil {
+		return err
+	}
+	if it.Last() {
+		v.snaps.stray = append(slices.Clone(it.Key()), 0)
+	}
+	return it.Close()
 }
 
 // SnapshotStats are figures of the stored snapshots.

@@ -226,7 +226,7 @@ func TestSnapshotsThin(t *testing.T) {
 			t.Errorf("%x belongs to no snapshot", it.Key())
 		}
 		if it.Key()[1] == pastChunk {
-			chunks[it.Key()[5]]++
+			chunks[it.Key()[13]]++
 		}
 	}
 	if err := it.Close(); err != nil {

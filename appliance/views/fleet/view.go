@@ -93,7 +93,7 @@ func New(names Names) *View {
 func (v *View) Name() string { return "fleet" }
 
 // Version is the version of rules and snapshot: another one means a rebuild.
-func (v *View) Version() uint32 { return 3 }
+func (v *View) Version() uint32 { return 4 }
 
 // OnChanged sets the one listener for changed rows; nil for none.
 func (v *View) OnChanged(fn Changed) {

@@ -165,13 +165,91 @@ func TestRunsAddUp(t *testing.T) {
 }
 
 func save(t interface{ Fatal(...any) }, v *View, db *pebble.DB) {
+	if err := saveApart(t, v, db).Commit(pebble.NoSync); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// saveApart puts the pages that lie apart into the store, and returns the batch
+// that leads to them.
+func saveApart(t interface{ Fatal(...any) }, v *View, db *pebble.DB) *pebble.Batch {
 	b := db.NewBatch()
-	if err := v.Save(b); err != nil {
+	pages, err := v.SaveApart(b)
+	if err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if pages != nil {
+		if err := pages(func(k, val []byte) error { return db.Set(k, val, pebble.NoSync) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// pagesFrom counts the pages of the store from one on.
+func pagesFrom(t interface{ Fatal(...any) }, db *pebble.DB, from uint64) (n int) {
+	it, err := db.NewIter(&pebble.IterOptions{LowerBound: pageKey(nil, from), UpperBound: prefixed(nil, kPage+1)})
+	if err != nil {
 		t.Fatal(err)
 	}
+	for ok := it.First(); ok; ok = it.Next() {
+		n++
+	}
+	if err := it.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// Pages whose batch a crash has lost are gone with the next save, and lead nobody astray.
+func TestStrayPages(t *testing.T) {
+	d := &dict{}
+	num := d.add("main", "a")
+	db := openStore(t)
+	defer db.Close()
+	v := New(d, db)
+	next := uint64(1)
+	say := func(n int) {
+		for i := range n {
+			next = apply(v, next, num, ev(wire.PhaseWhole, func(e *wire.Event) { e.Span, e.Type, e.TS = fmt.Sprint("s", next), wire.TypeTool, t0+int64(i)*1e9 }))
+		}
+	}
+	say(100)
+	save(t, v, db)
+	v.Saved()
+	say(300)
+	if b := saveApart(t, v, db); b.Len() == 0 || pagesFrom(t, db, 4) != 10 {
+		t.Fatalf("%d pages were put apart", pagesFrom(t, db, 4))
+	}
+	for crash := range 2 { // after the crash, and after one that lost what made good for it
+		v, next = New(d, db), 101
+		if err := v.Load(db); err != nil {
+			t.Fatal(err)
+		}
+		say(50)
+		b := saveApart(t, v, db)
+		if crash == 1 {
+			if err := b.Commit(pebble.NoSync); err != nil {
+				t.Fatal(err)
+			}
+			v.Saved()
+		}
+	}
+	if n := pagesFrom(t, db, 0); n != 4+2 {
+		t.Errorf("%d pages, want 4 of the first save and 2 of the last", n)
+	}
+	p, err := v.List(context.Background(), Query{Limit: 1000})
+	if err != nil || len(p.Items) != 150 {
+		t.Fatalf("%d rows, %v", len(p.Items), err)
+	}
+	if say(40); pagesFrom(t, db, 0) != 6 {
+		t.Fatal("a page was written before its save")
+	}
+	b := saveApart(t, v, db)
+	if pagesFrom(t, db, 0) != 8 {
+		t.Error("a save without pages to delete keeps its own in the batch")
+	}
+	b.Close()
 }
 
 func drawEvent(t *rapid.T, now int64) wire.Event {

@@ -1,9 +1,6 @@
 package spans
 
-import (
-	"encoding/binary"
-	"math/bits"
-)
+import "encoding/binary"
 
 // marks is what an index entry says of its row, so that filters need not read it.
 type marks struct {
@@ -206,7 +203,3 @@ func appendRecord(dst, rec []byte) []byte {
 	}
 	return append(binary.AppendUvarint(dst, uint64(len(rec))), rec...)
 }
-
-// recordSize returns the bytes that appendRecord appends for a record of n, but
-// for the first byte of all.
-func recordSize(n int) int { return n + (bits.Len32(uint32(n)|1)+6)/7 }

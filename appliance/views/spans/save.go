@@ -21,8 +21,16 @@ const (
 // stays in memory until Saved, or the next Save: the caller commits the batch in
 // between. Queries run beside it: it changes only what Apply and Save use.
 func (v *View) Save(w *pebble.Batch) error {
+	_, err := v.save(w, false)
+	return err
+}
+
+// SaveApart implements views.Apart: the pages are apart.
+func (v *View) SaveApart(w *pebble.Batch) (pages, error) { return v.save(w, true) }
+
+func (v *View) save(w *pebble.Batch, apart bool) (pages, error) {
 	if v.err != nil {
-		return v.err
+		return nil, v.err
 	}
 	v.mu.Lock()
 	g := v.fresh
@@ -52,8 +60,26 @@ func (v *View) Save(w *pebble.Batch) error {
 	b.c.head(v)
 	b.set()
 	b.spilled(&rows)
-	b.pages(&rows)
-	return b.err
+	if first := rows.base; v.stray > first && b.err == nil {
+		b.err = w.DeleteRange(pageKey(nil, first), pageKey(nil, v.stray), nil)
+		apart = false // it would delete them
+	}
+	v.stray = 0
+	if rows.count() == 0 || b.err != nil {
+		return nil, b.err
+	}
+	rows.a, rows.b, rows.all, rows.apart, rows.guests, rows.types = nil, nil, nil, nil, nil, [typeMax][]uint32{} // they stay until they are written
+	if apart && !wipe {
+		return rows.pages, nil
+	}
+	return nil, rows.pages(func(key, value []byte) error { return w.Set(key, value, nil) })
+}
+
+// pages puts pages in their order, until put has an error.
+type pages = func(put func(key, value []byte) error) error
+
+func pageKey(dst []byte, page uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefixed(dst, kPage), page)
 }
 
 // ordered are the rows of a generation in order of their keys, with their pages.
@@ -334,20 +360,18 @@ func (b *writer) spilled(o *ordered) {
 	}
 }
 
-// pages writes the rows, straight into the batch.
-func (b *writer) pages(o *ordered) {
-	for i := 0; i < len(o.at) && b.err == nil; {
-		page, end, size := o.page[i], i, 0
-		for ; end < len(o.at) && o.page[end] == page; end++ {
-			size += recordSize(int(o.entry(uint32(end)).len))
-		}
-		const keyLen = 2 + 8
-		op := b.w.SetDeferred(keyLen, 1+size)
-		binary.BigEndian.AppendUint64(prefixed(op.Key[:0], kPage), o.base+uint64(page))
-		val := op.Value[:0]
-		for ; i < end; i++ {
+// pages puts the rows. It may run beside everything but the next Save.
+func (o *ordered) pages(put func(key, value []byte) error) error {
+	var key, val []byte
+	for i := 0; i < len(o.at); {
+		page := o.page[i]
+		for val = val[:0]; i < len(o.at) && o.page[i] == page; i++ {
 			val = appendRecord(val, o.g.bytes(o.entry(uint32(i))))
 		}
-		b.err = op.Finish()
+		key = pageKey(key[:0], o.base+uint64(page))
+		if err := put(key, val); err != nil {
+			return err
+		}
 	}
+	return nil
 }

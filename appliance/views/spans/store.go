@@ -234,7 +234,22 @@ func (v *View) load(r pebble.Reader) error {
 			return err
 		}
 	}
-	return nil
+	return v.loadStray(r)
+}
+
+// loadStray finds pages behind the last one of the snapshot: a crash kept the batch
+// that leads to them from the store.
+func (v *View) loadStray(r pebble.Reader) error {
+	it, err := r.NewIter(&pebble.IterOptions{LowerBound: pageKey(nil, v.pages), UpperBound: prefixed(nil, kPage+1)})
+	if err != nil {
+		return err
+	}
+	if it.Last() {
+		if k := it.Key(); len(k) == 10 {
+			v.stray = binary.BigEndian.Uint64(k[2:]) + 1
+		}
+	}
+	return it.Close()
 }
 
 // LoadBounds returns the bounds of the keys that Load reads, those that are many.

@@ -29,6 +29,7 @@ type View struct {
 	saving  *generation // in the last Save's batch while that may not be committed; else nil
 	visible uint64      // pages below are committed; those above are in saving
 	pages   uint64      // number of the next page
+	stray   uint64      // beyond the last page that the store has and nothing leads to; 0: there is none
 	filter  filter      // hashes of rows in fresh, saving and store
 	ran     filter      // hashes of runs ever in memory: others are not in the store
 	runs    map[uint64]*tally
@@ -114,7 +115,7 @@ func (v *View) reset() {
 	v.strings, v.spaces, v.recent = map[string]string{}, nil, [256]string{}
 	v.uses, v.offset, v.rows, v.spilled = 0, 0, 0, 0
 	v.err = nil
-	v.wipe, v.blind = false, false
+	v.wipe, v.blind, v.stray = false, false, 0
 }
 
 // Apply folds the records from index from on. vs[i] is the parsed payload of
