@@ -16,7 +16,7 @@ type reader struct {
 	every time.Duration
 
 	mu     sync.Mutex
-	took   latency.Histogram // from when a question was due to its whole answer
+	took   latency.Histogram // from when a question was due to its whole answer, or to the end where there was none
 	failed int
 	why    string // the first failure
 }
@@ -42,6 +42,9 @@ func (r *reader) run(ctx context.Context) {
 		select {
 		case slots <- struct{}{}:
 		case <-ctx.Done():
+			for ; time.Since(due) >= r.every; due = due.Add(r.every) {
+				r.unanswered(due)
+			}
 			return
 		}
 		all.Go(func() {
@@ -54,6 +57,7 @@ func (r *reader) run(ctx context.Context) {
 func (r *reader) ask(ctx context.Context, path string, due time.Time) {
 	code, b, err := r.t.get(ctx, path)
 	if ctx.Err() != nil {
+		r.unanswered(due)
 		return
 	}
 	r.mu.Lock()
@@ -64,6 +68,17 @@ func (r *reader) ask(ctx context.Context, path string, due time.Time) {
 	}
 	if r.failed++; r.failed == 1 {
 		r.why = fmt.Sprintf("%s: %d %.200s %v", path, code, b, err)
+	}
+}
+
+// unanswered counts a question that the end found without an answer for as long as
+// it had waited: who leaves out those that wait longest tells of the others alone.
+// One that was only just due says nothing.
+func (r *reader) unanswered(due time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if d := time.Since(due); d >= r.every {
+		r.took.Add(d)
 	}
 }
 
