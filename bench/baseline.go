@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"os"
 	"path/filepath"
@@ -168,9 +169,9 @@ func tripping(d time.Duration) (took []float64, err error) {
 	return took, nil
 }
 
-// quantile of ascending values.
+// quantile is the least of ascending values that the share q of them does not exceed.
 func quantile(sorted []float64, q float64) float64 {
-	return sorted[min(len(sorted)-1, int(q*float64(len(sorted))))]
+	return sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]
 }
 
 func mean(v []float64) float64 {
