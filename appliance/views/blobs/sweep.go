@@ -48,6 +48,7 @@ type Sweeper struct {
 	walked time.Time
 	due    map[blob.Key]bool // lost a row; true: it is to go whatever its age
 	all    bool              // every row is to be compared with the log
+	below  uint64            // until all of those of events below it were
 }
 
 // NewSweeper returns a sweeper that has swept nothing yet.
@@ -75,7 +76,7 @@ type Swept struct {
 func (s *Sweeper) Recheck() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = true
+	s.all, s.below = true, s.o.Log.Next()
 }
 
 // Sweep takes away the rows of events that the log has dropped, and then the
@@ -164,7 +165,7 @@ func (s *Sweeper) unname(ctx context.Context) error {
 		if err := s.look(ctx, max(end, 1), next, there, true); err != nil {
 			return err
 		}
-		s.all = s.o.View.unsaved() // those come into the store yet
+		s.all = s.o.View.unsaved(s.below) // those come into the store yet
 	}
 	return nil
 }
@@ -292,9 +293,16 @@ func (s *Sweeper) walk(ctx context.Context, r *Swept) error {
 	})
 }
 
-// unsaved tells whether there are rows that the store has not yet.
-func (v *View) unsaved() bool {
+// unsaved tells whether there are rows below an offset that the store has not yet.
+func (v *View) unsaved(below uint64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return len(v.fresh)+len(v.saving) > 0
+	for _, m := range []map[blob.Key][]row{v.fresh, v.saving} {
+		for _, rows := range m {
+			if slices.ContainsFunc(rows, func(r row) bool { return r.offset < below }) {
+				return true
+			}
+		}
+	}
+	return false
 }

@@ -332,3 +332,34 @@ func TestSweepWaitsForTheView(t *testing.T) {
 		}
 	})
 }
+
+// TestRecheckEnds: every row is compared with the log until those of events from
+// before were in the store too, and no longer, whatever comes.
+func TestRecheckEnds(t *testing.T) {
+	fs := vfs.NewMem()
+	db, err := pebble.Open("views", &pebble.Options{FS: fs, DisableWAL: true, Logger: quiet{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	store, err := blob.Open(blob.Options{FS: fs, Dir: "blobs", Now: time.Now, Grace: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	log := &logged{next: 5, first: 1}
+	view := New(log)
+	view.next.Store(100)
+	s := NewSweeper(Options{View: view, Blobs: store, Store: db, Log: log, Now: time.Now})
+	s.Recheck()
+	log.next = 100
+	for _, c := range []struct {
+		offset uint64
+		again  bool
+	}{{4, true}, {99, false}} {
+		view.fresh = map[blob.Key][]row{{}: {{offset: c.offset}}}
+		if _, err := s.Sweep(t.Context()); err != nil || s.all != c.again {
+			t.Errorf("with an unsaved row of offset %d all are compared again: %v, %v", c.offset, s.all, err)
+		}
+	}
+}
