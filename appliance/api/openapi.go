@@ -2,8 +2,8 @@ package api
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
-	"sync"
 
 	"eyrie/appliance/obs"
 )
@@ -20,7 +20,7 @@ type operation struct {
 
 var operations = []operation{
 	{"GET", "/health", "The process lives", "", "status", true},
-	{"GET", "/ready", "Everything works: log, disk, views, listeners. 503 with the reasons otherwise", "", "ready, reasons, views", true},
+	{"GET", "/ready", "Everything works: log, disk, views loaded and caught up, listeners. 503 with the reasons otherwise; for=ingest: events are taken, which is earlier", "for", "ready, accepts, reasons, views, loading", true},
 	{"GET", "/metrics", "eyrie's own metrics, Prometheus text format", "", "text", false},
 	{"GET", "/debug/pprof/{profile}", "Go profiles, for admins: heap, goroutine, profile?seconds=, trace", "", "a profile", false},
 	{"GET", "/v1/openapi.json", "This document", "", "OpenAPI 3.1", true},
@@ -72,6 +72,7 @@ var operations = []operation{
 // parameters documents the query parameters; one name means the same on every
 // route.
 var parameters = map[string]string{
+	"for":   "ingest: no more than that events are taken",
 	"space": "Tenant; the key's own by default, all of them for a key of all",
 	"q":     "Query: field:value (of any path, as attrs.http.status:500), ranges, NOT, OR, free text over names, messages and payloads",
 	"state": "What is shown: running, waiting, idle, stuck, silent, failed, unknown, ended; several with commas",
@@ -95,8 +96,15 @@ var parameters = map[string]string{
 	"mode":        "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",
 }
 
-var openapiDocument = sync.OnceValues(func() ([]byte, error) {
+var wildcards = regexp.MustCompile(`\{[a-z0-9]+\}`)
+
+// openapiDocument documents the operations, with what the routes say of them.
+func openapiDocument(routes []route) ([]byte, error) {
 	paths := make(map[string]map[string]any)
+	views := make(map[string]bool) // routes that need them
+	for _, r := range routes {
+		views[r.method+" /"+strings.Join(r.pattern, "/")] = r.views
+	}
 	for _, o := range operations {
 		var params []any
 		for seg := range strings.SplitSeq(o.path, "/") {
@@ -116,6 +124,12 @@ var openapiDocument = sync.OnceValues(func() ([]byte, error) {
 		}
 		if params != nil {
 			op["parameters"] = params
+		}
+		if views[o.method+" "+wildcards.ReplaceAllString(o.path, "*")] {
+			op["responses"].(map[string]any)["503"] = map[string]any{
+				"description": "views_loading: the views are not loaded yet; loading tells how far they are, Retry-After when to ask again",
+				"content":     map[string]any{"application/problem+json": map[string]any{"schema": map[string]any{"$ref": "#/components/schemas/Problem"}}},
+			}
 		}
 		if o.open {
 			op["security"] = []any{}
@@ -140,15 +154,20 @@ var openapiDocument = sync.OnceValues(func() ([]byte, error) {
 				"session": map[string]any{"type": "apiKey", "in": "cookie", "name": "eyrie_session"},
 			},
 			"schemas": map[string]any{"Problem": map[string]any{"type": "object", "properties": map[string]any{
-				"type": str, "title": str, "status": map[string]any{"type": "integer"}, "code": str, "detail": str, "field": str,
+				"type": str, "title": str, "status": map[string]any{"type": "integer"}, "code": str, "detail": str, "field": str, "loading": map[string]any{"$ref": "#/components/schemas/Loading"},
+			}}, "Loading": map[string]any{"type": "object", "properties": map[string]any{
+				"phase": map[string]any{"enum": []any{PhaseLoad, PhaseFold}}, "done": map[string]any{"type": "number"}, "behind": map[string]any{"type": "integer"},
+				"views": map[string]any{"type": "array", "items": map[string]any{"type": "object", "properties": map[string]any{
+					"name": str, "done": map[string]any{"type": "number"}, "behind": map[string]any{"type": "integer"},
+				}}},
 			}}},
 		},
 	}, "", "  ")
-})
+}
 
 // openapi answers the document.
 func (q *req) openapi() error {
-	b, err := openapiDocument()
+	b, err := openapiDocument(q.s.routes)
 	if err != nil {
 		return err
 	}

@@ -3,20 +3,17 @@ package api
 import (
 	"encoding/json"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
 )
-
-var wildcard = regexp.MustCompile(`\{[a-z0-9]+\}`)
 
 // The document and the routes are the same table: methods, paths, and which of
 // them need no key.
 func TestOpenAPIEqualsRoutes(t *testing.T) {
 	documented := map[string]bool{}
 	for _, o := range operations {
-		k := o.method + " " + wildcard.ReplaceAllString(o.path, "*")
+		k := o.method + " " + wildcards.ReplaceAllString(o.path, "*")
 		if _, twice := documented[k]; twice {
 			t.Errorf("%s is documented twice", k)
 		}
@@ -59,7 +56,7 @@ func TestOpenAPIParameters(t *testing.T) {
 }
 
 func TestOpenAPIDocument(t *testing.T) {
-	b, err := openapiDocument()
+	b, err := openapiDocument((&Server{}).table())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,6 +80,9 @@ func TestOpenAPIDocument(t *testing.T) {
 				if p.In == "path" {
 					in++
 				}
+			}
+			if strings.HasPrefix(path, "/v1/agents") != (op.Responses["503"] != nil) && (strings.HasPrefix(path, "/v1/agents") || path == "/v1/events") {
+				t.Errorf("%s %s: 503 is documented: %v", m, path, op.Responses["503"] != nil)
 			}
 			if in != strings.Count(path, "{") || op.Responses["200"] == nil || op.Responses["default"] == nil {
 				t.Errorf("%s %s: %+v", m, path, op)
