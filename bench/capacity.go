@@ -267,8 +267,8 @@ func (f *findings) say() {
 	if slowest, ms := f.slowest(); ms > 0 {
 		say("Of what pages and programs ask under load, %s waits longest: %s ms for one request in 100.", slowest, report.Number(ms))
 	}
-	if s := f.figure(partEvents, "restart"); s > 0 {
-		say("Killed under load, it accepts events again after %s s and has every view caught up after %s s; agents send again what was not acknowledged.", report.Number(s), report.Number(f.figure(partEvents, "restart: views")))
+	if s := f.figure(partEvents, figureAccepted); s > 0 {
+		say("Killed at full load, it accepts events again after %s s and shows every view, loaded and caught up, after %s s; agents send again what was not acknowledged.", report.Number(s), report.Number(f.figure(partEvents, figureLoaded)))
 	}
 	if most > 0 {
 		ours, disk := f.figure(partEvents, figureAcknowledged)*f.figure(partEvents, "log"), f.figure(partBaseline, "append")*1e6

@@ -34,7 +34,7 @@ func TestSustain(t *testing.T) {
 		}
 		return v
 	}
-	for _, name := range []string{figureViewed, "frames of 5: acknowledged", "frames of 5: server cpu", "cpu of an event", "views on disk", "written to the device", "restart", "restart: views", "ack p99 at 30 %"} {
+	for _, name := range []string{figureViewed, "frames of 5: acknowledged", "frames of 5: server cpu", "cpu of an event", "views on disk", "written to the device", figureAccepted, figureLoaded, "ack p99 at 30 %"} {
 		if v := value(name); v <= 0 {
 			t.Errorf("%s: %v", name, v)
 		}

@@ -61,6 +61,15 @@ const posVersion = 1
 // Submit appends s and returns once it is durable, or was not stored at all.
 // It may be called concurrently; s must not be touched until it returns.
 func (in *Intake) Submit(ctx context.Context, s *Submission) error {
+	if err := in.Offer(s); err != nil {
+		return err
+	}
+	return in.Await(ctx, s)
+}
+
+// Offer is the first half of Submit: s comes before what is offered later. Who
+// offers awaits it, and does not touch it until then.
+func (in *Intake) Offer(s *Submission) error {
 	s.done = make(chan struct{})
 	select {
 	case <-in.over:
@@ -69,9 +78,14 @@ func (in *Intake) Submit(ctx context.Context, s *Submission) error {
 	}
 	select {
 	case in.subs <- s:
+		return nil
 	default:
 		return ErrBusy
 	}
+}
+
+// Await is the other half of Submit.
+func (in *Intake) Await(ctx context.Context, s *Submission) error {
 	select {
 	case <-s.done:
 		return s.err

@@ -226,8 +226,7 @@ func (n *Node) Start() error {
 			n.fail(err)
 		}
 	})
-	n.began(ctx) // before anybody can do anything
-	n.timeline.reached("own record")
+	n.began() // before anybody can do anything
 	n.api.Start()
 	ingest, web := n.cfg.Addresses()
 	for _, l := range []struct {
