@@ -42,6 +42,8 @@ const (
 	// soakMarks is how many events a second the agent sends whose way to the viewers
 	// is measured.
 	soakMarks = 10
+	// soakRows is how many rows the UI draws of the table of agents.
+	soakRows = 40
 	// screenMax is the p99 from agent to viewer that is aimed at.
 	screenMax = 100 * time.Millisecond
 )
@@ -97,7 +99,7 @@ func (x *soakRun) settings() {
 	x.rep.Set("mix", "%s", x.maker.Mix())
 	x.rep.Set("server", "%s", x.serverSaid())
 	if w.Viewers > 0 {
-		x.rep.Set("viewers", "%d on /v1/live as the UI opens them: half on the page of the fleet (its numbers, all agents), half on that of one agent, which sends %d events/s beside the load on a link of its own; what each costs is in the server's CPU", w.Viewers, soakMarks)
+		x.rep.Set("viewers", "%d on /v1/live as the UI opens them: half on the page of the fleet (its numbers, all agents, %d of them in sight), half on that of one agent, which sends %d events/s beside the load on a link of its own; what each costs is in the server's CPU", w.Viewers, soakRows, soakMarks)
 	}
 }
 
@@ -138,12 +140,16 @@ func (x *soakRun) view(work context.Context, key string) (err error) {
 	}
 	const credits = 2000 // as the UI gives
 	n := x.Load.Viewers
+	sight := []string{viewer.ProbeAgent}
+	for i := range min(x.maker.Agents(), soakRows-1) {
+		sight = append(sight, workload.AgentID(i))
+	}
 	fleet, one := viewer.Watch{What: "fleet", Credits: credits}, viewer.Filter{Agent: viewer.ProbeAgent}
 	x.viewers, err = viewer.Start(work, append([]string{x.Exe}, x.Viewers...), 1, viewer.Job{
 		Addr: x.t.Web, Key: reader, To: n, Sources: sources(n),
 		Kinds: [][]viewer.Watch{
 			{fleet, {What: "events", Filter: one, Credits: credits, Marks: true}, {What: "agents", Filter: one, Credits: credits}},
-			{fleet, {What: "agents", Credits: credits}},
+			{fleet, {What: "agents", Credits: credits, Focus: sight}},
 		},
 	})
 	if err != nil {

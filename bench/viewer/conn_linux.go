@@ -115,6 +115,9 @@ func (l *loop) message(c *conn, p []byte, now int64) {
 		l.put(c, fmt.Appendf(nil, `{"op":"request","id":%d,"n":%d}`, m.id, s.owed))
 		s.left += s.owed
 		s.owed = 0
+		if f := s.watch.focus(m.id); f != nil {
+			l.put(c, f)
+		}
 	}
 }
 

@@ -26,6 +26,9 @@ type Watch struct {
 	Filter  Filter `json:"filter"`
 	Credits int64  `json:"credits"` // items on their way at most; given back as they arrive
 	Marks   bool   `json:"marks"`   // the probe's events are among what it sees
+	// Focus are the agents of space main whose rows come first. It is said again with
+	// each request for more, as a page does while its rows move.
+	Focus []string `json:"focus,omitempty"`
 }
 
 // Filter is the filter of a subscription.
@@ -54,6 +57,26 @@ func (w *Watch) message(id int) []byte {
 		Filter  Filter `json:"filter"`
 		Credits int64  `json:"credits"`
 	}{"subscribe", id, w.What, w.Mode, w.Filter, w.Credits}
+	return child.Line(m)
+}
+
+// focus is the request that names the rows in sight; nil without any.
+func (w *Watch) focus(id int) []byte {
+	if len(w.Focus) == 0 {
+		return nil
+	}
+	type name struct {
+		Space string `json:"space"`
+		ID    string `json:"id"`
+	}
+	m := struct {
+		Op     string `json:"op"`
+		ID     int    `json:"id"`
+		Agents []name `json:"agents"`
+	}{Op: "focus", ID: id}
+	for _, a := range w.Focus {
+		m.Agents = append(m.Agents, name{"main", a})
+	}
 	return child.Line(m)
 }
 
