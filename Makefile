@@ -89,7 +89,8 @@ bench-quick: build ## the same in under three minutes, for a first look
 
 .PHONY: bench-info
 bench-info: build ## bench-quick beside the last recorded one, for information
-	./bin/eyrie bench capacity --quick --json --out bin > bin/quick.json
+	rm -rf bin/info && mkdir bin/info
+	./bin/eyrie bench capacity --quick --json --out bin/info > bin/quick.json
 	./bin/eyrie bench compare bench/results/quick.json bin/quick.json
 
 .PHONY: fuzz

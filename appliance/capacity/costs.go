@@ -52,10 +52,9 @@ type Costs struct {
 	WireDelivery float64 `json:"wire_delivery_bytes"` // per event sent to one live viewer
 
 	// Limits that were seen.
-	Sustained      []Sustained `json:"sustained,omitempty"`       // by frame size, ascending
-	Serial         []Serial    `json:"serial,omitempty"`          // what one thread does, so that more cores do not help
-	Connections    int         `json:"connections,omitempty"`     // reached
-	ConnectionsEnd string      `json:"connections_end,omitempty"` // what ended it: descriptors, memory, connect rate, or "asked" where all that were asked for were reached
+	Sustained   []Sustained `json:"sustained,omitempty"`   // by frame size, ascending
+	Serial      []Serial    `json:"serial,omitempty"`      // what one thread does, so that more cores do not help
+	Connections int         `json:"connections,omitempty"` // reached
 
 	Sources map[string]Source `json:"sources,omitempty"` // of single values, by their name in JSON
 }
