@@ -41,7 +41,7 @@ type Sustain struct {
 // had it, goes up and down by these, and ends when both bounds are this close.
 const (
 	sustainFirst = 0.5
-	sustainUp    = 1.15
+	sustainUp    = 1.4
 	sustainDown  = 0.85
 	sustainClose = 1.08
 	holdDown     = 0.88
