@@ -331,7 +331,10 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 	for _, p := range pages {
 		st.IndexBytes += uint64(len(p))
 	}
-	err = errors.Join(t.begin(), t.set(stretchKey(st.Base, partSummary), st.encode()), t.set(stretchKey(st.Base, partIndex), index))
+	if err := t.begin(); err != nil {
+		return err
+	}
+	err = errors.Join(t.set(stretchKey(st.Base, partSummary), st.encode()), t.set(stretchKey(st.Base, partIndex), index))
 	for i, p := range pages {
 		err = errors.Join(err, t.set(pageKey(st.Base, i), p))
 	}
