@@ -8,7 +8,9 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,8 +49,38 @@ func TestMain(m *testing.M) {
 			os.Exit(0)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(run(m))
 }
+
+// run runs the tests. Under the detector of races they have children that are built
+// without it: those are killed, so nothing of it would be heard, and it makes
+// servers ten times as slow. TestStorm has them raced, and reads what was found.
+func run(m *testing.M) int {
+	exe, err := os.Executable()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	children, raced = exe, exe
+	if raceEnabled {
+		dir, err := os.MkdirTemp("", "eyrie-bench-children-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir)
+		children = filepath.Join(dir, "bench.test")
+		if out, err := exec.Command("go", "test", "-c", "-o", children, ".").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "children without the detector of races: %v\n%s", err, out)
+			return 1
+		}
+	}
+	return m.Run()
+}
+
+// The binaries of children: the usual one, and one with the detector of races where
+// the tests have it.
+var children, raced string
 
 func serve(args []string) error {
 	var c config.Config
@@ -81,18 +113,15 @@ func serve(args []string) error {
 }
 
 func common(t *testing.T) Common {
-	exe, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Common{Exe: exe, Client: []string{"bench", "client"}, Dir: t.TempDir(), Command: t.Name(), Progress: t.Logf}
+	return Common{Exe: children, Client: []string{"bench", "client"}, Dir: t.TempDir(), Command: t.Name(), Progress: t.Logf}
 }
 
 // Criterion: whatever was acknowledged before a SIGKILL is there after it, once
 // and in order, and every view is what a fold from zero gives. This is the short
 // form of `eyrie bench kill --times 200`.
 func TestKill(t *testing.T) {
-	k := Kill{Common: common(t), Times: 5, Rate: 4000, Seed: uint64(time.Now().UnixNano()), Shape: workload.Shape{Seed: 1, Agents: 300, Connections: 20, Frame: 20}}
+	t.Parallel()
+	k := Kill{Common: common(t), Times: 5, Life: 600 * time.Millisecond, Rate: 4000, Seed: uint64(time.Now().UnixNano()), Shape: workload.Shape{Seed: 1, Agents: 300, Connections: 20, Frame: 20}}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := k.Run(ctx)
@@ -121,8 +150,21 @@ func TestKill(t *testing.T) {
 // Every link comes back after a cut and after a kill, from several clients, with
 // nothing missing and nothing twice.
 func TestStorm(t *testing.T) {
-	s := Storm{Common: common(t), Rate: 2000, Rounds: 1, Shape: workload.Shape{Seed: 3, Agents: 400, Connections: 150, Frame: 5}}
+	s := Storm{Common: common(t), Steady: time.Second, Rate: 2000, Rounds: 1, Shape: workload.Shape{Seed: 3, Agents: 400, Connections: 150, Frame: 5}}
 	s.Clients = 2
+	races := filepath.Join(t.TempDir(), "race")
+	s.Exe = raced
+	t.Setenv("GORACE", "log_path="+races)
+	defer func() {
+		found, err := filepath.Glob(races + "*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range found {
+			b, err := os.ReadFile(f)
+			t.Errorf("%s, %v", b, err)
+		}
+	}()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	r, err := s.Run(ctx)
@@ -206,6 +248,7 @@ func TestMatrix(t *testing.T) {
 // The books of an overload balance; whether the server is quick enough is not
 // for a test that shares its machine.
 func TestOverloadBooks(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	rep, err := Overload{

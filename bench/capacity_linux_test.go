@@ -19,7 +19,7 @@ import (
 func TestSustain(t *testing.T) {
 	m := Sustain{
 		Common: common(t), Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50},
-		Full: time.Second, Share: time.Second, Trial: 3 * time.Second, Trials: 1, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 1,
+		Full: time.Second, Share: time.Second, Trial: 3 * time.Second, Trials: 1, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 1, Life: 500 * time.Millisecond,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
@@ -71,9 +71,10 @@ func TestSyncs(t *testing.T) {
 
 // TestRamp: links are opened in steps, and what a link takes is found.
 func TestRamp(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	r, err := Ramp{Common: common(t), Most: 400, Steps: []float64{0.25, 0.5, 1}}.Run(ctx)
+	r, err := Ramp{Common: common(t), Most: 400, Steps: []float64{0.25, 0.5, 1}, Rest: 100 * time.Millisecond}.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}

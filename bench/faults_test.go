@@ -46,6 +46,7 @@ func fewFaults(_ io.Reader, out io.Writer) error {
 // TestFaults: each kind of bad peers comes and goes beside good links that lose
 // nothing, and every figure is there.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	var out bytes.Buffer
 	ran, err := WithOwnNetwork([]string{"bench", "faults"}, &out)
 	if !ran && err == nil {

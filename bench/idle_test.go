@@ -11,6 +11,7 @@ import (
 // TestIdle holds the engine's bound on an idle link where nothing else is in the
 // process: 128 bytes, as the slope from one number of links to the next.
 func TestIdle(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rep, err := Idle{Common: common(t), Steps: []int{500, 3000}}.Run(ctx)
@@ -28,6 +29,7 @@ func TestIdle(t *testing.T) {
 // TestHold: nothing is lost and every figure is there; the time is too short to
 // say anything about drift.
 func TestHold(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	rep, err := Hold{Common: common(t), Count: 200, Rate: 500, For: 2 * time.Second}.Run(ctx)

@@ -24,17 +24,18 @@ type Kill struct {
 	Common
 	Shape workload.Shape
 	Times int
-	Rate  float64 // events/s asked for, while the server is down too
-	Seed  uint64  // of the moments
-	Long  int     // every so many lives last long enough for the views store to be flushed; 0 = none
-	Keep  bool    // leave the data folder behind
+	Rate  float64       // events/s asked for, while the server is down too
+	Seed  uint64        // of the moments
+	Long  int           // every so many lives last long enough for the views store to be flushed; 0 = none
+	Keep  bool          // leave the data folder behind
+	Life  time.Duration // the longest but for those of 24 s; 0 is 1.5 s
 }
 
 // How long a server lives. The views store has no write-ahead log and is
 // flushed every 20 s and at an orderly end, so there must be both kinds of life.
 const (
 	lifeMin     = 50 * time.Millisecond
-	lifeMax     = 1500 * time.Millisecond
+	lifeDefault = 1500 * time.Millisecond
 	longLife    = 24 * time.Second
 	openingMax  = 150 * time.Millisecond // after its start, for kills while it opens
 	openingOdds = 8                      // one kill in so many
@@ -43,6 +44,9 @@ const (
 
 // Run kills, judges and reports. The error says what was lost, if anything was.
 func (k Kill) Run(ctx context.Context) (*report.Report, error) {
+	if k.Life == 0 {
+		k.Life = lifeDefault
+	}
 	dir, remove, err := k.temp("kill")
 	if err != nil {
 		return nil, err
@@ -54,7 +58,7 @@ func (k Kill) Run(ctx context.Context) (*report.Report, error) {
 	}
 	x := &killRun{Kill: k, dir: dir, rng: rand.New(rand.NewPCG(k.Seed, 0x6b696c6c)), rep: report.New("kill", k.Command, dir), ledgers: []string{filepath.Join(dir, "ledger")}}
 	x.rep.Set("load", "%d connections, %d agents, frames of %d events, %.0f events/s asked for; clients keep what is not acknowledged and send it again", k.Shape.Connections, k.Shape.Agents, k.Shape.Frame, k.Rate)
-	x.rep.Set("kills", "SIGKILL %v to %v after the server is ready, one in %d while it opens, every %s life %v; an orderly end after every %dth kill; seed %d", lifeMin, lifeMax, openingOdds, ordinal(k.Long), longLife, orderlyOdds, k.Seed)
+	x.rep.Set("kills", "SIGKILL %v to %v after the server is ready, one in %d while it opens, every %s life %v; an orderly end after every %dth kill; seed %d", lifeMin, k.Life, openingOdds, ordinal(k.Long), longLife, orderlyOdds, k.Seed)
 	if err := x.campaign(ctx); err != nil {
 		return nil, err
 	}
@@ -139,7 +143,7 @@ func (x *killRun) begin(ctx context.Context) error {
 
 // life lets the server live for a while, ends it and starts it again.
 func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
-	d := lifeMin + time.Duration(x.rng.Int64N(int64(lifeMax-lifeMin)))
+	d := lifeMin + time.Duration(x.rng.Int64N(int64(x.Life-lifeMin)))
 	if x.Long > 0 && x.kills%x.Long == x.Long-1 {
 		d = longLife
 	}
@@ -165,7 +169,7 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 	}
 	if x.kills/orderlyOdds >= x.orderly {
 		x.orderly++
-		if err := sleep(ctx, lifeMin+time.Duration(x.rng.Int64N(int64(lifeMax)))); err != nil {
+		if err := sleep(ctx, lifeMin+time.Duration(x.rng.Int64N(int64(x.Life)))); err != nil {
 			return err
 		}
 		if err := x.srv.Stop(); err != nil {

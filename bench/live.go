@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,6 +31,7 @@ type Live struct {
 	Kinds   []string       // of LiveKinds
 	Viewers []int          // the ramp, ascending
 	For     time.Duration  // one step of it
+	Settle  time.Duration  // of load before a step is measured; 0 is 500 ms
 	Most    time.Duration  // p99 beyond which there are too many viewers
 
 	Centrifuge string // folder of the module bench/peers/centrifuge; "" leaves it out
@@ -290,7 +292,7 @@ func scaled(d, to, from time.Duration) time.Duration {
 }
 
 const (
-	liveSettle = 500 * time.Millisecond // of load before a step is measured
+	liveSettle = 500 * time.Millisecond // Settle, unless told
 	catchUp    = 5 * time.Second        // what the last events may take to every viewer
 )
 
@@ -300,7 +302,7 @@ func (x *liveRun) step(ctx context.Context, f *viewer.Fleet, n int) (*liveStep, 
 	if err := x.load.Run(x.Rate, 0); err != nil {
 		return nil, err
 	}
-	if err := sleep(ctx, liveSettle); err != nil {
+	if err := sleep(ctx, cmp.Or(x.Settle, liveSettle)); err != nil {
 		return nil, err
 	}
 	before, err := host.Look(x.srv.Pid())

@@ -11,7 +11,7 @@ import (
 // Viewers of every kind see what they ask for, in order and within their credits.
 func TestLive(t *testing.T) {
 	m := Live{Common: common(t), Child: []string{"bench", "viewers"}, Kinds: LiveKinds, Viewers: []int{1, 12}, Rate: 1000, Marks: 50,
-		For: 300 * time.Millisecond, Most: 10 * time.Second, Shape: workload.Shape{Seed: 1, Agents: 100, Connections: 10, Frame: 10}}
+		For: 300 * time.Millisecond, Settle: 100 * time.Millisecond, Most: 10 * time.Second, Shape: workload.Shape{Seed: 1, Agents: 100, Connections: 10, Frame: 10}}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := m.Run(ctx)

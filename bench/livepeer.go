@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -105,7 +106,7 @@ func (f *fanOut) measure(ctx context.Context, x *liveRun, n int) error {
 	if err := f.begin(); err != nil {
 		return err
 	}
-	if err := sleep(ctx, liveSettle); err != nil {
+	if err := sleep(ctx, cmp.Or(x.Settle, liveSettle)); err != nil {
 		return err
 	}
 	before, err := host.Look(f.pid)

@@ -25,6 +25,7 @@ type Log struct {
 	Seed      uint64        // of the mix
 	Rounds    int           // append: each store once in each
 	Slice     time.Duration // append: length of one measurement
+	Pool      int           // append: events made in advance; 0 is 2,000,000
 	JetStream string        // append: folder of the module bench/peers/jetstream
 	Sealing   int           // seal: events
 	Events    int           // query: events of the log

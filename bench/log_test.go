@@ -21,8 +21,9 @@ func testLog(t *testing.T) Log {
 // A generated log is found again, answers what is asked of it, and is not taken
 // for another's.
 func TestLogQuery(t *testing.T) {
+	t.Parallel()
 	m := testLog(t)
-	m.Parts, m.Events, m.Samples = []string{"query"}, 500_000, 20
+	m.Parts, m.Events, m.Samples = []string{"query"}, 350_000, 20
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := m.Run(ctx)
@@ -34,7 +35,7 @@ func TestLogQuery(t *testing.T) {
 			t.Errorf("%s is %v", name, v)
 		}
 	}
-	dir := filepath.Join(m.Dir, "eyrie-bench-log-1-650-500000")
+	dir := filepath.Join(m.Dir, "eyrie-bench-log-1-650-350000")
 	g, err := m.generated(ctx, dir)
 	if err != nil || len(g.Runs) != 1 {
 		t.Fatalf("%+v, %v", g, err)
@@ -56,6 +57,7 @@ func TestLogQuery(t *testing.T) {
 // What is sealed is measured, small, and written not much more often than it has
 // to be.
 func TestLogSeal(t *testing.T) {
+	t.Parallel()
 	m := testLog(t)
 	m.Agents, m.Sealing = 65_000, 2_000_000 // more than what stays, and a stretch
 	if err := m.sealing(t.Context(), filepath.Join(t.TempDir(), "log"), "seal", true); err != nil {
@@ -70,9 +72,10 @@ func TestLogSeal(t *testing.T) {
 
 // Each store that is installed here is loaded and compared.
 func TestLogAppend(t *testing.T) {
+	t.Parallel()
 	m := testLog(t)
-	m.Rounds, m.Slice = 2, 100*time.Millisecond
-	pool, err := logbench.MakePool(m.Seed, m.Agents, 100_000, time.Now().UnixMilli())
+	m.Rounds, m.Slice, m.Pool = 2, 100*time.Millisecond, 100_000
+	pool, err := logbench.MakePool(m.Seed, m.Agents, m.Pool, time.Now().UnixMilli())
 	if err != nil {
 		t.Fatal(err)
 	}

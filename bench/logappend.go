@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -15,9 +16,11 @@ import (
 	"eyrie/bench/stats"
 )
 
-// poolEvents are made in advance: more than a sealed stretch holds, so that none
+// poolEvents are made in advance unless told: more than a sealed stretch holds, so that none
 // has the same event twice.
 const poolEvents = 2_000_000
+
+func (m *Log) pool() int { return cmp.Or(m.Pool, poolEvents) }
 
 // store is one of those compared.
 type store struct {
@@ -37,12 +40,12 @@ type store struct {
 
 // append compares stores, each loaded in turn in each round.
 func (m *Log) append(ctx context.Context, dir string) error {
-	m.say("append: making %d events", poolEvents)
-	pool, err := logbench.MakePool(m.Seed, m.Agents, poolEvents, time.Now().UnixMilli())
+	m.say("append: making %d events", m.pool())
+	pool, err := logbench.MakePool(m.Seed, m.Agents, m.pool(), time.Now().UnixMilli())
 	if err != nil {
 		return err
 	}
-	m.rep.Set("append", "%d rounds; in each, every store is loaded for %v in a new random order, all rounds with the same %d events over and over; every store acknowledges what is durable; ratios are of pairs within a round, 95 %% intervals by Student's t on their logarithms", m.Rounds, m.Slice, poolEvents)
+	m.rep.Set("append", "%d rounds; in each, every store is loaded for %v in a new random order, all rounds with the same %d events over and over; every store acknowledges what is durable; ratios are of pairs within a round, 95 %% intervals by Student's t on their logarithms", m.Rounds, m.Slice, m.pool())
 	stores, err := m.stores(ctx, dir, pool)
 	defer func() {
 		for _, s := range stores {
@@ -189,7 +192,7 @@ func (m *Log) ours(ctx context.Context, dir, kind string, off bool) (*store, err
 		a, err := do(logbench.Order{Do: "run", For: d})
 		return a.Events, a.Took, a.Whole, err
 	}
-	if _, err := do(logbench.Order{Do: "open", Kind: kind, Dir: dir, Seed: m.Seed, Agents: m.Agents, Events: poolEvents, Off: off}); err != nil {
+	if _, err := do(logbench.Order{Do: "open", Kind: kind, Dir: dir, Seed: m.Seed, Agents: m.Agents, Events: m.pool(), Off: off}); err != nil {
 		c.Kill()
 		return nil, err
 	}

@@ -27,7 +27,7 @@ const logRate = 3250
 
 // makeLog fills a log in dir with n events of the mix, received at logRate, and
 // a tick a second: the log that the figures of look-up and past moments are of.
-// The same n gives the same records. With EYRIE_LOG_SEALED set nearly all of it is
+// The same n gives the same records; below a million they are of a tenth of the agents. With EYRIE_LOG_SEALED set nearly all of it is
 // sealed: small memtables leave less that the next open has to check.
 func makeLog(t testing.TB, dir string, n int) *wal.Log {
 	t.Helper()
@@ -56,6 +56,9 @@ func makeLog(t testing.TB, dir string, n int) *wal.Log {
 		t.Fatal(err)
 	}
 	shape := workload.Shape{Seed: workload.FigureSeed, Agents: 65_000, Connections: 1000, Frame: 100}
+	if n < 1e6 { // a test's: as many events an agent
+		shape.Agents, shape.Connections = 6_500, 100
+	}
 	w := l.Writer()
 	commit := func() {
 		for !w.Commit(nil) {
@@ -126,12 +129,13 @@ func millions(t testing.TB, otherwise float64) int {
 	return int(otherwise * 1e6)
 }
 
-// TestPast makes a log of EYRIE_LOG_MILLIONS million events (0.1 unless told) of
+// TestPast makes a log of EYRIE_LOG_MILLIONS million events (0.05 unless told) of
 // 65,000 agents, folds it as the node does, and asks for the fleet at random
 // moments: each must be what a plain fold of the log up to there says, and with
 // a million events or more come within 2 s at p99.
 func TestPast(t *testing.T) {
-	n := millions(t, 0.1)
+	t.Parallel()
+	n := millions(t, 0.05)
 	l := makeLog(t, t.TempDir(), n)
 	defer l.Close()
 	store, err := views.OpenStore(vfs.Default, t.TempDir(), func(o *pebble.Options) { o.MemTableSize = 64 << 20 })

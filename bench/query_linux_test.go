@@ -10,6 +10,7 @@ import (
 // Every question is answered rightly, idle and under load; how soon is not for a
 // test that shares its machine, and neither is whether the load is held up.
 func TestQuery(t *testing.T) {
+	t.Parallel()
 	m := Query{Common: common(t), Seed: 5, Events: 2 * QueryEventsMin, Links: 3, Teams: 2, Rate: 500, Frame: 10, Asks: 60, For: 900 * time.Millisecond, Each: 10 * time.Millisecond}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()

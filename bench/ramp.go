@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -19,8 +20,9 @@ import (
 // for each loop.
 type Ramp struct {
 	Common
-	Most  int       // links
-	Steps []float64 // as shares of the most, ascending; nil = RampSteps
+	Most  int           // links
+	Steps []float64     // as shares of the most, ascending; nil = RampSteps
+	Rest  time.Duration // of the links before each look; 0 is 2 s
 }
 
 // RampSteps are the usual steps of a ramp.
@@ -181,7 +183,7 @@ func (m Ramp) rest(ctx context.Context, srv *Server, links int) (s rampStep, err
 		return s, err
 	}
 	at, cpu := time.Now(), host.CPU(srv.Pid())
-	if err := sleep(ctx, rampRest); err != nil {
+	if err := sleep(ctx, cmp.Or(m.Rest, rampRest)); err != nil {
 		return s, err
 	}
 	s.cpu = (host.CPU(srv.Pid()) - cpu).Seconds() / time.Since(at).Seconds()

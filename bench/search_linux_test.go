@@ -81,11 +81,12 @@ func serveFolder(t *testing.T, dir string) (ask func(path string, out any) time.
 	}
 }
 
-// TestLookUp serves a log of EYRIE_LOG_MILLIONS million events (0.1 unless told),
+// TestLookUp serves a log of EYRIE_LOG_MILLIONS million events (0.05 unless told),
 // made as makeLog says, and asks over HTTP for events by text and for the fleet
 // at random moments of the past. It reports times, CPU and how much was searched.
 func TestLookUp(t *testing.T) {
-	n, dir := millions(t, 0.1), t.TempDir()
+	t.Parallel()
+	n, dir := millions(t, 0.05), t.TempDir()
 	l := makeLog(t, filepath.Join(dir, "log"), n)
 	records := l.Next() - 1
 	first, err := l.Read(l.First())

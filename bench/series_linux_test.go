@@ -11,6 +11,7 @@ import (
 // Every store takes the same samples and gives the same answers. With
 // EYRIE_BENCH_PEERS the peers take part, where they are installed or can be built.
 func TestSeries(t *testing.T) {
+	t.Parallel()
 	m := Series{Common: common(t), Child: []string{"bench", "series-child"}, Seed: 1, Hosts: 20, Hours: 1, Rounds: 2, Server: time.Second, NAB: "../tsdb/chunk/testdata/nab", Only: []string{"none"}}
 	limit := time.Minute
 	if os.Getenv("EYRIE_BENCH_PEERS") != "" {

@@ -60,7 +60,7 @@ func TestSoak(t *testing.T) {
 func TestSoakInterrupted(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	m := soakOf(t, time.Minute)
+	m := soakOf(t, 20*time.Second)
 	m.Rate, m.Share = 0, 0.01
 	m.Progress = func(format string, args ...any) {
 		if strings.Contains(format, "cores") { // the first look

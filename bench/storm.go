@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"path/filepath"
@@ -20,13 +21,14 @@ type Storm struct {
 	Common
 	Shape  workload.Shape
 	Codec  wire.Codec
-	Rate   float64 // events/s asked for throughout
-	Rounds int     // of each kind
+	Rate   float64       // events/s asked for throughout
+	Rounds int           // of each kind
+	Steady time.Duration // load before each round; 0 is 4 s
 	Serve  []string
 }
 
 const (
-	stormSteady = 4 * time.Second // load before each round
+	stormSteady = 4 * time.Second // Steady, unless told
 	stormMax    = 3 * time.Minute // for all links to be back; the report says what it took
 	// stormHandshakes is how many connections each client process asks for at
 	// once: more than fit the accept queue of all.
@@ -131,7 +133,7 @@ func (s Storm) Run(ctx context.Context) (*report.Report, error) {
 
 // steady lets the load run for a while.
 func (s *Storm) steady(ctx context.Context, fleet *load.Fleet) error {
-	for end := time.Now().Add(stormSteady); time.Now().Before(end); {
+	for end := time.Now().Add(cmp.Or(s.Steady, stormSteady)); time.Now().Before(end); {
 		if err := sleep(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,6 +36,7 @@ type Sustain struct {
 	Loads  []float64     // shares of it to measure latency at
 	Frames []int         // further sizes of frame, each in a closed loop
 	Kills  int           // restarts measured
+	Life   time.Duration // of load before each; 0 is 5 s
 }
 
 // Steps of the search: it begins below what a closed loop gave until all views
@@ -502,7 +504,7 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 		if err := x.fleet.Run(0, max(1, flightEvents/(sh.Connections*sh.Frame))); err != nil {
 			return err
 		}
-		if err := sleep(ctx, restartAfter); err != nil {
+		if err := sleep(ctx, cmp.Or(x.Life, restartAfter)); err != nil {
 			return err
 		}
 		m, err := x.srv.Metrics(ctx)
@@ -581,7 +583,7 @@ func (x *sustainRun) postOne(ctx context.Context, key string) (int, error) {
 	return resp.StatusCode, err
 }
 
-// restartAfter is how long the load runs before a kill.
+// restartAfter is how long the load runs before a kill, unless told.
 const restartAfter = 5 * time.Second
 
 // Meters of the server and figures of the report that are read by name.

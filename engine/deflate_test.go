@@ -128,6 +128,24 @@ func deflated(t testing.TB, p []byte, level int) []byte {
 	return bytes.TrimSuffix(b.Bytes(), inflateTail[:])
 }
 
+// zeros is mib MiB of them, deflated: the second, made once, stands for all behind it.
+func zeros(t testing.TB, mib int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w, err := flate.NewWriter(&b, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one := make([]byte, 1<<20)
+	w.Write(one)
+	w.Flush() // ends at a byte
+	n := b.Len()
+	w.Write(one)
+	w.Flush()
+	all := slices.Concat(b.Bytes()[:n], bytes.Repeat(b.Bytes()[n:], mib-1))
+	return bytes.TrimSuffix(all, inflateTail[:])
+}
+
 func TestDeflatedMessages(t *testing.T) {
 	for i, want := range samples() {
 		if len(want) > 1<<16 {
@@ -215,8 +233,8 @@ func TestDeflateRules(t *testing.T) {
 func TestBombsTakeTurns(t *testing.T) {
 	const bombs, limit = 20, 8 << 20
 	r, rec := deflateRig(t, func(cfg *Config) { cfg.SocketMessage = limit; cfg.JoinBytes = bombs * limit * 2 })
-	bomb := clientFrame(0xc2, deflated(t, make([]byte, 64<<20), 9))
-	fits := clientFrame(0xc2, deflated(t, make([]byte, limit), 9))
+	bomb := clientFrame(0xc2, zeros(t, 64))
+	fits := clientFrame(0xc2, zeros(t, limit>>20))
 	small := clientFrame(0xc2, deflated(t, []byte("small"), 6))
 	conns := make([]*rigConn, bombs)
 	for i := range conns {
@@ -270,7 +288,7 @@ func (r *rig) inflated() (n int) {
 // TestBombsAreBoundedTogether: what all messages in parts hold is bounded.
 func TestBombsAreBoundedTogether(t *testing.T) {
 	r, _ := deflateRig(t, func(cfg *Config) { cfg.SocketMessage = 4 << 20; cfg.JoinBytes = 8 << 20 })
-	bomb := clientFrame(0xc2, deflated(t, make([]byte, 4<<20), 9))
+	bomb := clientFrame(0xc2, zeros(t, 4))
 	var conns []*rigConn
 	for range 10 {
 		c := r.openDeflate("permessage-deflate")
@@ -371,7 +389,7 @@ func TestAgentsMayDeflate(t *testing.T) {
 		t.Errorf("%d items", len(its))
 	}
 	// A bomb is closed at the limit.
-	r.feed(c, clientFrame(0xc2, deflated(t, make([]byte, 1<<30>>4), 9)))
+	r.feed(c, clientFrame(0xc2, zeros(t, 64)))
 	r.wake()
 	if code, _ := closed(t, c.out); code != 1009 {
 		t.Errorf("bomb: %d", code)

@@ -192,8 +192,11 @@ func TestRandomPressure(t *testing.T) {
 		}
 	}
 	rnd := newRand(t)
-	full := 0
-	for range 1500 {
+	full, rounds := 0, 1500
+	if testing.Short() { // beside the detector of races
+		rounds = 300
+	}
+	for range rounds {
 		i := rnd.IntN(links)
 		var ps [][]byte
 		for range 1 + rnd.IntN(4) {

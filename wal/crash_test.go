@@ -429,10 +429,15 @@ func (t *trial) notice(fs *vfs.MemFS, acked uint64) (bool, error) {
 }
 
 // setting reads a number from the environment.
+// setting reads a number of trials. Under the detector of races, beside which all of
+// them run once more without it, a fifth is enough.
 func setting(t *testing.T, name string, otherwise int) int {
 	t.Helper()
 	s := os.Getenv(name)
 	if s == "" {
+		if testing.Short() {
+			otherwise /= 5
+		}
 		return otherwise
 	}
 	n, err := strconv.Atoi(s)

@@ -11,24 +11,32 @@ func largeCases() (cs []conformance) {
 	add := func(full bool, name string, steps ...step) {
 		cs = append(cs, conformance{name: name, steps: steps, full: full})
 	}
+	later := func(full bool, name string, make func() step) {
+		cs = append(cs, conformance{name: name, build: func() []step { return []step{make()} }, full: full})
+	}
 	const kib, mib = 1 << 10, 1 << 20
 	for _, n := range []int{64 * kib, 256 * kib, mib, 4 * mib, 8 * mib, 16 * mib, 64 * mib} {
-		t, b := strings.Repeat("\u00b5*", n/3), strings.Repeat("\xfe\x00", n/2)
 		full := n > 4*mib
-		add(full, fmt.Sprintf("9/text of %d", n), say(frame(fin|text, t)).echo(txt(t)))
-		add(full, fmt.Sprintf("9/binary of %d", n), say(frame(fin|binry, b)).echo(bin(b)))
+		later(full, fmt.Sprintf("9/text of %d", n), func() step {
+			t := strings.Repeat("\u00b5*", n/3)
+			return say(frame(fin|text, t)).echo(txt(t))
+		})
+		later(full, fmt.Sprintf("9/binary of %d", n), func() step {
+			b := strings.Repeat("\xfe\x00", n/2)
+			return say(frame(fin|binry, b)).echo(bin(b))
+		})
 	}
 	t, b := strings.Repeat("\u00b5*", 4*mib/3), strings.Repeat("\xfe\x00", 2*mib)
 	for _, n := range []int{64, 256, kib, 4 * kib, 16 * kib, 64 * kib, 256 * kib, mib, 4 * mib} {
 		full := n != 64 && n != 16*kib && n != mib
-		add(full, fmt.Sprintf("9/text in parts of %d", n), say(parts(text, t, n)).echo(txt(t)))
-		add(full, fmt.Sprintf("9/binary in parts of %d", n), say(parts(binry, b, n)).echo(bin(b)))
+		later(full, fmt.Sprintf("9/text in parts of %d", n), func() step { return say(parts(text, t, n)).echo(txt(t)) })
+		later(full, fmt.Sprintf("9/binary in parts of %d", n), func() step { return say(parts(binry, b, n)).echo(bin(b)) })
 	}
 	for _, n := range []int{64, 128, 256, 512, kib, 2 * kib} {
 		t, b := t[:3*(mib/3)], b[:mib]
 		full := n != 256
-		add(full, fmt.Sprintf("9/text of 1 MiB, chopped by %d", n), say(frame(fin|text, t)).by(n).echo(txt(t)))
-		add(full, fmt.Sprintf("9/binary of 1 MiB, chopped by %d", n), say(frame(fin|binry, b)).by(n).echo(bin(b)))
+		later(full, fmt.Sprintf("9/text of 1 MiB, chopped by %d", n), func() step { return say(frame(fin|text, t)).by(n).echo(txt(t)) })
+		later(full, fmt.Sprintf("9/binary of 1 MiB, chopped by %d", n), func() step { return say(frame(fin|binry, b)).by(n).echo(bin(b)) })
 	}
 	for _, n := range []int{0, 16, 64, 256, kib, 4 * kib} {
 		s := strings.Repeat("*", n)

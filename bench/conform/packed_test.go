@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 )
 
 // offers that a server with RFC 7692 agrees to.
@@ -37,26 +38,30 @@ func sample(n int, random bool) string {
 func packedCases() (cs []conformance) {
 	for i, offer := range offers {
 		for _, n := range []int{0, 1, 16, 64, 256, 1024, 4096, 8192, 16384, 32768, 65536, 131072, 1 << 20} {
-			add := func(full bool, name string, steps ...step) {
-				cs = append(cs, conformance{name: fmt.Sprintf("%d/%s, %d bytes, %q", 12+i&1, name, n, offer), offer: offer, steps: steps, full: full || n > 1<<17 || i > 1 && n%16384 != 0})
+			add := func(full bool, name string, make func() step) {
+				cs = append(cs, conformance{name: fmt.Sprintf("%d/%s, %d bytes, %q", 12+i&1, name, n, offer), offer: offer, build: func() []step { return []step{make()} }, full: full || n > 1<<17 || i > 1 && n%16384 != 0})
 			}
-			t, b := sample(n, false), sample(n, true)
 			level := 1 + n%9
-			zt, zb := deflate(t, level), deflate(b, -2)
-			add(false, "text", say(frame(fin|rsv1|text, zt)).echo(txt(t)))
-			add(false, "binary that does not shrink", say(frame(fin|rsv1|binry, zb)).echo(bin(b)))
-			z := parts(rsv1|text, zt, 1+len(zt)/5)
-			add(false, "in parts", say(z).echo(txt(t)))
-			add(true, "in parts of 64, chopped", say(parts(rsv1|binry, zb, 64)).by(997).echo(bin(b)))
-			add(false, "among others", say(frame(fin|text, t), frame(fin|ping, "p"), frame(fin|rsv1|text, zt), z).echo(txt(t), pongs("p"), txt(t), txt(t)))
-			add(true, "stored", say(frame(fin|rsv1|binry, deflate(b, 0))).echo(bin(b)))
+			t := sync.OnceValue(func() string { return sample(n, false) })
+			b := sync.OnceValue(func() string { return sample(n, true) })
+			zt := sync.OnceValue(func() string { return deflate(t(), level) })
+			z := sync.OnceValue(func() []byte { return parts(rsv1|text, zt(), 1+len(zt())/5) })
+			add(false, "text", func() step { return say(frame(fin|rsv1|text, zt())).echo(txt(t())) })
+			add(false, "binary that does not shrink", func() step { return say(frame(fin|rsv1|binry, deflate(b(), -2))).echo(bin(b())) })
+			add(false, "in parts", func() step { return say(z()).echo(txt(t())) })
+			add(true, "in parts of 64, chopped", func() step { return say(parts(rsv1|binry, deflate(b(), -2), 64)).by(997).echo(bin(b())) })
+			add(false, "among others", func() step {
+				return say(frame(fin|text, t()), frame(fin|ping, "p"), frame(fin|rsv1|text, zt()), z()).echo(txt(t()), pongs("p"), txt(t()), txt(t()))
+			})
+			add(true, "stored", func() step { return say(frame(fin|rsv1|binry, deflate(b(), 0))).echo(bin(b())) })
 			times := min(1000, 1+16<<20/max(n, 1))
-			var crowd step
-			for range times {
-				crowd.send = append(crowd.send, frame(fin|rsv1|text, zt)...)
-				crowd.want = append(crowd.want, txt(t))
-			}
-			add(n != 1024, fmt.Sprintf("%d times", times), crowd)
+			add(n != 1024, fmt.Sprintf("%d times", times), func() (crowd step) {
+				for range times {
+					crowd.send = append(crowd.send, frame(fin|rsv1|text, zt())...)
+					crowd.want = append(crowd.want, txt(t()))
+				}
+				return crowd
+			})
 		}
 	}
 	return append(cs, packedRules()...)

@@ -371,8 +371,12 @@ func TestRoundTrip(t *testing.T) {
 }
 
 func TestMixRoundTrip(t *testing.T) {
+	size := 8 << 20
+	if testing.Short() {
+		size >>= 2 // the detector of races makes it slow, and one goroutine does it all
+	}
 	for _, frame := range []int{1, 100} {
-		blocks := mix(t, frame, 8<<20)
+		blocks := mix(t, frame, size)
 		sealBlocks(t, NewWriter(byClass), blocks).compare(t, blocks, byClass)
 	}
 }
