@@ -23,7 +23,7 @@ func testLog(t *testing.T) Log {
 func TestLogQuery(t *testing.T) {
 	t.Parallel()
 	m := testLog(t)
-	m.Parts, m.Events, m.Samples = []string{"query"}, 350_000, 20
+	m.Parts, m.Events, m.Samples = []string{"query"}, 500_000, 20
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := m.Run(ctx)
@@ -35,7 +35,7 @@ func TestLogQuery(t *testing.T) {
 			t.Errorf("%s is %v", name, v)
 		}
 	}
-	dir := filepath.Join(m.Dir, "eyrie-bench-log-1-650-350000")
+	dir := filepath.Join(m.Dir, "eyrie-bench-log-1-650-500000")
 	g, err := m.generated(ctx, dir)
 	if err != nil || len(g.Runs) != 1 {
 		t.Fatalf("%+v, %v", g, err)

@@ -342,6 +342,7 @@ func flip(fs vfs.FS, name string, bit int64) error {
 
 // TestEachDamagedFileOfABackupIsRefused flips a bit of each file in turn.
 func TestEachDamagedFileOfABackupIsRefused(t *testing.T) {
+	t.Parallel()
 	fs, c := newMem(), newClock()
 	o := small(fs)
 	o.Now = c.now
@@ -428,6 +429,7 @@ func TestEachDamagedFileOfABackupIsRefused(t *testing.T) {
 // TestRestoreToAPoint restores random logs to random offsets and times and
 // compares with the slice of what was appended, cut by hand.
 func TestRestoreToAPoint(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		fs, c := newMem(), newClock()
 		o := small(fs)

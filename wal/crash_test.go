@@ -450,6 +450,7 @@ func setting(t *testing.T, name string, otherwise int) int {
 // TestPowerCuts runs EYRIE_CUTS trials, 200 unless told. They differ from those of
 // another EYRIE_CUTS_SEED, so that a long campaign can be run in parts.
 func TestPowerCuts(t *testing.T) {
+	t.Parallel()
 	n, seed := setting(t, "EYRIE_CUTS", 200), setting(t, "EYRIE_CUTS_SEED", 0)
 	const lanes = 4
 	var noticed, sealed atomic.Int64
@@ -478,6 +479,7 @@ func TestPowerCuts(t *testing.T) {
 // TestPowerCutsForgetting is TestPowerCuts of lives in which agents are forgotten:
 // EYRIE_FORGET_CUTS trials, 100 unless told.
 func TestPowerCutsForgetting(t *testing.T) {
+	t.Parallel()
 	n := setting(t, "EYRIE_FORGET_CUTS", 100)
 	const lanes = 4
 	var forgot atomic.Int64

@@ -13,6 +13,7 @@ import (
 // TestFind compares Find with a walk over all records, for random queries and
 // pages.
 func TestFind(t *testing.T) {
+	t.Parallel()
 	o := small(newMem())
 	o.CacheBytes = 64 << 10 // newest blocks from the cache, the others from the store
 	r := mustOpen(t, o)

@@ -26,6 +26,7 @@ func secret(rng *rand.Rand) []byte {
 // TestForgetLeavesNoBytes looks through every file of the folder, as it lies
 // there and with its blocks and chunks decoded, for what was forgotten.
 func TestForgetLeavesNoBytes(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name string
 		seal bool
@@ -158,6 +159,7 @@ func intactIn(t fataler, o Options) {
 // TestForgetModel holds a log that seals, forgets, drops, compacts and reopens
 // against a plain slice.
 func TestForgetModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		o := sealing(small(newMem()))
 		o.keptHot, o.Seal.Bytes = 4<<10, 2<<10

@@ -228,6 +228,7 @@ func show(r *Record) string {
 
 // TestModel drives the log and a plain slice with the same steps.
 func TestModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		fs := newMem()
 		o := small(fs)

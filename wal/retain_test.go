@@ -14,6 +14,7 @@ import (
 // TestRetainModel holds a log that seals, drops, holds and reopens against a
 // plain slice.
 func TestRetainModel(t *testing.T) {
+	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		fs, clk := newMem(), newClock()
 		o := sealing(small(fs))

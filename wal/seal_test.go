@@ -126,6 +126,7 @@ func lacks(word string) func([][]byte) bool {
 }
 
 func TestSealedReadsTheSame(t *testing.T) {
+	t.Parallel()
 	fs := newMem()
 	clk := newClock()
 	o := sealing(small(fs))

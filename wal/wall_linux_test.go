@@ -22,6 +22,7 @@ import (
 // trimmed and read, and makes room again: EYRIE_FILLS times, 10 unless told. The
 // log must go on by itself, lose nothing and answer reads throughout.
 func TestFullDisk(t *testing.T) {
+	t.Parallel()
 	fills := 10
 	if s := os.Getenv("EYRIE_FILLS"); s != "" {
 		var err error
