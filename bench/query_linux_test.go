@@ -10,12 +10,11 @@ import (
 // Every question is answered rightly, idle and under load; how soon is not for a
 // test that shares its machine, and neither is whether the load is held up.
 func TestQuery(t *testing.T) {
-	t.Parallel()
 	m := Query{Common: common(t), Seed: 5, Events: 2 * QueryEventsMin, Links: 3, Teams: 2, Rate: 500, Frame: 10, Asks: 60, For: 900 * time.Millisecond, Each: 10 * time.Millisecond}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	r, err := m.Run(ctx)
-	if r == nil {
+	if r == nil || err != nil && len(r.Faults) == 0 {
 		t.Fatal(err)
 	}
 	for _, f := range r.Faults {
