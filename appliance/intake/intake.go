@@ -77,19 +77,21 @@ type Intake struct {
 	last   *link                     // the link of the item before
 	spaces map[string]*space
 
-	cur      *group
-	groups   uint64 // begun so far
-	stored   int    // events since they were counted last
-	spare    chan *group
-	flying   atomic.Int32 // groups handed over whose answers are not out
-	owed     []owed
-	inFrame  bool
-	body     []byte // scratch
-	recv     int64
-	chain    audit.Chain // of what was appended
-	nextTick time.Time
-	ticked   time.Time // the last tick
-	calm     time.Time // since when ticks have come one after another
+	cur       *group
+	groups    uint64 // begun so far
+	stored    int    // events since they were counted last
+	spare     chan *group
+	flying    atomic.Int32 // groups handed over whose answers are not out
+	owed      []owed
+	inFrame   bool
+	body      []byte // scratch
+	recv      int64
+	chain     audit.Chain      // of what was appended
+	tail      chan audit.Chain // gives chain as it stood at the start; nil once it is known
+	unchained []*Submission    // entries of audit that wait for it
+	nextTick  time.Time
+	ticked    time.Time // the last tick
+	calm      time.Time // since when ticks have come one after another
 
 	m counters
 }
@@ -185,7 +187,7 @@ func (in *Intake) full() bool { return in.w.Full() || len(in.cur.replies) >= rep
 // and answered, or the log has failed. It returns the log's failure.
 func (in *Intake) Run(ctx context.Context) error {
 	defer close(in.over)
-	in.Begin()
+	defer in.beginChain()()
 	tick := time.NewTicker(tickGrain(in.o.Tick))
 	defer tick.Stop()
 	stopping := false
@@ -199,7 +201,7 @@ func (in *Intake) Run(ctx context.Context) error {
 			continue
 		}
 		if stopping {
-			if !in.w.Pending() && in.cur.empty() && in.flying.Load() == 0 {
+			if !in.w.Pending() && in.cur.empty() && in.flying.Load() == 0 && len(in.unchained) == 0 {
 				in.abandon(ErrStopped)
 				return nil
 			}
@@ -255,6 +257,7 @@ func (in *Intake) turn(submissions bool) int {
 		in.expire(now)
 	}
 	in.settleOwed()
+	in.chained()
 	n := 0
 	for i, r := range in.links.Rings() {
 		if in.full() {
@@ -327,6 +330,10 @@ func (in *Intake) abandon(err error) {
 		s.finish(err)
 	}
 	in.cur.reset()
+	for _, s := range in.unchained {
+		s.finish(err)
+	}
+	in.unchained = nil
 	for {
 		select {
 		case s := <-in.subs:

@@ -114,6 +114,10 @@ func (in *Intake) submit(s *Submission) {
 		s.finish(err)
 		return
 	}
+	if s.Audit != nil && in.tail != nil {
+		in.unchained = append(in.unchained, s)
+		return
+	}
 	if s.Audit != nil {
 		s.Audit.At = in.recv
 		was := in.chain

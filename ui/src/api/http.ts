@@ -34,7 +34,34 @@ export function whenUnauthorized(fn: () => void): void {
 
 const timeoutMs = 20_000
 
+const viewsAgainMs = 1000
+
+/** Waits unless the signal ends it. */
+const pause = (ms: number, signal?: AbortSignal) => new Promise<void>((done, ended) => {
+  const id = setTimeout(() => {
+    signal?.removeEventListener('abort', end)
+    done()
+  }, ms)
+  const end = () => {
+    clearTimeout(id)
+    ended(signal?.reason)
+  }
+  signal?.addEventListener('abort', end, { once: true })
+})
+
+/** What a server that has just started cannot answer yet is asked again: the frame says how far it is. */
 async function call<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  for (;;) {
+    try {
+      return await once<T>(method, url, body, signal)
+    } catch (e) {
+      if (!(e instanceof Problem) || e.code !== 'views_loading' || method !== 'GET') throw e
+      await pause(viewsAgainMs, signal)
+    }
+  }
+}
+
+async function once<T>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<T> {
   const timeout = AbortSignal.timeout(timeoutMs)
   const init: RequestInit = {
     method,

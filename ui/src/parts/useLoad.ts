@@ -3,8 +3,6 @@ import { Problem } from '../api/http'
 
 export type Loaded<T> = { data: T | null; problem: string; status: number; loading: boolean; reload: () => void }
 
-const viewsAgainMs = 1000
-
 /** Loads when what it depends on changes; keeps the old data meanwhile; the newest request wins. every: repeats, ms. */
 export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: readonly unknown[], every = 0): Loaded<T> {
   const [state, setState] = useState<{ data: T | null; problem: string; status: number; loading: boolean }>({ data: null, problem: '', status: 0, loading: true })
@@ -13,25 +11,16 @@ export function useLoad<T>(load: (signal: AbortSignal) => Promise<T>, deps: read
   latest.current = load
   useEffect(() => {
     const stop = new AbortController()
-    let again: ReturnType<typeof setTimeout> | undefined
     setState((s) => ({ ...s, loading: true }))
     latest.current(stop.signal).then(
       (data) => setState({ data, problem: '', status: 200, loading: false }),
       (e: unknown) => {
         if (stop.signal.aborted) return
-        if (e instanceof Problem && e.code === 'views_loading') {
-          // The server has just started: the frame says how far it is, and it is asked again.
-          again = setTimeout(() => setTurn((n) => n + 1), viewsAgainMs)
-          return
-        }
         const p = e instanceof Problem ? e : new Problem(0, '', e instanceof Error ? e.message : String(e))
         setState((s) => ({ ...s, problem: p.message, status: p.status, loading: false }))
       },
     )
-    return () => {
-      clearTimeout(again)
-      stop.abort()
-    }
+    return () => stop.abort()
   }, [...deps, turn])
   const reload = useCallback(() => setTurn((n) => n + 1), [])
   useEffect(() => {

@@ -52,7 +52,7 @@ export function Attention({ past }: { past?: Wanted }) {
     <section className="panel attention" aria-label="Attention">
       <header>
         <h2>Attention</h2>
-        <span className={total > 0 ? 'large' : 'large dim'}>{total}</span>
+        {summary ? <span className={total > 0 ? 'large' : 'large dim'}>{total}</span> : null}
         <span className="grow" />
         {summary ? <span><strong>{hourly(summary.burn)}</strong><span className="dim"> {past ? 'then' : 'now'}</span></span> : null}
       </header>

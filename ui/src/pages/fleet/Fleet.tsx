@@ -81,7 +81,7 @@ function Current({ tools }: { tools: React.ReactNode }) {
   )
   return (
     <Table
-      id="fleet" label={`${count(rows.length)} ${rows.length === 1 ? 'agent' : 'agents'}`} columns={columns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort} onOpen={open} onSight={sight} tools={tools} empty={empty}
+      id="fleet" label={!loaded ? 'Agents' : `${count(rows.length)} ${rows.length === 1 ? 'agent' : 'agents'}`} columns={columns} rows={rows} rowKey={rowKey} sort={sort} onSort={setSort} onOpen={open} onSight={sight} tools={tools} empty={empty}
     />
   )
 }

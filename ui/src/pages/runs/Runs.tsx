@@ -48,13 +48,17 @@ export default function Runs() {
   const paused = useStore(pause, (p) => p.paused)
   const [state, setState] = useState<State>({ rows: [], next: '', total: 0, problem: '', loaded: false })
   const pages = useRef(1)
+  const asking = useRef(0)
   const load = useCallback(async (after: string, signal?: AbortSignal) => {
+    asking.current++
     try {
       const page = await get<Page<SpanShape>>('/v1/runs' + query({ q, order: 'desc', limit: pageSize, after }), signal)
       const rows = (page.items ?? []).map(run)
       setState((s) => ({ rows: after ? [...s.rows, ...rows] : rows, next: page.next ?? '', total: page.total ?? rows.length, problem: '', loaded: true }))
     } catch (e) {
       if (!signal?.aborted) setState((s) => ({ ...s, problem: e instanceof Error ? e.message : String(e), loaded: true }))
+    } finally {
+      asking.current--
     }
   }, [q])
   useEffect(() => {
@@ -68,7 +72,7 @@ export default function Runs() {
     if (paused) return
     const id = setInterval(() => {
       // Who has paged on reads an older part: it is left in peace.
-      if (!document.hidden && pages.current === 1) void load('')
+      if (!document.hidden && pages.current === 1 && asking.current === 0) void load('')
     }, refreshMs)
     return () => clearInterval(id)
   }, [load, paused])
@@ -84,7 +88,7 @@ export default function Runs() {
       <h1 className="hidden">Runs</h1>
       {state.problem ? <Failed what="The runs could not be read." why={state.problem} retry={() => void load('')} /> : null}
       <Table
-        id="runs" label={`${count(rows.length)} runs${state.total > rows.length ? ` of ${count(state.total)}` : ''}`} columns={columns} rows={rows} rowKey={(r) => r.key} onOpen={(r) => go(path(r))} onEnd={more}
+        id="runs" label={!state.loaded ? 'Runs' : `${count(rows.length)} runs${state.total > rows.length ? ` of ${count(state.total)}` : ''}`} columns={columns} rows={rows} rowKey={(r) => r.key} onOpen={(r) => go(path(r))} onEnd={more}
         empty={!state.loaded ? <Loading what="runs" /> : q || t ? <Empty title="No run matches">Take away the query, or choose a longer window of time.</Empty> : <Empty title="No runs yet">A run is one goal from start to outcome: a prompt to its answer, a workflow. <Link to={to('/setup')}>Connect</Link> an agent and its runs are listed here.</Empty>}
       />
     </div>
