@@ -32,7 +32,9 @@ func gcPercent(live, limit int64) int {
 // collect keeps the collector's percentage to what lives, while the node runs.
 func (n *Node) collect(ctx context.Context) {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	cur := percentDefault
+	// What the views keep is about to come: to mark it each time that it has doubled
+	// takes more than to load it.
+	cur := gcPercent(percentLiveMin, n.tuner.memory())
 	defer debug.SetGCPercent(debug.SetGCPercent(cur))
 	t := time.NewTicker(collectEvery)
 	defer t.Stop()
@@ -42,7 +44,11 @@ func (n *Node) collect(ctx context.Context) {
 			return
 		case <-t.C:
 			metrics.Read(live)
-			next := gcPercent(int64(live[0].Value.Uint64()), n.tuner.memory())
+			lives := int64(live[0].Value.Uint64())
+			if n.views() == nil {
+				lives = max(lives, percentLiveMin)
+			}
+			next := gcPercent(lives, n.tuner.memory())
 			// A small step is not worth the stop it takes.
 			if next == percentDefault && cur != next || next >= cur+cur/4 || next <= cur-cur/4 {
 				debug.SetGCPercent(next)
