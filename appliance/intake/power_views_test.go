@@ -53,7 +53,7 @@ func openViews(fs vfs.FS, dir string, log *wal.Log) (_ *viewSet, err error) {
 	v.fleet, v.spans, v.series = fleet.New(log), spans.New(log, v.store), series.New(db, log)
 	v.runner, err = views.Open(views.Options{
 		Folds: []views.Mount{{Fold: v.fleet, Prefixes: fleet.Prefixes}, {Fold: v.spans, Prefixes: "s"}, {Fold: v.series, Prefixes: "tm"}},
-		Store: v.store, Log: views.FromLog(log), SaveEvery: time.Millisecond, FlushEvery: 3 * time.Millisecond,
+		Store: v.store, Files: views.Files{FS: fs, Dir: dir}, Log: views.FromLog(log), SaveEvery: time.Millisecond, FlushEvery: 3 * time.Millisecond,
 		Events: views.Events{
 			Poison: func(fold string, off uint64, p any, _ []byte) { v.fail("%s set offset %d aside: %v", fold, off, p) },
 			Halted: func(fold string, err error) { v.fail("%s was halted: %v", fold, err) },
