@@ -90,7 +90,7 @@ func (db *DB) forgetHeads(b *pebble.Batch) error {
 		rows[(ref-1)/headRuns] = true
 	}
 	for _, n := range slices.Sorted(maps.Keys(rows)) {
-		if db.shards[n%shardCount].heads == nil || !db.head(n).based {
+		if s := &db.shards[n%shardCount]; s.heads == nil || !s.heads[n/shardCount].based {
 			continue
 		}
 		key := appendRefKey(nil, db.prefix, kindHead, n)

@@ -456,9 +456,27 @@ func (db *DB) loadSeries(r pebble.Reader) error {
 	})
 }
 
-// loadHeads reads the open runs: head rows, then what was added to each since.
+// loadHeads reads the open runs: each head row, and at once what was added to it
+// since, while its runs are in the cache.
 func (db *DB) loadHeads(r pebble.Reader) error {
-	var saves []uint64 // by head row: the Save that wrote it
+	var added [][]addition // by head row
+	if err := db.each(r, kindAdded, func(key, row []byte) error {
+		save, n, ok := parseAddedKey(key)
+		b, err := openRow(key, row, magicAdded, addedVersion)
+		if err != nil {
+			return err
+		}
+		if !ok || n*headRuns >= uint64(db.ix.len()) {
+			return fmt.Errorf("%w: %q adds to head row %d of %d series", ErrCorrupt, key, n, db.ix.len())
+		}
+		if added == nil {
+			added = make([][]addition, (db.ix.len()+headRuns-1)/headRuns)
+		}
+		added[n] = append(added[n], addition{save, slices.Clone(b)})
+		return nil
+	}); err != nil {
+		return err
+	}
 	if err := db.each(r, kindHead, func(key, row []byte) error {
 		n, err := refOf(key)
 		if err != nil {
@@ -471,101 +489,120 @@ func (db *DB) loadHeads(r pebble.Reader) error {
 		if n*headRuns >= uint64(db.ix.len()) {
 			return fmt.Errorf("%w: head row %d with %d series", ErrCorrupt, n, db.ix.len())
 		}
-		d, last := rowReader{b: b}, int64(0)
-		for uint64(len(saves)) <= n {
-			saves = append(saves, 0)
+		var more []addition
+		if added != nil {
+			more, added[n] = added[n], nil
 		}
-		if row[1] == headVersion {
-			saves[n] = d.uvarint()
-		}
-		for ref := n*headRuns + 1; len(d.b) > 0; ref++ {
-			if ref > (n+1)*headRuns || ref > uint64(db.ix.len()) {
-				return fmt.Errorf("%w: head row %d has a run of series %d of %d", ErrCorrupt, n, ref, db.ix.len())
-			}
-			if last, err = db.loadRun(uint32(ref), &d, last); err != nil {
-				return fmt.Errorf("run of series %d: %w", ref, err)
-			}
-		}
-		db.head(n).based = true
-		return nil
+		h := rowHeads{s: &db.shards[n%shardCount], row: n, first: uint32(n / shardCount * headRuns), runs: uint64(min(headRuns, db.ix.len()-int(n)*headRuns))}
+		return h.load(b, row[1] == headVersion, more)
 	}); err != nil {
 		return err
 	}
-	if err := db.each(r, kindAdded, func(key, row []byte) error { return db.loadAdded(key, row, saves) }); err != nil {
-		return err
-	}
-	return db.restoreRuns()
-}
-
-func (db *DB) head(n uint64) *head { return &db.shards[n%shardCount].heads[n/shardCount] }
-
-// loadAdded applies additions, unless the row was written since.
-func (db *DB) loadAdded(key, row []byte, saves []uint64) error {
-	save, n, ok := parseAddedKey(key)
-	b, err := openRow(key, row, magicAdded, addedVersion)
-	switch {
-	case err != nil:
-		return err
-	case !ok || n >= uint64(len(saves)) || !db.head(n).based:
-		return fmt.Errorf("%w: %q adds to head row %d, which is not there", ErrCorrupt, key, n)
-	case save <= saves[n]:
-		return nil
-	}
-	db.head(n).added = true
-	d, last := rowReader{b: b}, int64(0)
-	for ref := n*headRuns + 1; len(d.b) > 0; ref++ {
-		gap := d.uvarint()
-		if gap >= headRuns || ref+gap > (n+1)*headRuns || ref+gap > uint64(db.ix.len()) {
-			return fmt.Errorf("%w: additions to head row %d name a series beyond it", ErrCorrupt, n)
-		}
-		ref += gap
-		if last, err = db.addToRun(uint32(ref), &d, last); err != nil {
-			return fmt.Errorf("addition to series %d: %w", ref, err)
+	for n := range added {
+		if added[n] != nil {
+			return fmt.Errorf("%w: additions to head row %d, which is not there", ErrCorrupt, n)
 		}
 	}
 	return nil
 }
 
-// loadRun reads one run of a head row and returns the last time in it.
-func (db *DB) loadRun(ref uint32, d *rowReader, last int64) (int64, error) {
-	total := d.uvarint()
-	if total == 0 && !d.bad {
-		return last, nil
-	}
-	i, slot := locate(ref)
-	s := &db.shards[i]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u := s.run(slot)
-	u.total = total
-	n := d.uvarint()
-	if n&1 == 1 {
-		last += d.varint()
-		u.closedT = last
-	}
-	return s.readRun(u, d, n>>1, last)
+// addition is what a Save added to a head row.
+type addition struct {
+	save uint64
+	row  []byte
 }
 
-// addToRun reads one run of an addition and returns the last time in it.
-func (db *DB) addToRun(ref uint32, d *rowReader, last int64) (int64, error) {
-	i, slot := locate(ref)
-	s := &db.shards[i]
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	u, n := s.run(slot), d.uvarint()
-	u.total = d.uvarint()
-	if n&addedWhole != 0 {
-		s.arena.release(&u.chain)
-		u.s, u.closedT = chunk.Stream{}, noTime
+// rowHeads are the runs of a head row that is loaded.
+type rowHeads struct {
+	s     *shard
+	row   uint64
+	first uint32 // slot
+	runs  uint64
+}
+
+// load reads the row and applies what was added after it was written.
+func (h *rowHeads) load(b []byte, numbered bool, more []addition) error {
+	h.s.mu.Lock()
+	defer h.s.mu.Unlock()
+	d, save := rowReader{b: b}, uint64(0)
+	if numbered {
+		save = d.uvarint()
 	}
-	if n&addedClosed != 0 {
-		last += d.varint()
-		u.closedT = last
+	if err := h.base(&d); err != nil {
+		return fmt.Errorf("head row %d: %w", h.row, err)
 	}
-	if n>>2 < uint64(u.s.N) {
-		return last, fmt.Errorf("%w: %d samples where %d were", ErrCorrupt, n>>2, u.s.N)
+	head := &h.s.heads[h.first/headRuns]
+	head.based = true
+	for _, x := range more {
+		if x.save <= save {
+			continue
+		}
+		head.added = true
+		if err := h.add(&rowReader{b: x.row}); err != nil {
+			return fmt.Errorf("additions to head row %d: %w", h.row, err)
+		}
 	}
-	return s.readRun(u, d, n>>2, last)
+	for i := range uint32(h.runs) {
+		u := h.s.run(h.first + i)
+		if u.s.N > 0 {
+			var err error
+			if u.first, err = u.s.Restore(h.s.bytes(u), int(u.s.N), u.s.LastT, u.s.LastV); err != nil {
+				return fmt.Errorf("head row %d, run %d: %w", h.row, i, err)
+			}
+		}
+		u.keptAll()
+	}
+	return nil
+}
+
+func (h *rowHeads) base(d *rowReader) (err error) {
+	last := int64(0)
+	for i := uint64(0); len(d.b) > 0; i++ {
+		if i >= h.runs {
+			return fmt.Errorf("%w: more than %d runs", ErrCorrupt, h.runs)
+		}
+		total := d.uvarint()
+		if total == 0 && !d.bad {
+			continue
+		}
+		u, n := h.s.run(h.first+uint32(i)), d.uvarint()
+		if u.total = total; n&1 == 1 {
+			last += d.varint()
+			u.closedT = last
+		}
+		if last, err = h.s.readRun(u, d, n>>1, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (h *rowHeads) add(d *rowReader) (err error) {
+	last := int64(0)
+	for i := uint64(0); len(d.b) > 0; i++ {
+		gap := d.uvarint()
+		if gap >= headRuns || i+gap >= h.runs {
+			return fmt.Errorf("%w: a series beyond the %d of it", ErrCorrupt, h.runs)
+		}
+		i += gap
+		u, n := h.s.run(h.first+uint32(i)), d.uvarint()
+		u.total = d.uvarint()
+		if n&addedWhole != 0 {
+			h.s.arena.release(&u.chain)
+			u.s, u.closedT = chunk.Stream{}, noTime
+		}
+		if n&addedClosed != 0 {
+			last += d.varint()
+			u.closedT = last
+		}
+		if n>>2 < uint64(u.s.N) {
+			return fmt.Errorf("%w: %d samples where %d were", ErrCorrupt, n>>2, u.s.N)
+		}
+		if last, err = h.s.readRun(u, d, n>>2, last); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readRun reads what follows of a run of n samples, and puts its bytes behind those that it has.
@@ -583,34 +620,6 @@ func (s *shard) readRun(u *run, d *rowReader, n uint64, last int64) (int64, erro
 	s.arena.append(&u.chain, d.b[:size])
 	d.b = d.b[size:]
 	return last, nil
-}
-
-// restoreRuns makes the runs ones to append to.
-func (db *DB) restoreRuns() error {
-	for i := range db.shards {
-		if err := db.shards[i].restore(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (s *shard) restore() (err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for first := uint32(0); int(first) < len(s.runs)*shardRuns; first += headRuns {
-		s.approach(first, first+headRuns)
-		for slot := first; slot < first+headRuns; slot++ {
-			u := s.run(slot)
-			if u.s.N > 0 {
-				if u.first, err = u.s.Restore(s.bytes(u), int(u.s.N), u.s.LastT, u.s.LastV); err != nil {
-					return err
-				}
-			}
-			u.keptAll()
-		}
-	}
-	return nil
 }
 
 func (db *DB) loadMeta(r pebble.Reader) error {
