@@ -68,3 +68,25 @@ func TestDescribe(t *testing.T) {
 		t.Error("the kernel holds nothing")
 	}
 }
+
+// A process that just did little has used something, and of another process the
+// same is known.
+func TestCPUOfLittle(t *testing.T) {
+	for _, pid := range []int{os.Getpid(), os.Getppid()} {
+		if d, ok := cpuOf(pid); !ok || d <= 0 {
+			t.Errorf("process %d used %v, %t", pid, d, ok)
+		}
+	}
+	before := CPU(os.Getpid())
+	for range 100 {
+		if _, err := os.Stat("/"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d := CPU(os.Getpid()) - before; d <= 0 || d%tick == 0 {
+		t.Errorf("a hundred calls took %v of CPU", d)
+	}
+	if _, ok := cpuOf(1 << 22); ok { // one more than there can be
+		t.Error("a process that is not there has used something")
+	}
+}

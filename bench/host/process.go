@@ -35,7 +35,9 @@ func Look(pid int) (p Process, err error) {
 	}
 	user, _ := strconv.ParseUint(f[11], 10, 64)
 	sys, _ := strconv.ParseUint(f[12], 10, 64)
-	p.CPU = time.Duration(user+sys) * tick
+	if p.CPU, _ = cpuOf(pid); p.CPU == 0 {
+		p.CPU = time.Duration(user+sys) * tick
+	}
 	p.Threads, _ = strconv.Atoi(f[17])
 	if v, ok := field(dir+"/status", "VmRSS"); ok {
 		p.RSS = number(v) << 10
