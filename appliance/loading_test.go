@@ -21,6 +21,8 @@ import (
 // holdViews names a pipe: the views of such a process are loaded when it is written to.
 const holdViews = "HOLD_VIEWS"
 
+func init() { prepare = hookViews }
+
 func hookViews() {
 	if pipe := os.Getenv(holdViews); pipe != "" {
 		beforeViews = func(ctx context.Context) {
