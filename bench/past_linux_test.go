@@ -145,7 +145,7 @@ func TestPast(t *testing.T) {
 	defer store.Close()
 	live := fleet.New(l)
 	if n < 1e6 {
-		live.Snapshots(fleet.SnapshotOptions{Min: 10_000, Reach: 20_000})
+		live.Snapshots(fleet.SnapshotOptions{Min: uint64(n / 10), Reach: uint64(n / 5)})
 	}
 	from := cpuNow(process)
 	r, err := views.Open(views.Options{Folds: []views.Mount{{Fold: live, Prefixes: fleet.Prefixes}}, Store: store, Log: views.FromLog(l)})
