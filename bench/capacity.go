@@ -105,7 +105,7 @@ func (m Capacity) parts() []capacityPart {
 		base.Rounds, base.For = 2, 300*time.Millisecond
 		links.Most = min(links.Most, 10_000)
 		events.Full, events.Share, events.Trial, events.Trials, events.Hold = 5*time.Second, 4*time.Second, 8*time.Second, 2, 12*time.Second
-		events.Loads, events.Frames, events.Kills = []float64{0.5}, []int{1}, 1
+		events.Loads, events.Frames, events.Kills, events.Life = []float64{0.5}, []int{1}, 1, time.Second
 	}
 	return []capacityPart{
 		{partBaseline, base.Run},

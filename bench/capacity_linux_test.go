@@ -19,7 +19,7 @@ import (
 func TestSustain(t *testing.T) {
 	m := Sustain{
 		Common: common(t), Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50},
-		Full: time.Second, Share: time.Second, Trial: 3 * time.Second, Trials: 1, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 1, Life: 500 * time.Millisecond,
+		Full: time.Second, Share: time.Second, Trial: 3 * time.Second, Trials: 1, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 2, Life: 500 * time.Millisecond,
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()

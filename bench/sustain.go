@@ -489,7 +489,7 @@ func (x *sustainRun) compact(ctx context.Context) error {
 }
 
 // restarts kills the server at full load, when most is unflushed, and measures how
-// long it takes to accept the first event again, and until every view is loaded and
+// long it takes to accept the first event again, and once until every view is loaded and
 // caught up.
 func (x *sustainRun) restarts(ctx context.Context) error {
 	var accepts, ready []float64
@@ -535,6 +535,9 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 			return err
 		}
 		accepts = append(accepts, time.Since(at).Seconds())
+		if i > 0 {
+			continue // the views have more to fold with each kill, and it takes them long enough once
+		}
 		if err := within(ctx, readyMax, x.srv.Ready); err != nil {
 			return err
 		}
@@ -542,7 +545,7 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 	}
 	if len(ready) > 0 {
 		x.rep.AddRounds(figureAccepted, accepts, "s", fmt.Sprintf("from the start of the process, after kill -9 at full load, to the first event stored and acknowledged: agents wait this long and send again. The log had %s records in the end; its write-ahead files, which hold what is in no table yet, had %d MiB at most", report.Number(records), unflushed>>20))
-		x.rep.AddRounds(figureLoaded, ready, "s", "to ready, every view loaded and caught up: for so long people are told to wait")
+		x.rep.AddRounds(figureLoaded, ready, "s", "after the first of these kills to ready, every view loaded and caught up: for so long people are told to wait")
 	}
 	return nil
 }
