@@ -24,14 +24,15 @@ type Query struct {
 	Reverse              bool  // newest first
 	Limit                int   // records; 0 is 1,000
 	Budget               Budget
-	// Skip, if set, tells from the payloads of many records that none of them is
-	// sought. They come in pieces, borrowed until it returns, in no order and
-	// with what is alike once; each text that is a value or a name of a
-	// MessagePack payload lies whole in one of them. Several goroutines call it at once.
-	Skip func(payloads [][]byte) bool
+	// Skip tells of many records at once that none of them is sought. Several
+	// goroutines call its functions at once. Blocks know Payloads alone.
+	Skip Skip
 	// Match, if set, has the last word; the record is borrowed until it returns.
 	Match func(*Record) bool
 }
+
+// Skip tells of a block or a chunk that nothing in it is sought.
+type Skip = stretch.Skip
 
 // Budget bounds what one Find reads. Zero is without bound.
 type Budget struct {
@@ -172,7 +173,7 @@ func (s *search) blocks(from, to uint64) (err error) {
 		x.h = h
 		if b := l.cache.at(h.Base); b == nil {
 			x.b, x.some, x.err = s.load(h)
-		} else if q.Skip == nil || !q.Skip([][]byte{b.Payloads()}) {
+		} else if q.Skip.Payloads == nil || !q.Skip.Payloads([][]byte{b.Payloads()}) {
 			x.b = b
 		}
 		return x
@@ -224,15 +225,15 @@ var scratches = sync.Pool{New: func() any { return &scratch{} }}
 // load reads the block of h, or some records of it, in its order, which are all
 // that can be sought; neither for one to skip.
 func (s *search) load(h *block.Header) (b *Block, some []Record, err error) {
-	if s.q.Skip == nil && !s.q.narrow() {
+	if s.q.Skip.Payloads == nil && !s.q.narrow() {
 		b, err = s.l.loadBody(h)
 		return b, nil, err
 	}
 	t := scratches.Get().(*scratch)
 	defer scratches.Put(t)
 	err = s.l.body(h, func(h *block.Header, v []byte) (err error) {
-		if s.q.Skip != nil {
-			if t.payloads, err = block.Payloads(h, v, t.payloads); err != nil || s.q.Skip([][]byte{t.payloads}) {
+		if s.q.Skip.Payloads != nil {
+			if t.payloads, err = block.Payloads(h, v, t.payloads); err != nil || s.q.Skip.Payloads([][]byte{t.payloads}) {
 				return err
 			}
 		}

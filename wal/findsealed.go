@@ -53,7 +53,7 @@ func (s *search) stretch(off uint64) error {
 	if err != nil {
 		return err
 	}
-	if len(q.Agents) == 0 && q.Key == 0 && q.Skip == nil && len(chunks)*directedShare >= len(x.Chunks) {
+	if len(q.Agents) == 0 && q.Key == 0 && q.Skip.Empty() && len(chunks)*directedShare >= len(x.Chunks) {
 		err = s.inOrder(&st, off)
 	} else {
 		err = s.directed(&st, chunks)

@@ -167,7 +167,7 @@ func (o *obliteration) stretch(s *Stretch) (err error) {
 		if n == 0 {
 			continue
 		}
-		if p, err := stretch.DecodeChunk(&now, v); err != nil || p.Digest() != now.Digest {
+		if p, err := stretch.ProveChunk(&now, v); err != nil || p.Digest() != now.Digest {
 			return fmt.Errorf("what was just encoded cannot be read: %w", errors.Join(err, errNotTheSame))
 		}
 		if r == nil {

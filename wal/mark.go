@@ -17,7 +17,7 @@ import (
 //	8 slots of 4,096 bytes, overwritten in turn, so that a torn write leaves the
 //	one before. A slot, little-endian:
 //	 0  4  magic "eyrM"
-//	 4  4  version, 2; 1 before block headers of version 2
+//	 4  4  version, 3; 1 before block headers of version 2, 2 before chunks with filters
 //	 8 16  log id
 //	24  8  generation: slot = generation % 8; the highest valid one counts
 //	32  4  epoch
@@ -31,7 +31,7 @@ import (
 const (
 	markName    = "mark"
 	markMagic   = "eyrM"
-	markVersion = 2
+	markVersion = 3
 	markSlots   = 8
 	markStride  = 4096
 	markBytes   = 60

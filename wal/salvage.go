@@ -145,7 +145,7 @@ func (s *salvager) load() (c checkpoint, err error) {
 
 // fold takes the records of a stretch into tables that are folded anew.
 func (s *salvager) fold(st *Stretch) error {
-	w, err := s.l.decodeWhole(st)
+	w, err := s.l.decodeWhole(st, s.l.chunk)
 	if err != nil {
 		return nil // its index was read: what is left of it is copied
 	}

@@ -27,6 +27,12 @@ type SealOptions struct {
 	// go first, up to 63. Default: all in tier 0. It must depend on nothing but
 	// the envelope, and be cheap.
 	Tier func(*Record) uint8
+	// Unread tells the first offset that somebody has still to read in order, now
+	// or after a crash; it is asked before each stretch. To such a reader a sealed
+	// record costs several times what one in a block does, and sealing takes the CPU
+	// that it waits for: what lies from there on stays in blocks, until the sealer is
+	// sealPatience stretches behind. Default: nobody has.
+	Unread func() uint64
 	// Off leaves the log as it is.
 	Off bool
 }
@@ -49,7 +55,8 @@ type sealer struct {
 
 	pressed atomic.Uint64 // how often a writer had to wait for the log
 	seen    uint64        // of these, by the sealer
-	yields  bool          // to such a writer
+	yields  bool          // to such a writer, and to readers
+	held    bool          // the last limit was Unread's
 	w       *stretch.Writer
 }
 
@@ -149,8 +156,13 @@ func (s *sealer) run() {
 				case <-time.After(again):
 				case <-s.ctx.Done():
 				}
-			} else if !sealed {
+			} else if !sealed && !s.held {
 				break
+			} else if !sealed {
+				select {
+				case <-time.After(sealUnreadEvery):
+				case <-s.ctx.Done():
+				}
 			}
 			s.tidy()
 		}
@@ -165,11 +177,29 @@ const (
 	sealPatience = 16
 )
 
+// sealUnreadEvery is how often the sealer asks whether what it waits for was read.
+const sealUnreadEvery = time.Second
+
+// patient tells whether the sealer may let others go first.
+func (s *sealer) patient() bool {
+	return s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes
+}
+
+// unread is the offset from which on blocks stay for those who have to read them,
+// and whether there is one. A full disk needs the room that sealing gives back.
+func (s *sealer) unread() (uint64, bool) {
+	f := s.l.o.Seal.Unread
+	if f == nil || !s.patient() || s.l.Wall() != nil {
+		return 0, false
+	}
+	return f(), true
+}
+
 // giveWay is called between small pieces of work. The store is tidied meanwhile:
 // it is while much is written that it has to be.
 func (s *sealer) giveWay() {
 	s.tidy()
-	for s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes {
+	for s.patient() {
 		before := s.pressed.Load()
 		if before == s.seen {
 			return
@@ -227,8 +257,21 @@ func (s *sealer) next(least int64) (bool, error) {
 	return true, nil
 }
 
-// limit returns the offset up to which blocks may be sealed.
-func (s *sealer) limit() (_ uint64, err error) {
+// limit returns the offset up to which blocks may be sealed, 0 for none.
+func (s *sealer) limit() (uint64, error) {
+	end, err := s.beforeKept()
+	s.held = false
+	if at, ok := s.unread(); err == nil && ok && at < end {
+		end, s.held = at, true
+	}
+	if end <= s.l.Sealed() {
+		end = 0
+	}
+	return end, err
+}
+
+// beforeKept returns the offset of the first block that the next open needs.
+func (s *sealer) beforeKept() (_ uint64, err error) {
 	it, err := s.l.headers(s.l.Sealed(), s.l.Next())
 	if err != nil {
 		return 0, err
@@ -300,7 +343,7 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 			return err
 		}
 		s.giveWay()
-		p, err := stretch.DecodeChunk(c, v)
+		p, err := stretch.ProveChunk(c, v)
 		if err != nil {
 			return fmt.Errorf("what was just encoded cannot be read: %w", err)
 		}

@@ -119,9 +119,12 @@ func holds(word string) func(*Record) bool {
 	return func(r *Record) bool { return bytes.Contains(r.Payload, []byte(word)) }
 }
 
-func lacks(word string) func([][]byte) bool {
-	return func(payloads [][]byte) bool {
-		return !slices.ContainsFunc(payloads, func(p []byte) bool { return bytes.Contains(p, []byte(word)) })
+func lacks(word string) Skip {
+	return Skip{
+		Texts: func(may func([]byte) bool) bool { return !may([]byte(word)) },
+		Payloads: func(payloads [][]byte) bool {
+			return !slices.ContainsFunc(payloads, func(p []byte) bool { return bytes.Contains(p, []byte(word)) })
+		},
 	}
 }
 

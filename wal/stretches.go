@@ -305,14 +305,24 @@ func (l *Log) index(s *Stretch) (x *stretch.Index, err error) {
 // chunk reads and decodes a chunk. A chunk that is damaged or missing is a
 // *LostError that names it; of one that retention has dropped it returns nil.
 func (l *Log) chunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err error) {
-	return l.chunkUnless(s, c, nil, nil)
+	return l.chunkBy(s, c, func(v []byte) (*stretch.Part, error) { return stretch.DecodeChunk(c, v) })
+}
+
+// provenChunk is chunk that also finds a filter that would have readers skip what is there.
+func (l *Log) provenChunk(s *Stretch, c *stretch.ChunkInfo) (p *stretch.Part, err error) {
+	return l.chunkBy(s, c, func(v []byte) (*stretch.Part, error) { return stretch.ProveChunk(c, v) })
 }
 
 // chunkUnless is chunk that returns nil, too, where skip tells to leave it, and
 // decodes into into, if that is set.
-func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip func([][]byte) bool, into *stretch.Part) (p *stretch.Part, err error) {
+func (l *Log) chunkUnless(s *Stretch, c *stretch.ChunkInfo, skip stretch.Skip, into *stretch.Part) (p *stretch.Part, err error) {
+	return l.chunkBy(s, c, func(v []byte) (*stretch.Part, error) { return stretch.DecodeChunkUnless(c, v, skip, into) })
+}
+
+// chunkBy is chunk with decode.
+func (l *Log) chunkBy(s *Stretch, c *stretch.ChunkInfo, decode func(value []byte) (*stretch.Part, error)) (p *stretch.Part, err error) {
 	err = l.get(s.chunkKey(c.Tier, c.No), func(v []byte) (err error) {
-		p, err = stretch.DecodeChunkUnless(c, v, skip, into)
+		p, err = decode(v)
 		return err
 	})
 	if err == nil {
@@ -357,8 +367,8 @@ type whole struct {
 	lost  []*LostError // chunks that cannot be read
 }
 
-// decodeWhole reads all chunks of a stretch.
-func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
+// decodeWhole reads all chunks of a stretch by chunk.
+func (l *Log) decodeWhole(s *Stretch, chunk func(*Stretch, *stretch.ChunkInfo) (*stretch.Part, error)) (*whole, error) {
 	x, err := l.index(s)
 	if err != nil {
 		return nil, err
@@ -369,7 +379,7 @@ func (l *Log) decodeWhole(s *Stretch) (*whole, error) {
 		err error
 	}
 	ahead(l.turns, pointers(x.Chunks), func(c *stretch.ChunkInfo) loaded {
-		p, err := l.chunk(s, c)
+		p, err := chunk(s, c)
 		return loaded{p, err}
 	}, func(y loaded) bool {
 		var lost *LostError
@@ -464,12 +474,12 @@ func (l *Log) wholeAt(s *Stretch) (*whole, error) {
 	if w := e.w.Value(); w != nil {
 		return w, nil
 	}
-	w, err := l.decodeWhole(s)
+	w, err := l.decodeWhole(s, l.chunk)
 	for errors.Is(err, errMoved) {
 		if now, ok := l.stretchAt(s.Base); ok {
 			s = &now
 		}
-		w, err = l.decodeWhole(s)
+		w, err = l.decodeWhole(s, l.chunk)
 	}
 	if err == nil {
 		e.w = weak.Make(w)

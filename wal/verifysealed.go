@@ -110,7 +110,7 @@ func (v *verifier) stretch(st *Stretch) {
 	x, err := v.l.index(st)
 	var w *whole
 	if err == nil {
-		w, err = v.l.decodeWhole(st)
+		w, err = v.l.decodeWhole(st, v.l.provenChunk)
 	}
 	if err != nil {
 		bad("index", brief(err))

@@ -45,6 +45,17 @@ func (w *Words) Among(pieces [][]byte) bool {
 	return true
 }
 
+// May tells whether In may be true of what may knows of: whether a text can be in it,
+// whatever the case of its ASCII letters.
+func (w *Words) May(may func(text []byte) bool) bool {
+	for _, alts := range w.clauses {
+		if !slices.ContainsFunc(alts, func(n needle) bool { return may(n.low) }) {
+			return false
+		}
+	}
+	return true
+}
+
 // Without splits off the clauses that one of the texts satisfies: what is left
 // must be in the bytes of any row, the rest may be in those texts instead.
 func (w *Words) Without(texts func(found func(text string) bool)) (left Words) {

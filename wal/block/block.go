@@ -45,6 +45,9 @@ func (b *Block) Load(i int, r *Record) {
 // Agent returns the agent's number of the record at index i, for those who look ahead.
 func (b *Block) Agent(i int) uint32 { return b.rows[i].agent }
 
+// Key returns the key of the record at index i.
+func (b *Block) Key(i int) uint32 { return b.rows[i].key }
+
 // Kind returns the kind of the record at index i.
 func (b *Block) Kind(i int) Kind { return b.rows[i].kind }
 

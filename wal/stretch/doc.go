@@ -7,5 +7,5 @@
 // Files: format.go draws the layouts, writer.go sorts and cuts, encode.go and
 // part.go translate chunks, index.go and keys.go the rest; digest.go proves that
 // what was sealed is what was hot, split.go and join.go divide payloads, zip.go
-// compresses, table.go numbers values.
+// compresses, table.go numbers values, filter.go tells what is not there.
 package stretch

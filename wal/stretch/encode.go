@@ -51,6 +51,7 @@ type encoder struct {
 	lastLen []int    // of each shape
 	table   table    // producers, then shapes, then keys: those of the chunk made last, each once
 	split   splitter
+	grams   grams
 	bases   table // shapes without key and template
 	cols    [colEnd][]byte
 	alone   [][]byte // values of a field
@@ -78,9 +79,29 @@ func (e *encoder) chunk(c *ChunkInfo, recs []entry) []byte {
 	for _, f := range e.alone {
 		v = pack(v, e.zip, f)
 	}
+	v = e.filter(v)
 	v = seal(v, 0)
 	e.value = v
 	c.Len, c.CRC = uint32(len(v)), binary.LittleEndian.Uint32(v[len(v)-4:])
+	return v
+}
+
+// filter appends the filter of what the chunk v holds.
+func (e *encoder) filter(v []byte) []byte {
+	e.grams.reset()
+	for _, i := range [...]int{colTemplates, colValues, colRest} {
+		e.grams.add(e.cols[i])
+	}
+	for _, f := range e.alone {
+		e.grams.add(f)
+	}
+	at := len(v)
+	v = append(v, make([]byte, sectionHead)...)
+	v = e.grams.filter(v, at/filterShare)
+	n := uint32(len(v) - at - sectionHead)
+	v[at] = codecNone
+	binary.LittleEndian.PutUint32(v[at+1:], n)
+	binary.LittleEndian.PutUint32(v[at+5:], n)
 	return v
 }
 

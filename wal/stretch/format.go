@@ -48,12 +48,13 @@ import (
 // A chunk:
 //
 //	 0  4  magic "eyrT"
-//	 4  1  version, 1
+//	 4  1  version, 2
 //	 5  1  tier
 //	 6  2  fields on their own
 //	 8  4  records
 //	12     10 sections, then one for each field on its own, each {codec 1,
-//	       raw length 4, stored length 4, bytes}
+//	       raw length 4, stored length 4, bytes}; in version 2 one more, the
+//	       filter, with codec 0
 //	 n  4  CRC32C of everything before
 //
 // Codecs: 0 none, 1 zstd, one frame. The records are in two orders: by offset
@@ -90,6 +91,13 @@ import (
 //	9 values     of the fields that are not on their own, one after the other
 //	10 payloads  kept whole, end to end
 //
+// The filter is a Bloom filter of the different grams of sections 8 to 10 and of
+// the fields on their own, see filter.go: n bytes, 1 for each gram, at least 1. A gram
+// is four ASCII letters, in either case, as 5 bits each from a = 1 on, the first one
+// highest; those of a to f alone are left out. Its bits: h = gram + 1; four times
+// h = h × 0x9e3779b97f4a7c15 modulo 2^64, h = h xor h >> 32, bit (h modulo 2^32) × 8n >>
+// 32. n = 0: the chunk is without one, which says nothing.
+//
 // Limits: 4,096 records and 1 MiB of payload in a chunk, or one larger record
 // alone, at most 16 MiB.
 const (
@@ -100,7 +108,7 @@ const (
 	// What this code writes, and the newest it reads.
 	indexVersion = 1
 	pageVersion  = 1
-	chunkVersion = 1
+	chunkVersion = 2
 
 	// RecordsMax and PayloadBytesMax bound a chunk; one record larger than
 	// PayloadBytesMax, up to block.RecordBytesMax, fits alone.

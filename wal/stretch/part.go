@@ -72,15 +72,46 @@ func (p *Part) Agent(a uint32) (from, to int) {
 // format and by what so many bytes can give. Errors are *CorruptError, with the
 // chunk's tier and number, or *VersionError.
 func DecodeChunk(info *ChunkInfo, value []byte) (*Part, error) {
-	return DecodeChunkUnless(info, value, nil, nil)
+	return DecodeChunkUnless(info, value, Skip{}, nil)
 }
 
-// DecodeChunkUnless is DecodeChunk that returns nil where skip, if set, tells
-// from the bytes of all payloads that none is wanted. It is given them in pieces
-// that it borrows, in no order and with what is alike once; each name and each
-// value that is no map lies whole in one of them. The part is made in into, if
-// that is set: what was in it is gone then, also after an error.
-func DecodeChunkUnless(info *ChunkInfo, value []byte, skip func(payloads [][]byte) bool, into *Part) (*Part, error) {
+// Skip tells of a chunk that none of its records is wanted. What is not set tells nothing.
+type Skip struct {
+	// Texts does so from what may says: whether a text, whatever the case of its
+	// ASCII letters, can be among the payloads. It is asked before Payloads.
+	Texts func(may func(text []byte) bool) bool
+	// Payloads does so from the bytes of all payloads. It is given them in pieces
+	// that it borrows, in no order and with what is alike once; each name and each
+	// value that is no map lies whole in one of them.
+	Payloads func(payloads [][]byte) bool
+}
+
+// Empty tells that nothing is set.
+func (s *Skip) Empty() bool { return s.Texts == nil && s.Payloads == nil }
+
+// ProveChunk is DecodeChunk that also tells whether the chunk's filter would have
+// a reader skip what is there.
+func ProveChunk(info *ChunkInfo, value []byte) (*Part, error) {
+	var may func([]byte) bool
+	covered := true
+	p, err := DecodeChunkUnless(info, value, Skip{
+		Texts: func(m func([]byte) bool) bool { may = m; return false },
+		Payloads: func(pieces [][]byte) bool {
+			for _, piece := range pieces {
+				covered = covered && may(piece)
+			}
+			return false
+		},
+	}, nil)
+	if err == nil && !covered {
+		return nil, &CorruptError{Part: partChunk, Tier: info.Tier, No: info.No, Msg: "its filter says of a text in it that it is not"}
+	}
+	return p, err
+}
+
+// DecodeChunkUnless is DecodeChunk that returns nil where skip tells to. The part
+// is made in into, if that is set: what was in it is gone then, also after an error.
+func DecodeChunkUnless(info *ChunkInfo, value []byte, skip Skip, into *Part) (*Part, error) {
 	body, err := check(partChunk, chunkMagic, value, chunkFixed, chunkVersion)
 	if err == nil && (len(value) != int(info.Len) || binary.LittleEndian.Uint32(value[len(body):]) != info.CRC) {
 		err = corrupt(partChunk, "%d bytes with CRC32C %x, the index says %d with %08x", len(value), value[len(body):], info.Len, info.CRC)
@@ -122,6 +153,7 @@ func (p *Part) compare(info *ChunkInfo, tier uint8) error {
 type opener struct {
 	zip      *zstd.Decoder
 	sections []section
+	filter   filter                     // of the chunk; an alias of the value
 	cols     [colEnd][]byte             // of the chunk; an alias of bufs or of the value
 	alone    [][]byte                   // values of one field each, alike
 	bufs     [colEnd + fieldsMax][]byte // kept
@@ -141,27 +173,30 @@ const keptBytesMax = 128 << 10
 var openers = sync.Pool{New: func() any { return &opener{zip: newDecoder()} }}
 
 // openChunk is DecodeChunk behind the checksum, without the index.
-func openChunk(body []byte, skip func([][]byte) bool, into *Part) (*Part, error) {
+func openChunk(body []byte, skip Skip, into *Part) (*Part, error) {
 	o := openers.Get().(*opener)
 	defer openers.Put(o)
 	return o.open(body, skip, into)
 }
 
-func (o *opener) open(body []byte, skip func([][]byte) bool, p *Part) (*Part, error) {
+func (o *opener) open(body []byte, skip Skip, p *Part) (*Part, error) {
 	n := int(binary.LittleEndian.Uint32(body[8:]))
 	fields := int(binary.LittleEndian.Uint16(body[6:]))
 	if n < 1 || n > RecordsMax || fields > fieldsMax {
 		return nil, corrupt(partChunk, "%d records, 1 to %d expected, %d fields of at most %d", n, RecordsMax, fields, fieldsMax)
 	}
-	if err := o.cut(n, fields, body[chunkFixed:]); err != nil {
+	if err := o.cut(n, fields, body); err != nil {
 		return nil, err
+	}
+	if skip.Texts != nil && skip.Texts(o.filter.may) {
+		return nil, nil
 	}
 	// The words first: most chunks that are skipped need no more.
 	o.alone = o.alone[:0]
 	if err := o.unpack(colTemplates, len(o.sections)); err != nil {
 		return nil, err
 	}
-	if skip != nil && skip(append([][]byte{o.cols[colTemplates], o.cols[colValues], o.cols[colRest]}, o.alone...)) {
+	if skip.Payloads != nil && skip.Payloads(append([][]byte{o.cols[colTemplates], o.cols[colValues], o.cols[colRest]}, o.alone...)) {
 		return nil, nil
 	}
 	if err := o.unpack(0, colTemplates); err != nil {
@@ -200,9 +235,9 @@ func (o *opener) open(body []byte, skip func([][]byte) bool, p *Part) (*Part, er
 	return p, o.byAgent(p, shapes, keys)
 }
 
-// cut finds the sections of the chunk.
+// cut finds the sections of the chunk and its filter.
 func (o *opener) cut(n, fields int, body []byte) error {
-	r := reader{p: body}
+	r := reader{p: body[chunkFixed:]}
 	o.sections, o.values = o.sections[:0], 0
 	for i := range colEnd + fields {
 		most := columnBytesMax
@@ -221,6 +256,17 @@ func (o *opener) cut(n, fields int, body []byte) error {
 			o.values += s.raw
 		}
 		o.sections = append(o.sections, s)
+	}
+	o.filter = nil
+	if body[4] >= versionFilter {
+		s, msg := cut(&r, len(body))
+		if msg == "" && s.codec != codecNone {
+			msg = "is compressed"
+		}
+		if msg != "" {
+			return corrupt(partChunk, "its filter %s", msg)
+		}
+		o.filter = s.src
 	}
 	if len(r.p) != 0 {
 		return corrupt(partChunk, "%d bytes behind the sections", len(r.p))

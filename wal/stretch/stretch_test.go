@@ -596,23 +596,31 @@ func TestGolden(t *testing.T) {
 	if want := golden(t, "columns.v1.golden", columns); !bytes.Equal(want, columns) {
 		t.Error("the columns' bytes have changed")
 	}
-	old := &sealed{index: golden(t, "index.v1.golden", s.index), pages: s.pages}
-	var err error
-	if old.x, err = DecodeIndex(old.index); err != nil {
-		t.Fatal(err)
-	}
-	for i := range old.x.Chunks {
-		old.chunks = append(old.chunks, golden(t, fmt.Sprintf("chunk%d.v1.golden", i), s.chunks[i]))
-	}
-	old.compare(t, blocks, byClass)
-	// lengths and checksums aside
-	bare := *old.x
-	bare.Chunks = slices.Clone(bare.Chunks)
-	for i := range bare.Chunks {
-		bare.Chunks[i].Len, bare.Chunks[i].CRC = s.x.Chunks[i].Len, s.x.Chunks[i].CRC
-	}
-	if !bytes.Equal(bare.Append(nil), s.index) {
-		t.Error("the index's bytes have changed")
+	for v := 1; v <= chunkVersion; v++ {
+		file := func(name string, got []byte) []byte {
+			if v < chunkVersion { // no longer written
+				got, _ = os.ReadFile(filepath.Join("testdata", name))
+			}
+			return golden(t, name, got)
+		}
+		old := &sealed{index: file(fmt.Sprintf("index.chunks%d.golden", v), s.index), pages: s.pages}
+		var err error
+		if old.x, err = DecodeIndex(old.index); err != nil {
+			t.Fatal(err)
+		}
+		for i := range old.x.Chunks {
+			old.chunks = append(old.chunks, file(fmt.Sprintf("chunk%d.v%d.golden", i, v), s.chunks[i]))
+		}
+		old.compare(t, blocks, byClass)
+		// lengths and checksums aside
+		bare := *old.x
+		bare.Chunks = slices.Clone(bare.Chunks)
+		for i := range bare.Chunks {
+			bare.Chunks[i].Len, bare.Chunks[i].CRC = s.x.Chunks[i].Len, s.x.Chunks[i].CRC
+		}
+		if !bytes.Equal(bare.Append(nil), s.index) {
+			t.Error("the index's bytes have changed")
+		}
 	}
 }
 
@@ -711,10 +719,10 @@ func TestDecodeInto(t *testing.T) {
 	for _, blocks := range [][]*block.Block{small(), {messages(300)}, small(), {messages(2)}} {
 		s := sealBlocks(t, NewWriter(byClass), blocks)
 		for i, c := range s.chunks {
-			if _, err := DecodeChunkUnless(&s.x.Chunks[i], c[:len(c)-1], nil, &p); err == nil {
+			if _, err := DecodeChunkUnless(&s.x.Chunks[i], c[:len(c)-1], Skip{}, &p); err == nil {
 				t.Fatal("a chunk that is cut off was decoded")
 			}
-			got, err := DecodeChunkUnless(&s.x.Chunks[i], c, nil, &p)
+			got, err := DecodeChunkUnless(&s.x.Chunks[i], c, Skip{}, &p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -735,7 +743,7 @@ func FuzzChunk(f *testing.F) {
 	for _, c := range append(s.chunks, m.chunks...) {
 		f.Add(c[:len(c)-4])
 		p := plain(f, c)
-		if _, err := openChunk(p, nil, nil); err != nil {
+		if _, err := openChunk(p, Skip{}, nil); err != nil {
 			f.Fatal(err)
 		}
 		f.Add(p)
@@ -744,7 +752,7 @@ func FuzzChunk(f *testing.F) {
 		if len(body) < chunkFixed {
 			return
 		}
-		p, err := openChunk(body, nil, nil)
+		p, err := openChunk(body, Skip{}, nil)
 		if err != nil {
 			return
 		}

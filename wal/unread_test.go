@@ -1,0 +1,98 @@
+package wal
+
+import (
+	"context"
+	"math"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
+)
+
+// TestSealingLeavesUnread has a reader get on with a log bit by bit: no further is
+// sealed than that, but for a sealer that is far behind, one on a full disk, and one asked by hand.
+func TestSealingLeavesUnread(t *testing.T) {
+	var read atomic.Uint64
+	o := sealing(small(vfs.NewMem()))
+	o.Seal.Unread = read.Load
+	r := filled(t, o, 4000)
+	defer r.mustClose(t)
+	s := &sealer{l: r.Log, ctx: context.Background(), yields: true}
+	all := func() {
+		t.Helper()
+		for {
+			sealed, err := s.next(1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !sealed {
+				return
+			}
+		}
+	}
+	for _, at := range []uint64{0, 1} {
+		read.Store(at)
+		if all(); r.Sealed() > 1 || !s.held {
+			t.Fatalf("read up to %d, sealed up to %d, held %v", at, r.Sealed(), s.held)
+		}
+	}
+	for at := uint64(1000); at <= 3000; at += 1000 {
+		read.Store(at)
+		if all(); !s.held {
+			t.Errorf("read up to %d: the sealer does not know that it waits", at)
+		}
+		b, err := r.blockFrom(at, &reading{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Sealed() < b.Base() || r.Sealed() > b.Next() {
+			t.Errorf("read up to %d, whose block is [%d,%d): sealed up to %d", at, b.Base(), b.Next(), r.Sealed())
+		}
+	}
+	before := r.Sealed()
+	full := ErrDiskFull
+	for name, in := range map[string]func(){
+		"a full disk": func() { r.wall.Store(&full) },
+		"far behind":  func() { s.hot.Store(r.keptHot() + sealPatience*r.o.Seal.Bytes) },
+		"asked for":   func() { s.yields = false },
+	} {
+		in()
+		end, err := s.limit()
+		if err != nil || end <= before || s.held {
+			t.Errorf("%s: up to %d, held %v, %v; sealed up to %d", name, end, s.held, err, before)
+		}
+		r.wall.Store(nil)
+		s.hot.Store(0)
+		s.yields = true
+	}
+	read.Store(math.MaxUint64)
+	if all(); r.Sealed() <= before || s.held {
+		t.Errorf("all was read: sealed up to %d, held %v", r.Sealed(), s.held)
+	}
+}
+
+// TestSealingGoesOnOnceRead lets nothing happen but that a reader gets to the end.
+func TestSealingGoesOnOnceRead(t *testing.T) {
+	var read atomic.Uint64
+	var asked atomic.Int32
+	o := sealing(small(vfs.NewMem()))
+	o.Seal.Off = false
+	o.Seal.Unread = func() uint64 { asked.Add(1); return read.Load() }
+	r := filled(t, o, 2000)
+	defer r.mustClose(t)
+	until := func(what string, ok func() bool) {
+		t.Helper()
+		for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal(what)
+			}
+		}
+	}
+	until("the sealer asks nobody", func() bool { return asked.Load() > 0 })
+	if r.Sealed() > 1 {
+		t.Fatalf("sealed up to %d, and nothing was read", r.Sealed())
+	}
+	read.Store(r.Next())
+	until("all was read, and nothing is sealed", func() bool { return r.Sealed() > 1 })
+}
