@@ -65,6 +65,15 @@ func (n *Node) Loading() *api.Loading {
 // views are what is shown; nil until all of it is loaded.
 func (n *Node) views() *shown { return n.loading.shown.Load() }
 
+// unread is where views have got to in the log, as far as a crash would leave it;
+// 0 while they are loaded.
+func (n *Node) unread() uint64 {
+	if v := n.views(); v != nil {
+		return v.Runner.Unread()
+	}
+	return 0
+}
+
 // apiViews is views for the API.
 func (n *Node) apiViews() *api.Views {
 	if v := n.views(); v != nil {

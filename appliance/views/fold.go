@@ -44,9 +44,10 @@ type Saver interface{ Saved() }
 // Apart is what a Fold implements of whose rows some come, in order of keys, behind
 // all of their kind that are stored. They can be written as tables of their own,
 // which no merge ever touches, where the rows of a batch are written several times over.
-// SaveApart is Save without these rows; put takes them, in order of keys, from
-// another goroutine and before Saved or the next Save. put keeps nothing of its arguments.
-// nil: there are none but those in the batch.
+// SaveApart is Save without these rows; rows hands them out, in order of keys, on
+// another goroutine, beside Apply, and before Saved or the next Save. Until it returns
+// it may add to w, too: all that needs no state which Apply goes on to change is better
+// done there. put keeps nothing of its arguments. nil: there are none but those in the batch.
 type Apart interface {
 	SaveApart(w *pebble.Batch) (rows Rows, err error)
 }

@@ -23,7 +23,6 @@ type member struct {
 	next      uint64            // first offset not applied
 	saved     uint64            // next of the last batch handed to the committer
 	savedAt   time.Time         // when
-	passed    int               // flushes since the last save
 	writing   bool              // a batch is with the committer
 	perRecord float64           // bytes of the last one, by record
 	failed    *block.Block      // of the turn at hand, in which it panicked
@@ -40,6 +39,8 @@ type member struct {
 	differs   atomic.Pointer[Differs]
 	cursor    atomic.Uint64 // next, for others
 	durable   atomic.Uint64 // next as far as committed
+	kept      atomic.Uint64 // next as far as flushed: what a crash leaves
+	loaded    atomic.Uint64 // next of the snapshot that it was opened with; 1 for none
 	poisons   atomic.Uint64
 	applied   *metrics.Counter
 	saves     *metrics.Histogram
@@ -76,7 +77,11 @@ func newMember(m Mount, o *Options) (*member, error) {
 		}
 		return 0
 	})
+	o.Metrics.GetOrCreateGauge("eyrie_view_refold"+label, func() float64 { return float64(f.refold()) })
 	o.Metrics.GetOrCreateGauge("eyrie_view_lag"+label, func() float64 { return float64(f.lag(o.Log)) })
+	for name, at := range map[string]*atomic.Uint64{"loaded": &f.loaded, "next": &f.cursor, "saved": &f.kept} {
+		o.Metrics.GetOrCreateGauge("eyrie_view_"+name+"_offset"+label, func() float64 { return float64(at.Load()) })
+	}
 	return f, nil
 }
 
@@ -86,6 +91,12 @@ func (f *member) lag(l Log) uint64 {
 		return 0
 	}
 	return next - at
+}
+
+// refold returns how many records it would be given again after a crash.
+func (f *member) refold() uint64 {
+	kept := f.kept.Load() // first: it follows the cursor
+	return f.cursor.Load() - min(kept, f.cursor.Load())
 }
 
 // open loads the snapshot, or resets for a rebuild when it does not fit the
@@ -181,6 +192,7 @@ func (f *member) rebuild(o *Options, reason string) error {
 	f.poison = map[uint64]string{}
 	f.poisons.Store(0)
 	f.at(1)
+	f.kept.Store(1)
 	return nil
 }
 

@@ -32,6 +32,14 @@ const (
 // next returns the offset behind the turn.
 func (t *turn) next() uint64 { return t.blocks[len(t.blocks)-1].Next() }
 
+// records returns how many there are in it.
+func (t *turn) records() (n int) {
+	for _, b := range t.blocks {
+		n += b.Len()
+	}
+	return n
+}
+
 // reader hands turns to the loop: the next one is fetched and parsed while the
 // folds are at the one before.
 type reader struct {

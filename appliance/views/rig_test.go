@@ -295,3 +295,6 @@ func mustClose(t *testing.T, r *Runner, p *pebble.DB) {
 		t.Fatal(err)
 	}
 }
+
+// stopped is a clock that stands still: nothing becomes due by it.
+func stopped() time.Time { return time.Unix(1, 0) }

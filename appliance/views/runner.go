@@ -26,12 +26,16 @@ type Options struct {
 
 	// Folds are saved before a flush and seldom between: the store has no log of
 	// its own, so what is saved and not flushed is lost in a crash all the same.
-	// A flush for its bytes may pass over those whose memory does not grow, until
-	// SaveEvery or the fourth such flush.
+	// A flush for its bytes is for those whose memory grows, and passes over others.
 	SaveEvery  time.Duration // between saves of a fold at most; 0: FlushEvery
 	FlushEvery time.Duration // between flushes of the store; 0: 20 s
 	FlushBytes int64         // payload bytes of the log between flushes; 0: 256 MiB
-	PoisonMax  int           // records set aside after which a fold is halted; 0: 1,000
+	// Refold is how long it may take to fold again, after a crash, what was not
+	// saved: by the rate at which the folds take records. 0: 10 s. Fewer than RefoldRecords are
+	// not worth a save for that; 0: 2 Mi.
+	Refold        time.Duration
+	RefoldRecords uint64
+	PoisonMax     int // records set aside after which a fold is halted; 0: 1,000
 	// CompareEvery is how often what the folds were given is compared with what
 	// the log holds; 0: 10 s.
 	CompareEvery time.Duration
@@ -79,6 +83,12 @@ func (o *Options) defaults() error {
 	if o.FlushBytes == 0 {
 		o.FlushBytes = 256 << 20
 	}
+	if o.Refold == 0 {
+		o.Refold = 10 * time.Second
+	}
+	if o.RefoldRecords == 0 {
+		o.RefoldRecords = 2 << 20
+	}
 	if o.CompareEvery == 0 {
 		o.CompareEvery = 10 * time.Second
 	}
@@ -106,8 +116,10 @@ type Runner struct {
 	givenNext uint64
 	known     *block.Digests // of given, when it was last held to the log's
 	askedAt   time.Time      // for the log's digests
+	startedAt time.Time
 	flushedAt time.Time
 	unflushed int64 // payload bytes applied since
+	pace      pace
 	shown     uint64
 	flushing  bool
 	broken    error // the store failed
@@ -192,6 +204,8 @@ func (r *Runner) load() error {
 		if err != nil {
 			return fmt.Errorf("views: load %s: %w", f.name, err)
 		}
+		f.loaded.Store(f.next)
+		f.kept.Store(f.next)
 	}
 	return nil
 }
@@ -201,7 +215,7 @@ func (r *Runner) Start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	now := r.o.Now()
-	r.flushedAt = now
+	r.startedAt, r.flushedAt = now, now
 	for _, f := range r.folds {
 		f.savedAt = now
 	}
@@ -273,10 +287,12 @@ func (r *Runner) take(ctx context.Context, t *turn) error {
 	if len(t.blocks) == 0 {
 		return t.err
 	}
+	began := r.o.Now()
 	if err := r.apply(ctx, t); err != nil {
 		return err
 	}
 	r.account(t)
+	r.pace.took(t.records(), r.o.Now().Sub(began))
 	for _, b := range t.blocks {
 		r.unflushed += int64(b.PayloadBytes())
 		if b.Next() > r.shown {
@@ -400,6 +416,18 @@ func (r *Runner) Durable() uint64 {
 	at := r.o.Log.Next()
 	for _, f := range r.folds {
 		at = min(at, f.durable.Load())
+	}
+	return at
+}
+
+// Unread returns the first offset that a fold which has not halted has still to
+// be given, or would be given again after a crash.
+func (r *Runner) Unread() uint64 {
+	at := r.o.Log.Next()
+	for _, f := range r.folds {
+		if f.halted.Load() == nil {
+			at = min(at, f.kept.Load(), f.cursor.Load())
+		}
 	}
 	return at
 }

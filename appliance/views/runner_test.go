@@ -97,7 +97,7 @@ func TestCloseSavesAll(t *testing.T) {
 	l.add(events(rng, 100)...)
 	p := openTestStore(t, fs)
 	a := newTally('a', "alpha")
-	o := Options{Folds: []Mount{{a, "a"}}, Store: p, Log: l, SaveEvery: time.Hour, FlushEvery: time.Hour}
+	o := Options{Folds: []Mount{{a, "a"}}, Store: p, Log: l, SaveEvery: time.Hour, FlushEvery: time.Hour, Now: stopped}
 	r := open(t, o)
 	r.Start()
 	waitFor(t, r, 100)

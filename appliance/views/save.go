@@ -14,13 +14,15 @@ type write struct {
 	b     *pebble.Batch
 	rows  Rows // that go into a table of their own, before b; may be nil
 	next  uint64
+	count uint64 // of the records that it holds
 	flush bool
 }
 
 // written is its answer.
 type written struct {
 	write
-	err error
+	bytes int // of the batch
+	err   error
 }
 
 // commit is the committer's goroutine: batches go into the store and the store
@@ -31,16 +33,20 @@ func (r *Runner) commit() {
 	r.o.Background()
 	for w := range r.commits {
 		var err error
+		size := 0
 		if w.flush {
-			err = r.o.Store.Flush()
+			if err = r.o.Store.Flush(); err == nil {
+				for _, f := range r.folds { // batches are committed by this goroutine alone
+					f.kept.Store(f.durable.Load())
+				}
+			}
 		} else {
 			start := time.Now()
-			n := w.b.Len()
+			apart := 0
 			if w.rows != nil {
-				var apart int
 				apart, err = r.ingest(w.f.name, w.rows)
-				n += apart
 			}
+			size = w.b.Len()
 			if err == nil {
 				err = w.b.Commit(pebble.NoSync)
 			}
@@ -49,14 +55,14 @@ func (r *Runner) commit() {
 			}
 			if err == nil {
 				w.f.saves.UpdateDuration(start)
-				w.f.saveBytes.Add(n)
+				w.f.saveBytes.Add(size + apart)
 				w.f.durable.Store(w.next)
 				if s, ok := w.f.Fold.(Saver); ok {
 					s.Saved()
 				}
 			}
 		}
-		r.done <- written{w, err}
+		r.done <- written{w, size, err}
 	}
 }
 
@@ -64,6 +70,7 @@ func (r *Runner) commit() {
 func (r *Runner) settle(w written) {
 	if w.f != nil {
 		w.f.writing = false
+		w.f.perRecord = float64(w.bytes) / float64(w.count)
 	}
 	if w.flush {
 		r.flushing = false
@@ -118,7 +125,6 @@ func (r *Runner) save(f *member, mark uint64) error {
 		b.Close()
 		return err
 	}
-	f.perRecord = float64(b.Len()) / float64(n)
 	from, err := r.saveDigests(b, f, mark)
 	if err != nil {
 		b.Close()
@@ -129,8 +135,8 @@ func (r *Runner) save(f *member, mark uint64) error {
 		b.Close()
 		return err
 	}
-	f.writing, f.saved, f.savedAt, f.passed = true, f.next, r.o.Now(), 0
-	r.commits <- write{f: f, b: b, rows: rows, next: f.next}
+	f.writing, f.saved, f.savedAt = true, f.next, r.o.Now()
+	r.commits <- write{f: f, b: b, rows: rows, next: f.next, count: n}
 	return nil
 }
 
@@ -168,16 +174,22 @@ func (r *Runner) untilDue() (time.Duration, bool) {
 		}
 	}
 	if r.unflushed > 0 || r.flushing {
-		earlier(r.flushedAt.Add(r.o.FlushEvery))
+		earlier(r.flushedAt.Add(r.flushAfter()))
 	}
 	return wait, any
 }
 
-// passedMax is how many flushes in a row, made because of their bytes, pass over
-// a fold whose memory does not grow with what it has not saved. Such a fold saves
-// what it knows of each agent again and again: the more records between two
-// saves, the less each of them costs. More are folded again after a crash.
-const passedMax = 3
+// flushFirst is after how long a life flushes first.
+const flushFirst = time.Second
+
+// flushAfter returns how long after the last flush the next is due: as long as
+// this life was old at that, from flushFirst up to FlushEvery. So a life that is
+// cut short leaves half of what it has folded. Without that, one that is killed
+// again and again before FlushEvery would fold the same records each time, and more
+// of them, and never get beyond.
+func (r *Runner) flushAfter() time.Duration {
+	return min(r.o.FlushEvery, max(flushFirst, r.flushedAt.Sub(r.startedAt)))
+}
 
 // saveDue saves the folds whose time has come, before a flush nearly all of them,
 // and flushes the store.
@@ -186,25 +198,32 @@ func (r *Runner) saveDue() error {
 		return err
 	}
 	now := r.o.Now()
-	timely := now.Sub(r.flushedAt) >= r.o.FlushEvery
-	flush := !r.flushing && r.unflushed > 0 && (timely || r.unflushed >= r.o.FlushBytes)
+	late := now.Sub(r.flushedAt) >= r.flushAfter() || r.costly()
+	flush := !r.flushing && r.unflushed > 0 && (late || r.unflushed >= r.o.FlushBytes)
 	err := r.saveAll(func(f *member) bool {
-		return !f.writing && (flush && (timely || f.records > 0 || f.passed >= passedMax) ||
+		return !f.writing && (flush && (late || f.records > 0) ||
 			now.Sub(f.savedAt) >= r.o.SaveEvery || f.records > 0 && f.next-f.saved >= f.records)
 	})
 	if err != nil {
 		return err
 	}
 	if flush {
-		for _, f := range r.folds {
-			f.passed++
-		}
-	}
-	if flush {
 		r.flushing, r.flushedAt, r.unflushed = true, now, 0
 		r.commits <- write{flush: true}
 	}
 	return nil
+}
+
+// costly tells whether a fold that can be saved now would take as long as Refold
+// to fold again what it has not saved.
+func (r *Runner) costly() bool {
+	for _, f := range r.folds {
+		n := f.next - f.saved
+		if n >= r.o.RefoldRecords && !f.writing && f.halted.Load() == nil && r.pace.of(n) >= r.o.Refold {
+			return true
+		}
+	}
+	return false
 }
 
 // finish saves every fold and flushes: what Close promises.

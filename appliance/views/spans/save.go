@@ -21,58 +21,91 @@ const (
 // stays in memory until Saved, or the next Save: the caller commits the batch in
 // between. Queries run beside it: it changes only what Apply and Save use.
 func (v *View) Save(w *pebble.Batch) error {
-	_, err := v.save(w, false)
+	rest, err := v.save(w, false)
+	if rest != nil && err == nil {
+		err = rest(nil)
+	}
 	return err
 }
 
-// SaveApart implements views.Apart: the pages are apart.
+// SaveApart implements views.Apart: the pages are apart. Nearly all work is in them
+// and their indexes, and that is left to who puts the pages.
 func (v *View) SaveApart(w *pebble.Batch) (pages, error) { return v.save(w, true) }
 
+// save writes what Apply goes on to change, and returns what writes the rest, which
+// is not changed any more.
 func (v *View) save(w *pebble.Batch, apart bool) (pages, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
 	v.mu.Lock()
-	g := v.fresh
+	g, base := v.fresh, v.pages
 	v.saving, v.fresh = g, newGeneration(len(g.rows)+len(g.rows)/8)
-	v.visible, v.blind = v.pages, v.wipe // blind after a Reset until the batch that wipes is in
+	v.visible, v.blind = base, v.wipe // blind after a Reset until the batch that wipes is in
 	wipe := v.wipe
 	v.wipe = false
+	v.pages += g.pagesMost()
 	v.mu.Unlock()
 	b := writer{w: w}
 	if wipe {
 		b.err = w.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil)
 	}
-	rows := g.sorted(v.pages)
-	v.pages += rows.count()
+	b.open(v)
+	b.tallies(v)
+	b.counts(v)
+	b.begin(prefixed(b.k[:0], kHead))
+	b.c.head(v)
+	b.set()
+	if v.stray > base && b.err == nil {
+		b.err = w.DeleteRange(pageKey(nil, base), pageKey(nil, v.stray), nil)
+		apart = false // it would delete them
+	}
+	v.stray = 0
+	if len(g.rows) == len(g.dead) || b.err != nil {
+		return nil, b.err
+	}
+	apart = apart && !wipe
+	return func(put func(key, value []byte) error) error {
+		b := writer{w: w}
+		rows := b.indexes(g, base)
+		if b.err != nil {
+			return b.err
+		}
+		if !apart {
+			put = func(key, value []byte) error { return w.Set(key, value, nil) }
+		}
+		return rows.pages(put)
+	}, nil
+}
+
+// indexes puts the rows of a generation in order, and writes what leads to them. Its
+// pages begin at base.
+func (b *writer) indexes(g *generation, base uint64) ordered {
+	rows := g.sorted(base)
 	b.packs(&rows, kTime, nil, rows.all)
 	b.ids(&rows)
 	b.groups(&rows, kAgent, rows.by(rows.all, func(e *entry) uint64 { return uint64(e.agent) }, 0), 4)
 	for _, t := range [...]wire.Type{wire.TypeRun, wire.TypeTask, wire.TypeAsk} {
 		b.packs(&rows, kType, []byte{byte(t)}, rows.types[t])
 	}
-	b.open(v)
 	b.groups(&rows, kParent, rows.grouped(rows.apart, func(e *entry) uint64 { return e.up }), 8)
 	b.groups(&rows, kRun, rows.grouped(rows.guests, func(e *entry) uint64 { return e.run }), 8)
-	b.tallies(v)
-	b.counts(v)
-	b.begin(prefixed(b.k[:0], kHead))
-	b.c.head(v)
-	b.set()
 	b.spilled(&rows)
-	if first := rows.base; v.stray > first && b.err == nil {
-		b.err = w.DeleteRange(pageKey(nil, first), pageKey(nil, v.stray), nil)
-		apart = false // it would delete them
+	return rows
+}
+
+// pagesMost is how many pages the rows take at most, in whatever order they are: a
+// page ends with its rows, or two of them in a row have more than pageBytes. What is not taken of
+// them stays empty.
+func (g *generation) pagesMost() uint64 {
+	bytes := 0
+	for i := range g.rows {
+		bytes += int(g.rows[i].len)
 	}
-	v.stray = 0
-	if rows.count() == 0 || b.err != nil {
-		return nil, b.err
+	if len(g.rows) == 0 {
+		return 0
 	}
-	rows.a, rows.b, rows.all, rows.apart, rows.guests, rows.types = nil, nil, nil, nil, nil, [typeMax][]uint32{} // they stay until they are written
-	if apart && !wipe {
-		return rows.pages, nil
-	}
-	return nil, rows.pages(func(key, value []byte) error { return w.Set(key, value, nil) })
+	return uint64(len(g.rows)/pageRows + 2*bytes/pageBytes + 2)
 }
 
 // pages puts pages in their order, until put has an error.
@@ -185,14 +218,6 @@ func (o *ordered) grouped(rows []uint32, fn func(e *entry) (hash uint64)) []rank
 }
 
 func (o *ordered) entry(i uint32) *entry { return &o.g.rows[o.at[i]] }
-
-// count returns the number of pages.
-func (o *ordered) count() uint64 {
-	if len(o.page) == 0 {
-		return 0
-	}
-	return uint64(o.page[len(o.page)-1]) + 1
-}
 
 // ahead is how many entries before its turn one is read, so that it is in the
 // cache by then: in other orders than that of starts they lie anywhere.
