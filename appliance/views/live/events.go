@@ -84,7 +84,7 @@ func (s *sub) events(r *reader) bool {
 		s.follow = h.o.Log.Follow(s.next)
 	}
 	for range blocksRun {
-		if s.next >= h.o.Log.Next() || !s.latest && s.credit() <= 0 {
+		if s.passOver(); s.next >= h.o.Log.Next() || !s.latest && s.credit() <= 0 {
 			s.flush(r)
 			return false
 		}
@@ -100,6 +100,7 @@ func (s *sub) events(r *reader) bool {
 		if err != nil {
 			return false
 		}
+		h.gists.note(b)
 		s.next = max(s.next, b.Base())
 		if s.latest {
 			s.conflate(r, b)

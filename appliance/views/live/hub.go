@@ -30,6 +30,7 @@ type Log interface {
 	Find(ctx context.Context, q wal.Query) (recs []wal.Record, next uint64, err error)
 	Agent(num uint32) (space, id string, ok bool)
 	AgentNum(space, id string) (num uint32, ok bool)
+	AgentNums(id string) []uint32
 }
 
 // Agents is what the hub knows of the fleet's rows.
@@ -62,12 +63,15 @@ type Options struct {
 // Pacing of conflated messages: the first change goes out at once, then at
 // most one message a gap; the gap grows while messages are full.
 const (
-	gapMin   = 50 * time.Millisecond
-	gapMax   = 500 * time.Millisecond
-	restMax  = 5 * time.Second // between two full messages of rows that are not in focus
-	fleetGap = 500 * time.Millisecond
-	busyMin  = 20 * time.Millisecond // before a viewer that was busy is tried again, unless it says Ready
-	busyMax  = time.Second           // the same after it was busy for long
+	gapMin = 50 * time.Millisecond
+	gapMax = 500 * time.Millisecond
+	// A pulse takes at most one part in so many of the time of one processor, if that
+	// does not have a viewer wait for longer than it would.
+	pulseCost = 20
+	restMax   = 5 * time.Second // between two full messages of rows that are not in focus
+	fleetGap  = 500 * time.Millisecond
+	busyMin   = 20 * time.Millisecond // before a viewer that was busy is tried again, unless it says Ready
+	busyMax   = time.Second           // the same after it was busy for long
 
 	pageItems = 500       // rows a message
 	pageBytes = 256 << 10 // soft bound of a message
@@ -91,8 +95,9 @@ type Hub struct {
 	mu      sync.Mutex
 	subs    map[*sub]struct{}
 	viewers map[*Viewer]struct{}
-	changed bits // agents since the last pulse
-	moved   bool // anything changed since the last pulse
+	changed bits   // agents since the last pulse
+	moved   bool   // anything changed since the last pulse
+	numbers uint32 // above every agent that has ever changed
 
 	shown   atomic.Pointer[Fleet]  // nil until it is loaded
 	loading atomic.Pointer[[]byte] // how far that is, a JSON object; nil where nothing was said
@@ -102,6 +107,7 @@ type Hub struct {
 
 	run   queue
 	cache encoded
+	gists gists
 	rows  rowCache
 	fleet fleetCache
 }
@@ -148,6 +154,7 @@ func (h *Hub) Changed(nums []uint32, _ uint64) {
 	if len(h.subs) > 0 {
 		for _, n := range nums {
 			h.changed.set(n)
+			h.numbers = max(h.numbers, n+1)
 		}
 		h.moved = true
 	}
@@ -223,12 +230,17 @@ func (h *Hub) Sent() uint64 { return h.sent.Load() }
 func (h *Hub) pulse() {
 	defer h.done.Done()
 	var batch bits
+	rest := time.Duration(0)
 	for {
+		if !h.hold(rest) {
+			return
+		}
 		select {
 		case <-h.kick:
 		case <-h.ctx.Done():
 			return
 		}
+		began := h.o.Now()
 		var due []*sub
 		h.mu.Lock()
 		if h.moved {
@@ -237,7 +249,7 @@ func (h *Hub) pulse() {
 			h.changed.clear()
 			h.rows.forget()
 			for s := range h.subs {
-				if s.take(batch) {
+				if s.take(batch, h.numbers) {
 					due = append(due, s)
 				}
 			}
@@ -246,6 +258,7 @@ func (h *Hub) pulse() {
 		for _, s := range due {
 			h.run.push(s)
 		}
+		rest = min(h.o.Now().Sub(began)*pulseCost, gapMin)
 	}
 }
 

@@ -83,6 +83,7 @@ type fleet struct {
 	mu      sync.Mutex
 	rows    map[uint32]string
 	encoded map[uint32]int
+	matched int
 }
 
 func (f *fleet) set(num uint32, row string) {
@@ -104,6 +105,7 @@ func (f *fleet) Numbers() uint32 {
 func (f *fleet) Match(num uint32, _ string, q *query.Query) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.matched++
 	row, ok := f.rows[num]
 	return ok && q.Match(one(row))
 }

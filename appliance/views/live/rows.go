@@ -59,8 +59,8 @@ func (s *sub) focusOn(nums []uint32) {
 	}
 }
 
-// numbers looks up the agents that there are.
-func (h *Hub) numbers(names []agentName) []uint32 {
+// numbersOf looks up the agents that there are.
+func (h *Hub) numbersOf(names []agentName) []uint32 {
 	nums := make([]uint32, 0, len(names))
 	for _, a := range names {
 		if num, ok := h.o.Log.AgentNum(a.Space, a.ID); ok {
@@ -82,20 +82,22 @@ func (s *sub) agents(r *reader) bool {
 	}
 	h, fleet := s.h, s.h.shown.Load().Agents
 	began := h.o.Now()
-	all := s.snapshot || !began.Before(s.restAt)
+	all := s.snapshot || s.filter.agent != "" || !began.Before(s.restAt)
 	cursor := s.cursor
 	off, _ := fleet.Offset()
 	most := int(min(credits, pageItems))
 	r.nums = r.nums[:0]
 	items, gone := r.out[:0], []byte(nil)
-	rows, full := 0, false
+	rows, looked, full := 0, 0, false
 	var left []uint32 // gone ones
-	for rows+len(left) < most {
+	due := s.rest()   // what changes meanwhile is looked at the next time
+	for rows+len(left) < most && looked < due {
 		num, ok := s.pop(all)
 		if !ok {
 			break
 		}
-		if !fleet.Match(num, s.filter.space, s.filter.q) || s.filter.agent != "" && !s.isAgent(num) {
+		looked++
+		if !fleet.Match(num, s.filter.space, s.filter.q) {
 			if s.shown.has(num) {
 				r.nums = append(r.nums, num)
 				left = append(left, num)
@@ -119,11 +121,14 @@ func (s *sub) agents(r *reader) bool {
 		}
 		gone = h.appendID(gone, num)
 	}
-	full = full || rows+len(left) == most
+	full = full || rows+len(left) == most || looked > pageItems
 	end := s.snapshot && s.rest() == 0
 	r.out = items
 	if rows+len(left) == 0 && !end {
-		if !all && s.rest() > 0 {
+		if all && full && !s.snapshot {
+			s.restFrom(h.o.Now(), began)
+		}
+		if s.rest() > 0 {
 			s.armFor(s.restAt.Sub(began), true)
 		}
 		return false
@@ -154,7 +159,7 @@ func (s *sub) agents(r *reader) bool {
 }
 
 // pace notes that a message went out and how long to wait for the next. With more
-// rows than a message holds, all subscriptions together make readers work for one
+// rows to look at than a message holds, all subscriptions together make readers work for one
 // part in paceCost of the time of one processor.
 func (s *sub) pace(began time.Time, full, end bool) {
 	if s.snapshot {
@@ -167,9 +172,14 @@ func (s *sub) pace(began time.Time, full, end bool) {
 	s.sent = s.h.o.Now()
 	s.gap = max(s.gap/2, gapMin)
 	if full {
-		_, subs := s.h.Viewers()
-		s.restAt = s.sent.Add(min(max(s.sent.Sub(began)*paceCost*time.Duration(subs), 2*gapMin), restMax))
+		s.restFrom(s.sent, began)
 	}
+}
+
+// restFrom has the rows that are not in focus rest, after what it took to look at them.
+func (s *sub) restFrom(now, began time.Time) {
+	_, subs := s.h.Viewers()
+	s.restAt = now.Add(min(max(now.Sub(began)*paceCost*time.Duration(subs), 2*gapMin), restMax))
 }
 
 // pop takes the next agent to look at: one in focus if there is any, then, if all
@@ -222,11 +232,6 @@ func (s *sub) putBack(nums []uint32, cursor uint32) {
 		s.dirty.set(n)
 	}
 	s.cursor, s.urgent = cursor, len(s.focus) > 0
-}
-
-func (s *sub) isAgent(num uint32) bool {
-	_, id, _ := s.h.o.Log.Agent(num)
-	return id == s.filter.agent
 }
 
 func (h *Hub) appendID(dst []byte, num uint32) []byte {

@@ -38,6 +38,8 @@ type sub struct {
 	dirty   bits
 	focus   []uint32 // rows that are sent before all others
 	urgent  bool     // one of them may be dirty
+	only    []uint32 // of one agent: its numbers, in every space,
+	looked  uint32   // as they were when the numbers of all ended here
 
 	// served
 	started  bool
@@ -52,6 +54,8 @@ type sub struct {
 	next     uint64            // offset
 	pending  map[uint32][]byte // newest event per agent
 	order    []uint32          // of pending
+	mine     []uint32          // numbers of the one agent that is wanted,
+	mineTo   uint32            // as they were when those of all ended here
 	known    bits              // agents whose names were held against the filter
 	admitted bits              // of these, the ones that it lets through
 }
@@ -101,7 +105,14 @@ func (s *sub) begin() error {
 	if s.what == whatAgents {
 		s.snapshot = true
 		s.mu.Lock()
-		s.dirty.fill(s.h.shown.Load().Agents.Numbers())
+		if n := s.h.shown.Load().Agents.Numbers(); s.filter.agent == "" {
+			s.dirty.fill(n)
+		} else {
+			s.find(n)
+			for _, num := range s.only {
+				s.dirty.set(num)
+			}
+		}
 		s.urgent = len(s.focus) > 0
 		s.mu.Unlock()
 	}
@@ -176,14 +187,35 @@ func (s *sub) spend(n int) {
 	s.h.sent.Add(uint64(n))
 }
 
-// take notes changed agents and reports whether a reader should look now.
-func (s *sub) take(batch bits) bool {
+// find looks up the numbers of the one agent that is wanted, if there may be more of
+// them than before: numbers ends all that there are. s.mu is held.
+func (s *sub) find(numbers uint32) {
+	if numbers > s.looked {
+		s.looked, s.only = numbers, s.h.o.Log.AgentNums(s.filter.agent)
+	}
+}
+
+// take notes changed agents, whose numbers are below numbers, and reports whether a
+// reader should look now.
+func (s *sub) take(batch bits, numbers uint32) bool {
 	if s.what == whatEvents {
 		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.what == whatAgents {
+	switch {
+	case s.what == whatFleet:
+	case s.filter.agent != "": // whatever others do, nothing is to be done
+		s.find(numbers)
+		for _, num := range s.only {
+			if batch.has(num) {
+				s.dirty.set(num)
+			}
+		}
+		if s.dirty.n == 0 {
+			return false
+		}
+	default:
 		s.dirty.or(batch)
 		s.urgent = s.urgent || slices.ContainsFunc(s.focus, batch.has)
 	}

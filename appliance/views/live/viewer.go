@@ -93,7 +93,7 @@ func (v *Viewer) Message(p []byte) error {
 		case len(r.Agents) > focusMax:
 			return v.send(errorMessage(r.ID, "limit", fmt.Sprintf("%d agents at most may be in focus", focusMax)))
 		}
-		s.focusOn(v.h.numbers(r.Agents))
+		s.focusOn(v.h.numbersOf(r.Agents))
 		return nil
 	case "unsubscribe":
 		v.mu.Lock()
