@@ -218,7 +218,9 @@ func (s spread) String() string {
 	return fmt.Sprintf("pong p50 %v p99 %v of %d", s.at(0.5).Round(time.Microsecond), s.at(0.99).Round(time.Microsecond), len(s))
 }
 
-// pongWithin is generous: what it is measured on may be doing much else.
+// pongWithin bounds the median pong, a thousand times what it takes: so long it
+// is only where a loop serves hostile links before their neighbours. The slowest
+// pongs are for the log: this machine may be doing much else.
 const pongWithin = 500 * time.Millisecond
 
 // pongs has neighbours on every loop ping while fn runs.
@@ -272,8 +274,8 @@ func (r *rig) pongs(t *testing.T, fn func()) spread {
 	if len(all) == 0 {
 		t.Fatal("no pong")
 	}
-	if p := all.at(0.99); p > pongWithin {
-		t.Errorf("a neighbour's pong took %v", p)
+	if p := all.at(0.5); p > pongWithin {
+		t.Errorf("half of the neighbours' pongs took %v and more", p)
 	}
 	return all
 }
