@@ -81,11 +81,22 @@ test-browser: build ## the appliance in a real browser, and real WebSocket clien
 conform: ## every case of the WebSocket conformance client (RFC 6455, RFC 7692)
 	EYRIE_CONFORM=full go test -count=1 -v ./bench/conform
 
-bench: build ## find what this machine bears: some 15 minutes, a report with plots
+bench: build ## find what this machine bears: under 20 minutes, a report with plots
 	./bin/eyrie bench capacity $(ARGS)
 
 bench-quick: build ## the same in under three minutes, for a first look
 	./bin/eyrie bench capacity --quick $(ARGS)
+
+.PHONY: bench-repeat record
+TIMES ?= 3
+bench-repeat: build ## make bench TIMES=3, then whether the runs agree (ARGS=--quick: short ones)
+	rm -rf bin/runs && mkdir bin/runs
+	for i in $$(seq $(TIMES)); do ./bin/eyrie bench capacity --out bin/runs $(ARGS); done
+	./bin/eyrie bench compare bin/runs
+
+record: build ## measure a part into bench/results: PART=live, or PART="soak --workload flagship" NAME=flagship
+	@test -n "$(PART)" || { echo 'PART= is missing: which part of eyrie bench'; exit 2; }
+	./bin/eyrie bench $(PART) $(ARGS) | tee bench/results/$(or $(NAME),$(firstword $(PART))).txt
 
 .PHONY: bench-info
 bench-info: build ## bench-quick beside the last recorded one, for information

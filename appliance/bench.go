@@ -133,7 +133,7 @@ type benchIngestCmd struct {
 	Window      int       `default:"1" placeholder:"N" help:"Frames in flight on each link at full load."`
 	Rate        []float64 `placeholder:"N" help:"Measure latencies at so many events a second, in place of full load and its shares."`
 	Seconds     int       `default:"20" placeholder:"N" help:"Length of the measurement at full load; each latency takes half of it."`
-	Profile     string    `type:"existingdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
+	Profile     string    `type:"newdir" placeholder:"DIR" help:"Leave CPU and heap profiles of the server in this folder."`
 	Matrix      bool      `help:"Measure frames of 1, 10 and 100 events on 1,000 and 15,000 links, and NATS JetStream beside them."`
 	JetStream   string    `default:"bench/peers/jetstream" placeholder:"DIR" help:"The module with JetStream, in a checkout of eyrie; with --matrix. Without it, it is left out."`
 	Codec       string    `enum:"msgpack,json,proto" default:"msgpack" help:"How the links write: ${enum}."`
@@ -201,7 +201,7 @@ type benchConnectionsCmd struct {
 	clientsFlag
 	Count   int    `default:"15000" placeholder:"N" help:"Links at the second look."`
 	From    int    `default:"5000" placeholder:"N" help:"Links at the first look; the slope between both is reported."`
-	Profile string `type:"existingdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
+	Profile string `type:"newdir" placeholder:"DIR" help:"Leave heap and goroutine profiles of the server in this folder."`
 
 	Idle []int `placeholder:"N" help:"Instead: look at netpoll and engine alone, without log and views, at each of these numbers of links; every thread has a descriptor table of its own."`
 
@@ -370,7 +370,7 @@ type benchOverloadCmd struct {
 	Seconds     int     `default:"300" placeholder:"N" help:"Length of the overload."`
 	Critical    int     `default:"8" placeholder:"N" help:"Links that do not overload and send CRITICAL events."`
 	Rate        float64 `default:"20" placeholder:"N" help:"CRITICAL events a second of each of these."`
-	Profile     string  `type:"existingdir" placeholder:"DIR" help:"Leave a CPU profile of the server in this folder."`
+	Profile     string  `type:"newdir" placeholder:"DIR" help:"Leave a CPU profile of the server in this folder."`
 	Seed        uint64  `default:"7600" placeholder:"N" help:"Seed of the workload; published figures use the default."`
 }
 

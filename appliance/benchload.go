@@ -196,7 +196,7 @@ type benchSoakCmd struct {
 	Connections int           `default:"1000" placeholder:"N" help:"Links that send."`
 	Agents      int           `default:"65000" placeholder:"N" help:"Agents they speak for."`
 	Frame       int           `default:"100" placeholder:"N" help:"Events a frame."`
-	Profile     string        `type:"existingdir" placeholder:"DIR" help:"Leave profiles of the server in this folder, from the middle and the end."`
+	Profile     string        `type:"newdir" placeholder:"DIR" help:"Leave profiles of the server in this folder, from the middle and the end."`
 }
 
 // soakFor is how long a soak is where nobody says.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"os/user"
+	"reflect"
 	"syscall"
 
 	"eyrie/appliance/config"
@@ -84,6 +85,20 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stderr))
 }
 
+// newDir maps a folder for what a verb leaves, which is made if it is not there.
+func newDir(ctx *kong.DecodeContext, target reflect.Value) error {
+	var path string
+	if err := ctx.Scan.PopValueInto("folder", &path); err != nil {
+		return err
+	}
+	path = kong.ExpandPath(path)
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	target.SetString(path)
+	return nil
+}
+
 // newParser returns what parses the command line into c. user is the default
 // agent of send.
 func newParser(c *command, user string) (*kong.Kong, error) {
@@ -93,6 +108,7 @@ func newParser(c *command, user string) (*kong.Kong, error) {
 		variables(),
 		kong.Vars{"user": user},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.NamedMapper("newdir", kong.MapperFunc(newDir)),
 	)
 }
 

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -21,6 +22,10 @@ type Capacity struct {
 	Links int  // the most that the ramp of connections goes to
 	Step  func(what string)
 
+	// Budget is the time after which all has ended and is reported, finished or not; 0
+	// is as long as it takes.
+	Budget time.Duration
+
 	Viewers []string // arguments that make Exe a process of viewers
 	Samples []string // and one of the store of series
 }
@@ -36,46 +41,111 @@ const (
 // beginning and the end of a run.
 const baselineDrift = 0.10
 
+// Budgets of the two kinds of run: less than what is promised of them, by what it
+// takes to end, and a build that has little to do.
+const (
+	BudgetWhole = 18*time.Minute + 30*time.Second // of 20 min
+	BudgetQuick = 2*time.Minute + 40*time.Second  // of 3
+	BudgetMin   = time.Minute                     // with less hardly a part comes to anything
+)
+
 // capacityPart is one of a whole run.
 type capacityPart struct {
 	name string
+	need time.Duration // see phase
 	run  func(ctx context.Context) (*report.Report, error)
 }
 
-// Run measures and reports. A part that fails is a fault of the report, and the
-// others go on; the error is then the first of them.
+// Run measures and reports. A part that fails is a fault of the report, one that its
+// time is too short for is unfinished in it; the others go on. The error is the first of
+// the faults.
 func (m Capacity) Run(ctx context.Context) (*report.Report, error) {
-	rep := report.New("capacity", m.Command, m.dir())
-	parts := m.parts()
-	var first error
-	for i, p := range parts {
-		if m.Step != nil {
-			m.Step(fmt.Sprintf("%d of %d: %s", i+1, len(parts), p.name))
-		}
-		began := time.Now()
-		r, err := p.run(ctx)
-		if ctx.Err() != nil {
-			return nil, context.Cause(ctx)
-		}
-		if r == nil {
-			r = report.New(p.name, m.Command, m.dir())
-		}
-		r.Part = p.name
-		r.Set("took", "%.0f s", time.Since(began).Seconds())
-		if err != nil {
-			r.Fault("%v", err)
-			rep.Fault("%s: %v", p.name, err)
-			if first == nil {
-				first = fmt.Errorf("%s: %w", p.name, err)
-			}
-		}
-		rep.Parts = append(rep.Parts, r)
+	rep, err := m.measure(ctx, m.parts())
+	if rep == nil {
+		return nil, err
 	}
 	f := &findings{rep: rep}
 	f.noise()
 	f.costs()
 	f.say()
-	return rep, first
+	return rep, err
+}
+
+// measure runs the parts in turn within the budget.
+func (m Capacity) measure(ctx context.Context, parts []capacityPart) (*report.Report, error) {
+	rep := report.New("capacity", m.Command, m.dir())
+	x := &capacityRun{Capacity: m, rep: rep, parts: len(parts)}
+	within := ctx
+	if m.Budget > 0 {
+		var done context.CancelFunc
+		within, done = context.WithTimeoutCause(ctx, m.Budget, errBudget)
+		defer done()
+	}
+	var phases []phase
+	for _, p := range parts {
+		phases = append(phases, phase{name: p.name, need: p.need, run: func(ctx context.Context) error { return x.part(ctx, p) }})
+	}
+	began := time.Now()
+	// A part ends without an error, whatever became of it.
+	_ = inTurn(within, phases, nil)
+	if ctx.Err() != nil {
+		return nil, context.Cause(ctx)
+	}
+	if m.Budget > 0 {
+		rep.Set("took", "%.0f s of %.0f", time.Since(began).Seconds(), m.Budget.Seconds())
+	}
+	return rep, x.first
+}
+
+// capacityRun is one run of Capacity under way.
+type capacityRun struct {
+	Capacity
+	rep   *report.Report
+	parts int
+	first error // of the faults
+	stuck bool  // a part goes on that was to end: what is measured beside it is worth nothing
+}
+
+// part measures one of the parts into the report.
+func (x *capacityRun) part(ctx context.Context, p capacityPart) error {
+	if x.Step != nil {
+		x.Step(fmt.Sprintf("%d of %d: %s", len(x.rep.Parts)+1, x.parts, p.name))
+	}
+	began, r, err := time.Now(), (*report.Report)(nil), error(nil)
+	if !x.stuck {
+		r, err = ended(ctx, p.run)
+	}
+	took := time.Since(began)
+	if r == nil {
+		r = report.New(p.name, x.Command, x.dir())
+	}
+	r.Part = p.name
+	r.Set("took", "%.0f s", took.Seconds())
+	switch {
+	case x.stuck:
+		r.Unfinish("not begun, for the part before did not end")
+	case err == errStuck:
+		x.stuck = true
+		r.Unfinish("after %.0f s %v", took.Seconds(), err)
+	case errors.Is(err, errBudget) && ctx.Err() == nil:
+		r.Unfinish("%v", err)
+		err = nil
+	case err != nil && ctx.Err() != nil:
+		r.Unfinish("after %.0f s the time for it was over", took.Seconds())
+		err = nil
+	}
+	if err != nil {
+		r.Fault("%v", err)
+		x.rep.Fault("%s: %v", p.name, err)
+		if x.first == nil {
+			x.first = fmt.Errorf("%s: %w", p.name, err)
+		}
+	}
+	for _, what := range r.Unfinished {
+		x.rep.Unfinish("%s: %s", p.name, what)
+	}
+	x.rep.Parts = append(x.rep.Parts, r)
+	return nil
 }
 
 func (m Capacity) parts() []capacityPart {
@@ -104,17 +174,25 @@ func (m Capacity) parts() []capacityPart {
 		viewers.Kinds, viewers.Viewers, viewers.For = []string{"all"}, []int{1, 10, 50}, time.Second
 		base.Rounds, base.For = 2, 300*time.Millisecond
 		links.Most = min(links.Most, 10_000)
-		events.Full, events.Share, events.Trial, events.Trials, events.Hold = 5*time.Second, 4*time.Second, 8*time.Second, 2, 12*time.Second
+		events.Full, events.Share, events.Trial, events.Trials, events.Hold = 3*time.Second, 4*time.Second, 8*time.Second, 1, 20*time.Second
 		events.Loads, events.Frames, events.Kills, events.Life = []float64{0.5}, []int{1}, 1, time.Second
 	}
+	// What each took here, and a little more.
+	need := map[string]time.Duration{partBaseline: 11, partLinks: 65, partEvents: events.need() / time.Second, partSamples: 35, partViewers: 50, partQueries: 75, partAfter: 11}
+	if m.Quick {
+		need = map[string]time.Duration{partBaseline: 4, partLinks: 17, partEvents: events.need() / time.Second, partSamples: 14, partViewers: 10, partQueries: 15, partAfter: 4}
+	}
+	part := func(name string, run func(context.Context) (*report.Report, error)) capacityPart {
+		return capacityPart{name, need[name] * time.Second, run}
+	}
 	return []capacityPart{
-		{partBaseline, base.Run},
-		{partLinks, links.Run},
-		{partEvents, events.Run},
-		{partSamples, samples.Run},
-		{partViewers, viewers.Run},
-		{partQueries, queries.Run},
-		{partAfter, base.Run},
+		part(partBaseline, base.Run),
+		part(partLinks, links.Run),
+		part(partEvents, events.Run),
+		part(partSamples, samples.Run),
+		part(partViewers, viewers.Run),
+		part(partQueries, queries.Run),
+		part(partAfter, base.Run),
 	}
 }
 
@@ -155,11 +233,11 @@ func (f *findings) noise() {
 		}
 		most.StealShare, most.OtherShare = max(most.StealShare, p.Noise.StealShare), max(most.OtherShare, p.Noise.OtherShare)
 		if !p.Noise.Trusted {
-			disturbed = append(disturbed, p.Part)
+			disturbed = append(disturbed, fmt.Sprintf("%s (%s)", p.Part, p.Noise.Why))
 		}
 	}
 	if f.rep.Noise = &most; disturbed != nil {
-		f.rep.Doubt("disturbed were: %s", strings.Join(disturbed, ", "))
+		f.rep.Doubt("disturbed were: %s", strings.Join(disturbed, "; "))
 	}
 	for _, name := range []string{"one core", "all cores"} {
 		a, b := f.figure(partBaseline, name), f.figure(partAfter, name)
@@ -240,6 +318,7 @@ func (f *findings) say() {
 		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view, nothing growing")
 		rep.Add("plan for", most*capacity.CPUShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*capacity.CPUShare))
 		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*capacity.CPUShare))
+		say("To see it held for ten minutes: eyrie bench soak --rate %.0f --for 10m", most)
 		if p99 := f.figure(partEvents, "ack p99 at 50 %"); p99 > 0 {
 			rep.Add("ack p99", p99, "ms", "at half of the capacity")
 			say("At half of that, 99 of 100 frames are acknowledged within %s ms of when they were due.", n(p99))
@@ -267,8 +346,12 @@ func (f *findings) say() {
 	if slowest, ms := f.slowest(); ms > 0 {
 		say("Of what pages and programs ask under load, %s waits longest: %s ms for one request in 100.", slowest, report.Number(ms))
 	}
-	if s := f.figure(partEvents, figureAccepted); s > 0 {
-		say("Killed at full load, it accepts events again after %s s and shows every view, loaded and caught up, after %s s; agents send again what was not acknowledged.", report.Number(s), report.Number(f.figure(partEvents, figureLoaded)))
+	if s, loaded := f.figure(partEvents, figureAccepted), f.figure(partEvents, figureLoaded); s > 0 {
+		views := fmt.Sprintf("shows every view, loaded and caught up, after %s s", report.Number(loaded))
+		if loaded == 0 {
+			views = "its views load behind that, for longer than was waited"
+		}
+		say("Killed at full load, it accepts events again after %s s and %s; agents send again what was not acknowledged.", report.Number(s), views)
 	}
 	if most > 0 {
 		ours, disk := f.figure(partEvents, figureAcknowledged)*f.figure(partEvents, "log"), f.figure(partBaseline, "append")*1e6

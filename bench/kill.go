@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -17,9 +18,9 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 )
 
-// Kill ends the server with SIGKILL under load, again and again, and then holds
-// the log against a ledger of what was acknowledged, and the views against a
-// fold from zero.
+// Kill ends the server with SIGKILL under load, again and again, watches what its
+// views save, and then holds the log against a ledger of what was acknowledged, and
+// the views against a fold from zero.
 type Kill struct {
 	Common
 	Shape workload.Shape
@@ -40,6 +41,8 @@ const (
 	openingMax  = 150 * time.Millisecond // after its start, for kills while it opens
 	openingOdds = 8                      // one kill in so many
 	orderlyOdds = 10                     // one orderly end to so many kills, the first after the first
+	saveEvery   = 300 * time.Millisecond // what the server is told
+	saveSlack   = 10 * time.Second       // see savesRule
 )
 
 // Run kills, judges and reports. The error says what was lost, if anything was.
@@ -90,18 +93,26 @@ type killRun struct {
 	opening int // of them while the server opened
 	orderly int
 	opens   latency.Histogram
+	saves   savesWatch
 }
 
 // campaign drives the load through all kills; at the end everything that was
 // sent is acknowledged, and the server is killed once more.
 func (x *killRun) campaign(ctx context.Context) (err error) {
-	if x.srv, err = NewServer(x.Exe, filepath.Join(x.dir, "data"), "--save-every", "300ms"); err != nil {
+	if x.srv, err = NewServer(x.Exe, filepath.Join(x.dir, "data"), "--save-every", saveEvery.String()); err != nil {
 		return err
 	}
+	said, err := os.Create(filepath.Join(x.dir, "server.log"))
+	if err != nil {
+		return err
+	}
+	defer said.Close()
+	x.srv.Log = said
+	x.saves = savesWatch{srv: x.srv, judge: savesJudge{rule: savesRule{every: saveEvery, slack: saveSlack}}}
 	if err := x.begin(ctx); err != nil {
 		return err
 	}
-	defer func() { x.srv.Kill() }()
+	defer x.kill()
 	fleet, err := x.linked(ctx, x.srv, 1, load.Job{Shape: x.Shape, Reconnect: true, Ledger: x.ledgers[0]})
 	if err != nil {
 		return err
@@ -133,12 +144,19 @@ func (x *killRun) begin(ctx context.Context) error {
 	if err := x.srv.Start(); err != nil {
 		return err
 	}
+	x.saves.begin(ctx)
 	if err := within(ctx, readyMax, x.srv.Ready); err != nil {
-		x.srv.Kill()
+		x.kill()
 		return err
 	}
 	x.opens.Add(time.Since(at))
 	return nil
+}
+
+// kill ends a life.
+func (x *killRun) kill() {
+	x.saves.end()
+	x.srv.Kill()
 }
 
 // life lets the server live for a while, ends it and starts it again.
@@ -150,7 +168,7 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 	if err := sleep(ctx, d); err != nil {
 		return err
 	}
-	x.srv.Kill()
+	x.kill()
 	x.kills++
 	for x.kills < x.Times-1 && x.rng.IntN(openingOdds) == 0 {
 		if err := x.srv.Start(); err != nil {
@@ -172,6 +190,7 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 		if err := sleep(ctx, lifeMin+time.Duration(x.rng.Int64N(int64(x.Life)))); err != nil {
 			return err
 		}
+		x.saves.end()
 		if err := x.srv.Stop(); err != nil {
 			return err
 		}
@@ -184,6 +203,7 @@ func (x *killRun) life(ctx context.Context, fleet *load.Fleet) error {
 func (x *killRun) judge(ctx context.Context) error {
 	add, rep := x.rep.Add, x.rep
 	rep.Faults = append(rep.Faults, x.result.Errors...)
+	rep.Faults = append(rep.Faults, x.saves.faults...)
 	add("kills", float64(x.kills), "times", fmt.Sprintf("SIGKILL, %d of them while the server opened its data; %d orderly ends between them", x.opening, x.orderly))
 	add("reconnects", float64(x.result.Reconnects), "links", "came back, and sent again what was not acknowledged")
 	log, err := x.judgeLog(ctx, rep, x.dir, x.Shape, x.ledgers)
@@ -194,6 +214,7 @@ func (x *killRun) judge(ctx context.Context) error {
 	if err := x.judgeViews(ctx, log); err != nil {
 		return err
 	}
+	add("unsaved", x.saves.judge.longest.Seconds(), "s", fmt.Sprintf("the longest that a view was folded, in one life or several, without a snapshot of it becoming durable, of %v at most; the server saves each %v, and was looked at each %v", x.saves.judge.rule.within(), saveEvery, lookAtSaves))
 	add("open p50", ms(x.opens.Quantile(0.5)), "ms", "from the start of the process until it is ready, after a kill")
 	add("open max", ms(x.opens.Max()), "ms", "the slowest of them")
 	return nil

@@ -205,7 +205,13 @@ func (x *liveRun) ramp(ctx context.Context, kind string) error {
 	var first, best *liveStep
 	most, limit := 0.0, fmt.Sprintf("none: %d viewers are as many as were asked for", slices.Max(x.Viewers))
 	p50, p99, flow := report.Line{Name: kind}, report.Line{Name: kind}, report.Line{Name: kind}
-	for _, n := range x.Viewers {
+	for i, n := range x.Viewers {
+		// What no more than twice the time of a step is left for.
+		if d := 2 * (cmp.Or(x.Settle, liveSettle) + x.For + toldIn); fits(ctx, d, toldIn) < d {
+			x.rep.Unfinish("%s: of %d steps up to %d viewers there was time for %d", kind, len(x.Viewers), slices.Max(x.Viewers), i)
+			limit = fmt.Sprintf("the time for it was over: %d steps of %d were tried", i, len(x.Viewers))
+			break
+		}
 		x.say("%s: %d viewers", kind, n)
 		if err := f.Open(n); err != nil {
 			return err

@@ -344,7 +344,10 @@ func (q *lookups) text(ctx context.Context, filter *query.Query, from time.Time,
 	var v wire.View
 	recs, _, err := q.log.Find(ctx, wal.Query{
 		FromRecv: from.UnixNano(), ToRecv: from.Add(time.Hour).UnixNano(), Kinds: wal.KindEvent.Mask(), Reverse: true, Limit: 100,
-		Skip: func(payloads [][]byte) bool { return !block.Among(payloads) },
+		Skip: wal.Skip{
+			Texts:    func(may func([]byte) bool) bool { return !block.May(may) },
+			Payloads: func(payloads [][]byte) bool { return !block.Among(payloads) },
+		},
 		Match: func(r *wal.Record) bool {
 			*seen++
 			space, id, _ := q.log.Agent(r.Agent)

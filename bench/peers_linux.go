@@ -157,7 +157,7 @@ func (c *contender) start(w peers.Workload, exe string, serverCore, clientCore i
 	argv := c.argv(port)
 	c.cmd = exec.Command(argv[0], argv[1:]...)
 	c.cmd.Stderr = os.Stderr
-	if err := child.StartOn(c.cmd, serverCore); err != nil {
+	if err := child.LaunchOn(c.cmd, serverCore); err != nil {
 		c.cmd = nil
 		return err
 	}

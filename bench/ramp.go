@@ -100,8 +100,13 @@ func (m Ramp) climb(ctx context.Context, rep *report.Report, ownTables bool) (st
 	if len(rep.Settings) == 0 {
 		rep.Set("load", "links of as many agents, each idle after hello and one acknowledged event; %d client processes on this machine, so memory of the kernel is for both ends", clients)
 	}
-	fastest := 0.0
-	for _, share := range m.Steps {
+	fastest, slowest := 0.0, time.Duration(0)
+	for i, share := range m.Steps {
+		if len(steps) > 0 && fits(ctx, 2*slowest, toldIn) < 2*slowest {
+			rep.Unfinish("of %d steps up to %d links there was time for %d", len(m.Steps), m.Most, i)
+			return steps, "then the time for it was over", nil
+		}
+		began := time.Now()
 		want := int(share * float64(m.Most))
 		had := 0
 		if len(steps) > 0 {
@@ -119,6 +124,7 @@ func (m Ramp) climb(ctx context.Context, rep *report.Report, ownTables bool) (st
 			return nil, "", err
 		}
 		step.rate = float64(reached-had) / took.Seconds()
+		slowest = max(slowest, time.Since(began))
 		if reached > had {
 			steps = append(steps, step)
 		}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -24,7 +25,8 @@ import (
 type Server struct {
 	Target
 	Data string
-	Env  []string // of the process, beside this one's
+	Env  []string  // of the process, beside this one's
+	Log  io.Writer // gets what the process says, too; may be nil
 
 	exe    string
 	args   []string
@@ -79,8 +81,10 @@ func (s *Server) Start() error {
 	}
 	s.cmd.Env = append(s.cmd.Env, s.Env...)
 	s.cmd.Stderr = &s.output
-	child.SetParentDeath(s.cmd)
-	if err := s.cmd.Start(); err != nil {
+	if s.Log != nil {
+		s.cmd.Stderr = io.MultiWriter(&s.output, s.Log)
+	}
+	if err := child.Launch(s.cmd); err != nil {
 		return fmt.Errorf("server: %w", err)
 	}
 	ended := make(chan struct{})
@@ -155,9 +159,26 @@ func (s *Server) Stop() error {
 		}
 		return nil
 	case <-time.After(30 * time.Second):
-		s.Kill()
+		s.cmd.Process.Signal(syscall.SIGQUIT) // it tells where all it does has got to
+		select {
+		case <-s.ended:
+		case <-time.After(5 * time.Second):
+			s.Kill()
+		}
 		return fmt.Errorf("the server did not end within 30 s\n%s", s.output.String())
 	}
+}
+
+// saidMost is how many lines are told of what the server said.
+const saidMost = 5
+
+// said is the end of what the server said, for a fault.
+func (s *Server) said() string {
+	lines := strings.Split(strings.TrimSpace(s.output.String()), "\n")
+	if lines = lines[max(0, len(lines)-saidMost):]; lines[0] == "" {
+		return ""
+	}
+	return "; the server said: " + strings.Join(lines, " | ")
 }
 
 // key reads a standing key of the data folder.

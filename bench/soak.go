@@ -302,6 +302,7 @@ func (x *soakRun) watched(ctx context.Context) error {
 	if x.Profile == "" {
 		return x.watch.For(ctx, x.For)
 	}
+	x.rep.Set("profile", "of the server's CPU, heap and goroutines in the middle and at the end; where the CPU went: go tool pprof -top %s", filepath.Join(x.Profile, "soak-middle-cpu.pprof"))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	profiled := make(chan error, 1)

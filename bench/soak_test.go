@@ -142,3 +142,20 @@ func TestJudgeFlat(t *testing.T) {
 		t.Errorf("%d points up to %v", len(p), p[len(p)-1])
 	}
 }
+
+// TestHeld: a rate is held where nothing that was judged grew and nine tenths of it
+// were acknowledged; else the sentence says what gave.
+func TestHeld(t *testing.T) {
+	for want, v := range map[string]*Verdict{
+		"Held 99,000 of the stated 100,000 events/s for 10m0s: within 10 %: yes, with no growth of view lag, unsealed bytes or level 0 of the stores.": {Holds: true, Rate: 99_000},
+		"Held 89,000 of the stated 100,000 events/s for 10m0s: within 10 %: no, too few were acknowledged.":                                            {Holds: true, Rate: 89_000},
+		"Held 99,000 of the stated 100,000 events/s for 10m0s: within 10 %: no, view lag grew; so did level 0.":                                        {Rate: 99_000, Why: []string{"view lag grew", "so did level 0"}},
+	} {
+		if got := heldSaid(v, 100_000, 10*time.Minute+100*time.Millisecond); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if n := viewLag([]Sample{{Lag: 3}, {Lag: 9}, {Lag: 1}}); n != 9 {
+		t.Errorf("view lag of at most 9 is %v", n)
+	}
+}

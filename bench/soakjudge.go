@@ -3,10 +3,12 @@ package bench
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 
 	"eyrie/bench/report"
 	"eyrie/bench/stats"
+	"eyrie/bench/workload"
 )
 
 // flat is something that must not grow in a soak, however long.
@@ -78,12 +80,41 @@ func (x *soakRun) tell(took time.Duration, client, server float64) {
 	for _, g := range v.Debts {
 		x.grew(g, "the least of the last stretch of the second half", debtSays[g.Name])
 	}
+	add("view lag at most", viewLag(s)/max(x.Rate, 1)*1e3, "ms", "the records that the slowest view was behind at worst, at the rate: how old what people saw was")
+	x.rep.Says = append(x.rep.Says, heldSaid(v, x.Rate, took))
+	if n := x.Load.Shape.Metrics; x.Load.Shape.Events == workload.Telemetry {
+		add("samples", events/last.At*float64(n), "samples/s", fmt.Sprintf("metric samples durable and acknowledged, %d in each event", n))
+	}
 	if len(s) < steadyLeast {
 		x.rep.Says = append(x.rep.Says, "It was too short to say whether the load is sustained.")
 	} else {
 		x.rep.Faults = append(x.rep.Faults, v.Why...)
 	}
 	x.flatness(took)
+}
+
+// viewLag is the most of all samples, in records.
+func viewLag(samples []Sample) (most float64) {
+	for i := range samples {
+		most = max(most, samples[i].Lag)
+	}
+	return most
+}
+
+// heldWithin is how far below the rate asked for a load may be to be held.
+const heldWithin = 0.10
+
+// heldSaid says in a sentence whether the rate asked for was held, and if not what gave.
+func heldSaid(v *Verdict, rate float64, took time.Duration) string {
+	said := fmt.Sprintf("Held %s of the stated %s events/s for %v: within %.0f %%: ", report.Number(v.Rate), report.Number(rate), took.Round(time.Second), 100*heldWithin)
+	why := v.Why
+	if v.Rate < (1-heldWithin)*rate && len(why) == 0 {
+		why = []string{"too few were acknowledged"}
+	}
+	if len(why) > 0 {
+		return said + "no, " + strings.Join(why, "; ") + "."
+	}
+	return said + "yes, with no growth of view lag, unsealed bytes or level 0 of the stores."
 }
 
 // debtSays is what to do where a debt grows.

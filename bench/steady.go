@@ -55,8 +55,9 @@ type debt struct {
 func debts(rate float64) []debt {
 	return []debt{
 		{"view lag", "records", func(s *Sample) float64 { return s.Lag }, rate / 5}, // 200 ms
-		// A stretch, which is the least that is sealed at once.
-		{"unsealed log owed", "bytes", func(s *Sample) float64 { return s.Behind }, 64 << 20},
+		// A stretch, which is the least that is sealed at once, and what is not sealed before
+		// views have saved it: of some 20 s, at 64 B an event.
+		{"unsealed log owed", "bytes", func(s *Sample) float64 { return s.Behind }, 64<<20 + 20*64*rate},
 		// What is kept unsealed and two stretches, with what is rewritten beside it.
 		{"level 0 of the log", "bytes", func(s *Sample) float64 { return s.LogL0 }, 320 << 20},
 		// Where the store begins to merge, and as much again while it does.

@@ -68,6 +68,7 @@ type sustainRun struct {
 	Sustain
 	*ingestRun
 	dir  string
+	most float64 // in a closed loop, in every view
 	rate float64 // the most that held
 
 	fleets  uint64   // opened so far
@@ -118,64 +119,138 @@ func ordered(figures []report.Figure) (out []report.Figure) {
 	return out
 }
 
-func (x *sustainRun) measure(ctx context.Context) error {
-	if err := x.open(ctx, x.Sustain.Shape); err != nil {
-		return err
+// What the phases take beside the load that they are told: to start, to have views
+// catch up, to settle.
+const (
+	needWarm    = 6 * time.Second
+	needCatchUp = 6 * time.Second // after a closed loop
+	needSettle  = 3 * time.Second // after a rate that is borne
+	needDisk    = 8 * time.Second
+	needAccept  = 2 * time.Second
+	needLoaded  = 8 * time.Second
+)
+
+// phases are those of a run with what they need; bind says what each does.
+func (m *Sustain) phases(bind func(name string) func(context.Context) error) []phase {
+	times := func(n int, d time.Duration) time.Duration { return time.Duration(n) * d }
+	out := []phase{
+		{name: phaseFull, need: needWarm + m.Full + needCatchUp, must: true},
+		{name: phaseSearch, need: times(m.Trials, m.Trial+needSettle)},
+		{name: phaseHold, need: m.Hold + needSettle},
+		{name: phaseShares, need: times(len(m.Loads), m.Share+needSettle/2)},
+		{name: phaseSmaller, need: times(len(m.Frames), m.Full/2+needSettle)},
+		{name: phaseDisk, need: needDisk},
+		{name: phaseRestarts, need: times(m.Kills, cmp.Or(m.Life, restartAfter)+needAccept) + needLoaded},
 	}
+	for i := range out {
+		out[i].run = bind(out[i].name)
+	}
+	return out
+}
+
+// The names of the phases.
+const (
+	phaseFull     = "full load"
+	phaseSearch   = "the search for the capacity"
+	phaseHold     = "holding the capacity"
+	phaseShares   = "latency at shares of the capacity"
+	phaseSmaller  = "smaller frames"
+	phaseDisk     = "sealing and compacting"
+	phaseRestarts = "restarts"
+)
+
+// need is what all of it takes.
+func (m *Sustain) need() (d time.Duration) {
+	for _, p := range m.phases(func(string) func(context.Context) error { return nil }) {
+		d += p.need
+	}
+	return d + 2*toldIn
+}
+
+func (x *sustainRun) measure(ctx context.Context) error {
+	do := map[string]func(context.Context) error{
+		phaseFull: x.first, phaseSearch: x.search, phaseHold: x.hold, phaseShares: x.shares,
+		phaseSmaller: x.smaller, phaseDisk: x.disk, phaseRestarts: x.restarts,
+	}
+	ctx, done := keep(ctx, toldIn)
+	defer done()
+	return inTurn(ctx, x.phases(func(name string) func(context.Context) error {
+		return func(ctx context.Context) error {
+			if x.fleet == nil { // that of the phase before was in the middle of something
+				if err := x.open(ctx, x.Sustain.Shape); err != nil {
+					return err
+				}
+			}
+			return do[name](ctx)
+		}
+	}), func(p phase, had time.Duration, err error) error {
+		if p.name == phaseFull {
+			return fmt.Errorf("%s: after %.0f s %w", p.name, had.Seconds(), errBudget) // all that follows is measured by it
+		}
+		x.rep.Unfinish("%s: after %.0f s the time for it was over", p.name, had.Seconds())
+		if x.fleet != nil {
+			x.fleet.Close()
+			x.fleet = nil
+		}
+		return nil
+	})
+}
+
+// first brings up the load and finds what the server takes at most.
+func (x *sustainRun) first(ctx context.Context) error {
 	if err := x.warm(ctx); err != nil {
 		return err
 	}
-	most, err := x.closed(ctx)
-	if err != nil {
-		return err
-	}
-	if err := x.search(ctx, most); err != nil {
-		return err
-	}
-	if err := x.hold(ctx); err != nil {
-		return err
-	}
-	if err := x.shares(ctx); err != nil {
-		return err
-	}
-	if err := x.smaller(ctx); err != nil {
-		return err
-	}
-	if err := x.disk(ctx); err != nil {
-		return err
-	}
-	return x.restarts(ctx)
+	return x.closed(ctx)
 }
 
 // open brings up the clients of a shape, in place of those before.
-func (x *sustainRun) open(ctx context.Context, sh workload.Shape) (err error) {
+func (x *sustainRun) open(ctx context.Context, sh workload.Shape) error {
 	if x.fleet != nil {
 		x.fleet.Close()
 		x.fleet = nil
 	}
 	sh.Seed += x.fleets // producers of their own: numbers that were sent before would be duplicates
 	x.fleets++
-	x.fleet, err = x.linked(ctx, x.srv, x.clients(sh.Connections), load.Job{Codec: wire.MsgPack, Shape: sh})
-	return err
+	// The clients outlive the phase that ctx is of: Close ends them.
+	f, err := x.Sustain.fleet(context.WithoutCancel(ctx), x.srv, x.clients(sh.Connections), load.Job{Codec: wire.MsgPack, Shape: sh})
+	if err != nil {
+		return err
+	}
+	if err := open(ctx, f, sh.Connections); err != nil {
+		f.Close()
+		return err
+	}
+	x.fleet = f
+	return nil
 }
 
-// closed loads the server with as much as it takes, and returns the rate at which
+// closed loads the server with as much as it takes, and finds the rate at which
 // events were in every view too.
-func (x *sustainRun) closed(ctx context.Context) (float64, error) {
+func (x *sustainRun) closed(ctx context.Context) error {
 	if err := x.full(ctx); err != nil {
-		return 0, err
+		return err
 	}
 	most, ok := x.rep.Figure(figureViewed)
 	if !ok || most <= 0 {
-		return 0, fmt.Errorf("the closed loop has no figure %q", figureViewed)
+		return fmt.Errorf("the closed loop has no figure %q", figureViewed)
 	}
-	return most, x.settle(ctx)
+	x.most = most
+	return x.settle(ctx)
 }
 
 // search looks for the highest rate that a trial bears.
-func (x *sustainRun) search(ctx context.Context, most float64) error {
-	rate, good, bad := most*sustainFirst, 0.0, 0.0
+func (x *sustainRun) search(ctx context.Context) error {
+	rate, good, bad := x.most*sustainFirst, 0.0, 0.0
+	x.rate = rate * sustainDown // where nothing more is found
+	if err := within(ctx, appliedMax, x.srv.Applied); err != nil {
+		return err
+	}
 	for i := range x.Trials {
+		if fits(ctx, x.Trial, needSettle) < x.Trial {
+			x.rep.Unfinish("%s: there was no time for more than %d trials of %d", phaseSearch, i, x.Trials)
+			break
+		}
 		why, err := x.trial(ctx, rate, x.Trial, fmt.Sprintf("trial %d at %s events/s", i+1, report.Number(rate)))
 		if err != nil {
 			return err
@@ -186,9 +261,11 @@ func (x *sustainRun) search(ctx context.Context, most float64) error {
 		} else if bad == 0 || rate < bad {
 			bad = rate
 		}
+		if x.rate = good; good == 0 {
+			x.rate = bad * sustainDown
+		}
 		switch {
 		case good > 0 && bad > 0 && bad/good < sustainClose:
-			x.rate = good
 			return nil
 		case good > 0 && bad > 0:
 			rate = (good + bad) / 2
@@ -198,10 +275,7 @@ func (x *sustainRun) search(ctx context.Context, most float64) error {
 			rate = bad * sustainDown
 		}
 	}
-	if x.rate = good; good == 0 {
-		x.rate = bad * sustainDown
-	}
-	if bad == 0 {
+	if bad == 0 && good > 0 {
 		x.rep.Says = append(x.rep.Says, fmt.Sprintf("The search ended after %d trials, and every rate that it tried was sustained: the server bears this much, and perhaps more.", x.Trials))
 	}
 	return nil
@@ -269,30 +343,43 @@ func (x *sustainRun) settle(ctx context.Context) error {
 
 // hold offers the rate for long, and a little less where it does not last.
 func (x *sustainRun) hold(ctx context.Context) error {
+	tried := 0.0
 	for i := range holdTries {
+		d := fits(ctx, x.Hold, needSettle)
+		if d < min(x.Trial, x.Hold) {
+			x.rep.Unfinish("%s: there was no time to hold %s events/s", phaseHold, report.Number(x.rate))
+			break
+		}
+		if d < x.Hold {
+			d = d.Truncate(time.Second)
+			x.rep.Unfinish("%s: there was time for %v of %v at %s events/s", phaseHold, d, x.Hold, report.Number(x.rate))
+		}
 		before, err := x.look(ctx)
 		if err != nil {
 			return err
 		}
 		x.writes, x.written, x.noDisk = host.DiskWrites(x.dir)
-		why, err := x.trial(ctx, x.rate, x.Hold, fmt.Sprintf("holding %s events/s for %v", report.Number(x.rate), x.Hold))
+		tried = x.rate
+		why, err := x.trial(ctx, x.rate, d, fmt.Sprintf("holding %s events/s for %v", report.Number(x.rate), d))
 		if err != nil {
 			return err
 		}
-		x.rep.Set(fmt.Sprintf("hold %d", i+1), "%s events/s for %v: %s", report.Number(x.rate), x.Hold, sustainedOr(why))
+		x.rep.Set(fmt.Sprintf("hold %d", i+1), "%s events/s for %v: %s", report.Number(x.rate), d, sustainedOr(why))
 		if why == "" {
-			return x.held(ctx, before)
+			return x.held(ctx, before, d)
 		}
 		if i < holdTries-1 {
 			x.rate *= holdDown
 		}
 	}
-	x.rep.Fault("no rate was held for %v; the last was %s events/s", x.Hold, report.Number(x.rate))
+	if tried > 0 {
+		x.rep.Fault("no rate was held for %v; the last was %s events/s", x.Hold, report.Number(tried))
+	}
 	return nil
 }
 
 // held reports what the capacity costs.
-func (x *sustainRun) held(ctx context.Context, before usage) error {
+func (x *sustainRun) held(ctx context.Context, before usage, d time.Duration) error {
 	after, err := x.look(ctx)
 	if err != nil {
 		return err
@@ -301,7 +388,7 @@ func (x *sustainRun) held(ctx context.Context, before usage) error {
 	events := after.meters[meterStored] - before.meters[meterStored]
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
 	add := x.rep.Add
-	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view, held for %v without growth of view lag, unsealed bytes or level 0 of the stores: plan for 70 %% of it", x.Hold))
+	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view, held for %v without growth of view lag, unsealed bytes or level 0 of the stores: plan for 70 %% of it", d))
 	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event, all views on, sealing included")
 	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used meanwhile", x.rep.Machine.Cores))
 	add("capacity: client cores", client.Seconds()/took, "cores", "that the load clients used beside it: agents on other machines leave them to the server")
@@ -538,16 +625,39 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 		if i > 0 {
 			continue // the views have more to fold with each kill, and it takes them long enough once
 		}
-		if err := within(ctx, readyMax, x.srv.Ready); err != nil {
+		whole, err := x.loaded(ctx, at, time.Duration(x.Kills-1)*(cmp.Or(x.Life, restartAfter)+needAccept))
+		if err != nil {
 			return err
 		}
-		ready = append(ready, time.Since(at).Seconds())
+		if whole {
+			ready = append(ready, time.Since(at).Seconds())
+		}
+	}
+	if len(accepts) > 0 {
+		x.rep.AddRounds(figureAccepted, accepts, "s", fmt.Sprintf("from the start of the process, after kill -9 at full load, to the first event stored and acknowledged: agents wait this long and send again. The log had %s records in the end; its write-ahead files, which hold what is in no table yet, had %d MiB at most", report.Number(records), unflushed>>20))
 	}
 	if len(ready) > 0 {
-		x.rep.AddRounds(figureAccepted, accepts, "s", fmt.Sprintf("from the start of the process, after kill -9 at full load, to the first event stored and acknowledged: agents wait this long and send again. The log had %s records in the end; its write-ahead files, which hold what is in no table yet, had %d MiB at most", report.Number(records), unflushed>>20))
 		x.rep.AddRounds(figureLoaded, ready, "s", "after the first of these kills to ready, every view loaded and caught up: for so long people are told to wait")
 	}
 	return nil
+}
+
+// loaded waits until every view is loaded and caught up since the start at an instant,
+// and keeps some of the time for what comes after; where there is no more, it says how
+// far they are.
+func (x *sustainRun) loaded(ctx context.Context, at time.Time, after time.Duration) (whole bool, err error) {
+	wait, done := keep(ctx, after+toldIn)
+	defer done()
+	err = within(wait, readyMax, x.srv.Ready)
+	if err == nil || ctx.Err() != nil || wait.Err() == nil {
+		return err == nil, err
+	}
+	share, err := x.srv.Whole(ctx)
+	if err != nil {
+		return false, err
+	}
+	x.rep.Unfinish("%s: views not whole after %.0f s: %.0f %%", phaseRestarts, time.Since(at).Seconds(), 100*share)
+	return false, nil
 }
 
 // accepts waits until the server takes an event.

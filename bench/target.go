@@ -120,6 +120,43 @@ func (t *Target) Status(ctx context.Context) (st Status, err error) {
 	return st, json.Unmarshal(b, &st)
 }
 
+// Whole is how far a server that has started is with its views, from 0 to 1: with folding
+// what came in since they were saved, which comes after reading that.
+func (t *Target) Whole(ctx context.Context) (float64, error) {
+	_, b, err := t.get(ctx, "/ready") // 503 while it is so
+	if err != nil {
+		return 0, err
+	}
+	var r struct {
+		Ready   bool `json:"ready"`
+		Loading *struct {
+			Phase string  `json:"phase"`
+			Done  float64 `json:"done"`
+		} `json:"loading"`
+	}
+	if err := json.Unmarshal(b, &r); err != nil {
+		return 0, fmt.Errorf("ready: %w: %.200s", err, b)
+	}
+	if r.Loading != nil && r.Loading.Phase == "fold" {
+		return r.Loading.Done, nil
+	}
+	if r.Ready {
+		return 1, nil
+	}
+	if r.Loading != nil {
+		return 0, nil
+	}
+	st, err := t.Status(ctx)
+	if err != nil || st.Log.Next <= 1 {
+		return 0, err
+	}
+	var lag uint64
+	for _, v := range st.Views {
+		lag = max(lag, v.Lag)
+	}
+	return 1 - min(1, float64(lag)/float64(st.Log.Next-1)), nil
+}
+
 // Applied waits until every view has applied all that was durable at the call.
 func (t *Target) Applied(ctx context.Context) error {
 	first, err := t.Status(ctx)

@@ -4,5 +4,6 @@ package child
 
 import "os/exec"
 
-// SetParentDeath needs Linux: elsewhere a child ends with its input.
-func SetParentDeath(*exec.Cmd) {}
+// Launch starts cmd. That it ends with this process needs Linux: elsewhere a child
+// ends with its input.
+func Launch(cmd *exec.Cmd) error { return cmd.Start() }

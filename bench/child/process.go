@@ -35,14 +35,13 @@ var OneThread = []string{"GOMAXPROCS=1", "GOGC=400"}
 
 // Start starts cmd. It ends with this process, however this one ends; what it says
 // on standard error is said here.
-func Start(cmd *exec.Cmd) (*Process, error) { return StartBy(cmd, cmd.Start) }
+func Start(cmd *exec.Cmd) (*Process, error) { return StartBy(cmd, Launch) }
 
-// StartBy is Start where start is what starts cmd.
-func StartBy(cmd *exec.Cmd, start func() error) (*Process, error) {
+// StartBy is Start where start is what starts a command, as LaunchOn.
+func StartBy(cmd *exec.Cmd, start func(*exec.Cmd) error) (*Process, error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = os.Stderr
 	}
-	SetParentDeath(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -51,7 +50,7 @@ func StartBy(cmd *exec.Cmd, start func() error) (*Process, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := start(); err != nil {
+	if err := start(cmd); err != nil {
 		return nil, err
 	}
 	r := bufio.NewReader(out)

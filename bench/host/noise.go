@@ -13,11 +13,13 @@ type Clock struct {
 	At    time.Time
 	Busy  time.Duration // everything but idle and waiting for the disk
 	Steal time.Duration // taken by other guests of the hypervisor
+
+	all map[int]one // processes, to name who disturbs
 }
 
 // ReadClock reads it.
 func ReadClock() (c Clock) {
-	c.At = time.Now()
+	c.At, c.all = time.Now(), everyone()
 	b, err := os.ReadFile("/proc/stat")
 	if err != nil {
 		return c
@@ -68,7 +70,11 @@ func Since(from, to Clock, cores int, ours time.Duration) (n Noise) {
 		why = append(why, fmt.Sprintf("the hypervisor took %.0f %% of the cores", 100*n.StealShare))
 	}
 	if n.OtherShare > otherMax {
-		why = append(why, fmt.Sprintf("other processes used %.0f %% of the cores", 100*n.OtherShare))
+		said := fmt.Sprintf("other processes used %.0f %% of the cores", 100*n.OtherShare)
+		if who := busiest(from.all, to.all, os.Getpid(), time.Duration(all)); who != "" {
+			said += ", most of all " + who
+		}
+		why = append(why, said)
 	}
 	n.Trusted, n.Why = len(why) == 0, strings.Join(why, "; ")
 	return n

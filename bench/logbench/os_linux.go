@@ -9,12 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// startAs says that the process ends with this one, and, where uid is not
-// negative, as whom it runs.
+// startAs says as whom the process runs, where uid is not negative.
 func startAs(cmd *exec.Cmd, uid, gid int) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if uid >= 0 {
-		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}}
 	}
 }
 

@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"eyrie/bench/child"
 )
 
 // What PostgreSQL is given: COPY in its binary format, so many frames in each
@@ -92,7 +94,7 @@ func StartPostgres(dir string) (*Postgres, string, error) {
 	cmd := exec.Command(filepath.Join(bin, "postgres"), args...)
 	cmd.Dir, cmd.Stderr, cmd.Stdout = dir, log, log
 	startAs(cmd, uid, gid)
-	if err := cmd.Start(); err != nil {
+	if err := child.Launch(cmd); err != nil {
 		return nil, "", err
 	}
 	g := &Postgres{cmd: cmd, sock: filepath.Join(dir, ".s.PGSQL.5432")}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"eyrie/bench/child"
 )
 
 // What Redis is given: one stream, an XADD an event, pipelines of a frame's 100
@@ -44,8 +46,7 @@ func StartRedis(dir string) (*Server, string, error) {
 		return nil, "", err
 	}
 	cmd := exec.Command(exe, path)
-	startAs(cmd, -1, -1)
-	if err := cmd.Start(); err != nil {
+	if err := child.Launch(cmd); err != nil {
 		return nil, "", err
 	}
 	s := &Server{cmd: cmd, stop: kill}

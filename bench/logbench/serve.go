@@ -91,8 +91,8 @@ const (
 	SmallStretch    = 64 << 20
 )
 
-// child is one measurement's process.
-type child struct {
+// served is one measurement's process.
+type served struct {
 	began   time.Time
 	pool    *Pool
 	frame   int // next of the pool
@@ -104,7 +104,7 @@ type child struct {
 
 // Serve takes orders from r until it ends, and answers to w.
 func Serve(r io.Reader, w io.Writer) error {
-	c := child{began: time.Now()}
+	c := served{began: time.Now()}
 	in, out := json.NewDecoder(bufio.NewReader(r)), json.NewEncoder(w)
 	for {
 		var o Order
@@ -133,7 +133,7 @@ func Serve(r io.Reader, w io.Writer) error {
 	}
 }
 
-func (c *child) do(o *Order, a *Answer) error {
+func (c *served) do(o *Order, a *Answer) error {
 	switch o.Do {
 	case "open":
 		return c.open(o)
@@ -153,7 +153,7 @@ func (c *child) do(o *Order, a *Answer) error {
 	return fmt.Errorf("order %q", o.Do)
 }
 
-func (c *child) close() error {
+func (c *served) close() error {
 	switch {
 	case c.feeder != nil:
 		return c.feeder.Log.Close()
@@ -163,7 +163,7 @@ func (c *child) close() error {
 	return nil
 }
 
-func (c *child) open(o *Order) (err error) {
+func (c *served) open(o *Order) (err error) {
 	if o.Events > 0 {
 		if c.pool, err = MakePool(o.Seed, o.Agents, o.Events, time.Now().UnixMilli()); err != nil {
 			return err
@@ -187,7 +187,7 @@ func (c *child) open(o *Order) (err error) {
 }
 
 // run feeds from the pool for so long.
-func (c *child) run(d time.Duration, a *Answer) (err error) {
+func (c *served) run(d time.Duration, a *Answer) (err error) {
 	begin, first := time.Now(), c.frame
 	if c.segment != nil {
 		c.frame, err = c.segment.run(c.pool, c.frame, d)
@@ -210,7 +210,7 @@ func (c *child) run(d time.Duration, a *Answer) (err error) {
 }
 
 // fill appends so many events of the source.
-func (c *child) fill(n int, a *Answer) error {
+func (c *served) fill(n int, a *Answer) error {
 	begin := time.Now()
 	for range n / FrameEvents {
 		now := time.Now()
@@ -229,7 +229,7 @@ func (c *child) fill(n int, a *Answer) error {
 }
 
 // seal seals all that may be sealed, alone, and looks at what that takes.
-func (c *child) seal(a *Answer) error {
+func (c *served) seal(a *Answer) error {
 	runtime.GC()
 	before, err := host.Look(os.Getpid())
 	if err != nil {
@@ -270,7 +270,7 @@ func (c *child) seal(a *Answer) error {
 // kill feeds while the store may not flush, until every memtable is full and
 // writes wait for it: at no moment are more bytes not flushed. Then it says so
 // and stays, to be killed.
-func (c *child) kill(o *Order) error {
+func (c *served) kill(o *Order) error {
 	c.source = NewSource(o.Seed, o.Agents)
 	c.stages = NewStages()
 	opts := Options(o.Dir, o.Small)
@@ -300,7 +300,7 @@ func (c *child) kill(o *Order) error {
 }
 
 // first opens a log and times it until the first event is durable.
-func (c *child) first(o *Order, a *Answer) (err error) {
+func (c *served) first(o *Order, a *Answer) (err error) {
 	begin := time.Now()
 	if c.feeder, err = OpenFeeder(Options(o.Dir, o.Small)); err != nil {
 		return err

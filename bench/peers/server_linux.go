@@ -76,7 +76,7 @@ type Client struct{ p *child.Process }
 // StartClient starts a client and waits until its connections are up. cmd is a
 // process that calls ServeClient.
 func StartClient(cmd *exec.Cmd, job Job) (*Client, error) {
-	p, err := child.StartBy(cmd, func() error { return child.StartOn(cmd, job.Core) })
+	p, err := child.StartBy(cmd, func(cmd *exec.Cmd) error { return child.LaunchOn(cmd, job.Core) })
 	if err != nil {
 		return nil, err
 	}

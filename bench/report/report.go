@@ -32,6 +32,8 @@ type Report struct {
 	Faults   []string     `json:"faults,omitempty"` // what went wrong; the figures hold for nothing then
 	Parts    []*Report    `json:"parts,omitempty"`  // of a whole run
 
+	Unfinished []string `json:"unfinished,omitempty"` // what the time was too short for; the other figures hold
+
 	Costs *capacity.Costs `json:"costs,omitempty"` // of a whole run: what eyrie plan reckons with
 
 	Used time.Duration `json:"-"` // CPU of our own while it ran
@@ -156,6 +158,11 @@ func (r *Report) Doubt(format string, args ...any) {
 // Fault adds what went wrong.
 func (r *Report) Fault(format string, args ...any) {
 	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+// Unfinish adds what the time was too short for.
+func (r *Report) Unfinish(format string, args ...any) {
+	r.Unfinished = append(r.Unfinished, fmt.Sprintf(format, args...))
 }
 
 // Figure returns the value of a figure by name.

@@ -53,6 +53,9 @@ func (r *Report) writeFigures(w io.Writer) error {
 	for _, f := range r.Faults {
 		fmt.Fprintf(w, "FAULT     %s\n", f)
 	}
+	for _, u := range r.Unfinished {
+		fmt.Fprintf(w, "UNFINISHED %s\n", u)
+	}
 	return nil
 }
 

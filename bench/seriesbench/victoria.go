@@ -68,8 +68,7 @@ func StartVictoria(ctx context.Context, cmd *exec.Cmd, addr, dir string, d *Data
 	v := &Victoria{cmd: cmd, base: "http://" + addr, dir: dir, data: d, hosts: hosts, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: VictoriaConnections}}}
 	cmd.Args = append(append(cmd.Args, "-storageDataPath="+dir, "-httpListenAddr="+addr), VictoriaSettings...)
 	cmd.Stderr = os.Stderr
-	child.SetParentDeath(cmd)
-	if err := cmd.Start(); err != nil {
+	if err := child.Launch(cmd); err != nil {
 		return nil, err
 	}
 	for {

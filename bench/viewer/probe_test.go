@@ -13,7 +13,9 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreTopFunction("eyrie/bench/child.keep"))
+}
 
 // serveAgents takes one link, says welcome from next on and acknowledges each
 // event; the numbers go to got.

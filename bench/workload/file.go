@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -136,6 +137,11 @@ func Parse(path string, b []byte) (*Workload, error) {
 			if err := take(w, it.Value()); err != nil {
 				return nil, bad(line, key, "%v", err)
 			}
+		}
+	}
+	for i, r := range w.Shape.Recordings {
+		if !filepath.IsAbs(r) {
+			w.Shape.Recordings[i] = filepath.Join(filepath.Dir(path), r)
 		}
 	}
 	for _, key := range needed {

@@ -115,3 +115,11 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// Recordings lie where the file that names them says, whatever the working folder is.
+func TestRecordingsBesideTheFile(t *testing.T) {
+	_, err := Parse("some/where/w.yaml", []byte("name: w\nagents: 10\nconnections: 1\nevents: recorded\nrecordings: [nowhere.json]\n"))
+	if want := "open " + filepath.Join("some", "where", "nowhere.json"); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
