@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"encoding/json"
 	"regexp"
 	"strings"
@@ -96,6 +97,27 @@ var parameters = map[string]string{
 	"mode":        "all (nothing is left out) or latest (the newest state per agent)", "from": "now, an offset, or how far back: -5m",
 }
 
+// kinds are the types of the parameters that are not strings.
+var kinds = map[string]string{
+	"limit": "integer", "points": "integer", "offset": "integer", "from_ms": "number", "to_ms": "number",
+	"times": "number", "agents": "number", "connections": "number", "rate": "number", "metrics": "number", "series": "number", "frame": "number",
+	"viewers": "number", "seen": "number", "days": "number", "price": "number", "cores": "number", "memory_gib": "number", "disk_gb": "number", "descriptors": "number",
+}
+
+// choices are the values of the parameters that take no other.
+var choices = map[string][]string{
+	"for": {"ingest"}, "ended": {"0", "1", "all"}, "sort": {"last", "cost", "tokens", "failures", "state", "name"}, "order": {"desc", "asc"},
+	"what": {"events", "agents", "fleet"}, "of": {"now", "busiest"}, "mode": {"all", "latest"},
+}
+
+func schemaOf(parameter string) map[string]any {
+	s := map[string]any{"type": cmp.Or(kinds[parameter], "string")}
+	if c := choices[parameter]; c != nil {
+		s["enum"] = c
+	}
+	return s
+}
+
 var wildcards = regexp.MustCompile(`\{[a-z0-9]+\}`)
 
 // openapiDocument documents the operations, with what the routes say of them.
@@ -113,7 +135,7 @@ func openapiDocument(routes []route) ([]byte, error) {
 			}
 		}
 		for _, p := range strings.Fields(o.params) {
-			params = append(params, map[string]any{"name": p, "in": "query", "description": parameters[p], "schema": map[string]any{"type": "string"}})
+			params = append(params, map[string]any{"name": p, "in": "query", "description": parameters[p], "schema": schemaOf(p)})
 		}
 		op := map[string]any{
 			"summary": o.summary,

@@ -53,6 +53,13 @@ func TestOpenAPIParameters(t *testing.T) {
 	if len(unused) > 0 {
 		t.Errorf("explained, but on no route: %v", unused)
 	}
+	for _, typed := range [][]string{slices.Collect(maps.Keys(kinds)), slices.Collect(maps.Keys(choices))} {
+		for _, p := range typed {
+			if parameters[p] == "" {
+				t.Errorf("%s has a type, but is no parameter", p)
+			}
+		}
+	}
 }
 
 func TestOpenAPIDocument(t *testing.T) {

@@ -244,7 +244,8 @@ func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) b
 	}
 	var read atomic.Int64
 	if !f.x.block.Empty() {
-		q.Skip = func(payloads [][]byte) bool {
+		q.Skip.Texts = func(may func([]byte) bool) bool { return !f.x.block.May(may) }
+		q.Skip.Payloads = func(payloads [][]byte) bool {
 			for _, p := range payloads {
 				read.Add(int64(len(p)))
 			}
@@ -252,7 +253,7 @@ func (f *finding) piece(ctx context.Context, p *piece, match func(*wal.Record) b
 		}
 	}
 	q.Match = func(r *wal.Record) bool {
-		if q.Skip == nil {
+		if q.Skip.Empty() {
 			read.Add(int64(len(r.Payload)))
 		}
 		if ok := match(r); !f.count {

@@ -4,6 +4,7 @@ import { get, query } from '../../api/http'
 import type { CapacityShape } from '../../api/shape'
 import { usePlace } from '../../app/router'
 import { capacity, typed, verdict } from '../../model/capacity'
+import { percent } from '../../model/format'
 import { Failed, Loading } from '../../parts/Notice'
 import { Shape } from '../../parts/State'
 import { useLoad } from '../../parts/useLoad'
@@ -43,6 +44,7 @@ export default function Capacity() {
   const v = capacity(data)
   const entered = ['agents', 'rate', 'metrics', 'frame', 'viewers'].some((n) => given[n] !== undefined)
   const says = verdict(v, entered)
+  const share = v.gauges.find((g) => g.name === 'cpu')?.mark
   return (
     <div className="page" aria-busy={loading}>
       <h1 className="hidden">Capacity</h1>
@@ -65,7 +67,7 @@ export default function Capacity() {
           </div>
         </section>
         <section className="panel">
-          <header><h2>Plan</h2><span className="dim">70{'\u00a0'}% of the CPU, the rest is for bursts and catching up</span></header>
+          <header><h2>Plan</h2>{share ? <span className="dim">{percent(share)} of the CPU, the rest is for bursts and catching up</span> : null}</header>
           <Ask view={v} entered={entered} />
         </section>
       </div>

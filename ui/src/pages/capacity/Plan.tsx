@@ -5,7 +5,7 @@ import type { CapacityView, NeedView } from '../../model/capacity'
 import { bytes, count, percent, rate } from '../../model/format'
 import { Empty } from '../../parts/Notice'
 import { Shape } from '../../parts/State'
-import { fields, stepOf, steps } from './fields'
+import { fields, stepOf, steps, timesAt } from './fields'
 import type { Field } from './fields'
 
 const settleMs = 150
@@ -41,7 +41,7 @@ function Slider({ view: v, entered }: { view: CapacityView; entered: boolean }) 
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined)
   useEffect(() => setAt(stepOf(asked)), [asked])
   useEffect(() => () => clearTimeout(timer.current), [])
-  const n = steps[at] ?? 1
+  const n = timesAt(at, asked)
   const what = entered ? 'the load entered' : v.of === 'busiest' ? 'the busiest minute of the day' : 'what runs now'
   return (
     <label className="slider">

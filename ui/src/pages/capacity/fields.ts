@@ -24,3 +24,6 @@ export function stepOf(times: number): number {
   })
   return best
 }
+
+/** The times that the slider says at a step: those of the address where it has not been moved from there. */
+export const timesAt = (step: number, asked: number): number => step === stepOf(asked) ? asked : steps[step] ?? 1
