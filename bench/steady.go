@@ -110,6 +110,10 @@ func Judge(samples []Sample, rate float64) *Verdict {
 		}
 		v.Debts = append(v.Debts, g)
 	}
+	// However it came to that, and whether it grows or not.
+	if behind := viewLag(late) / max(rate, v.Rate, 1); behind > behindMax.Seconds() {
+		v.fail("what views showed was %.0f s old at worst", behind)
+	}
 	return v
 }
 

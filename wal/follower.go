@@ -2,7 +2,8 @@ package wal
 
 import "context"
 
-// Follower reads the log in order, block by block, and waits at its end. It
+// Follower reads the log in order, block by block, and waits at its end. While one
+// reads blocks that have left memory, sealing gives way to it. It
 // belongs to one goroutine and holds nothing that must be released.
 type Follower struct {
 	l    *Log
@@ -44,6 +45,10 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 			b, err := f.l.blockFrom(f.next, &f.in)
 			if err != nil {
 				return nil, err
+			}
+			if f.in.stored > 0 {
+				f.in.stored = 0
+				f.l.sealer.trailed.signs.Add(1)
 			}
 			if b == nil || b.Base() >= f.l.Sealed() {
 				f.in.w, f.in.ahead = nil, nil // nothing decoded is held at the end

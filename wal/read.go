@@ -49,11 +49,12 @@ func (l *Log) ReadOf(off uint64, agent uint32) (Record, error) {
 	return recs[0], nil
 }
 
-// reading is the sealed stretch that a reader in order of offset is in.
+// reading is where a reader in order of offset is: the sealed stretch, if it is in one.
 type reading struct {
-	w     *whole
-	to    uint64      // the offset that it goes on to; 0: nobody knows
-	ahead chan *whole // holds the stretch behind w, once it is decoded; or nil
+	w      *whole
+	to     uint64      // the offset that it goes on to; 0: nobody knows
+	ahead  chan *whole // holds the stretch behind w, once it is decoded; or nil
+	stored int         // blocks that came from the store, since they had left the cache
 }
 
 func (c *reading) lost() []*LostError {
@@ -102,6 +103,7 @@ func (l *Log) blockFrom(off uint64, c *reading) (b *Block, err error) {
 			return nil
 		})
 		if err == nil {
+			c.stored++
 			return b, nil
 		}
 		if off >= l.Sealed() {

@@ -30,8 +30,8 @@ type SealOptions struct {
 	// Unread tells the first offset that somebody has still to read in order, now
 	// or after a crash; it is asked before each stretch. To such a reader a sealed
 	// record costs several times what one in a block does, and sealing takes the CPU
-	// that it waits for: what lies from there on stays in blocks, until the sealer is
-	// sealPatience stretches behind. Default: nobody has.
+	// that it waits for: what lies from there on stays in blocks, until these take a
+	// large part of the disk. Default: nobody has.
 	Unread func() uint64
 	// Off leaves the log as it is.
 	Off bool
@@ -53,10 +53,11 @@ type sealer struct {
 	hot  atomic.Int64 // bytes of headers and bodies not sealed, nearly
 	due  atomic.Int32 // flushes of the store since it was tidied
 
-	pressed atomic.Uint64 // how often a writer had to wait for the log
-	seen    uint64        // of these, by the sealer
-	yields  bool          // to such a writer, and to readers
-	held    bool          // the last limit was Unread's
+	pressed pressure // of writers that had to wait for the log
+	trailed pressure // of followers that read blocks again from the store
+	spare   int64    // bytes of the disk that blocks may take while they are read
+	yields  bool     // to such writers and readers
+	held    bool     // the last limit was Unread's
 	w       *stretch.Writer
 }
 
@@ -169,27 +170,63 @@ func (s *sealer) run() {
 	}
 }
 
-// While a writer waits for the log, the sealer waits for it, looking again every
-// sealPause, until it is sealPatience stretches behind: then the disk would fill
-// up with blocks.
+// sealPause is how often the sealer looks whether those it waits for still wait.
+//
+// It waits for writers until it is sealPatience stretches behind. It waits longer
+// for those who read in order and have fallen behind: what they have not read when
+// it is sealed costs them several times as much, and they would never get to the end
+// again. Meanwhile blocks may take 1 in 1<<sealSpare of the room on the disk, or of what
+// retention leaves the log.
 const (
 	sealPause    = 20 * time.Millisecond
 	sealPatience = 16
+	sealSpare    = 3
 )
 
 // sealUnreadEvery is how often the sealer asks whether what it waits for was read.
 const sealUnreadEvery = time.Second
 
-// patient tells whether the sealer may let others go first.
+// pressure counts signs that somebody waits.
+type pressure struct {
+	signs atomic.Uint64
+	seen  uint64 // by the sealer
+}
+
+// more tells whether there were signs since it was last called.
+func (p *pressure) more() bool {
+	n := p.signs.Load()
+	more := n != p.seen
+	p.seen = n
+	return more
+}
+
+// patient tells whether the sealer may let writers go first.
 func (s *sealer) patient() bool {
 	return s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes
+}
+
+// patientReading tells whether it may let those go first who read in order.
+func (s *sealer) patientReading() bool {
+	return s.patient() || s.yields && s.hot.Load() < s.spare
+}
+
+// measure finds how much of the disk blocks may take.
+func (s *sealer) measure() {
+	s.spare = 0
+	if free, err := s.l.o.DiskFree(s.l.dir); err == nil && free > s.l.o.DiskMin {
+		room := free - s.l.o.DiskMin + uint64(s.hot.Load())
+		if most := s.l.o.Retain.Bytes; most > 0 {
+			room = min(room, most)
+		}
+		s.spare = int64(room >> sealSpare)
+	}
 }
 
 // unread is the offset from which on blocks stay for those who have to read them,
 // and whether there is one. A full disk needs the room that sealing gives back.
 func (s *sealer) unread() (uint64, bool) {
 	f := s.l.o.Seal.Unread
-	if f == nil || !s.patient() || s.l.Wall() != nil {
+	if f == nil || !s.patientReading() || s.l.Wall() != nil {
 		return 0, false
 	}
 	return f(), true
@@ -199,12 +236,7 @@ func (s *sealer) unread() (uint64, bool) {
 // it is while much is written that it has to be.
 func (s *sealer) giveWay() {
 	s.tidy()
-	for s.patient() {
-		before := s.pressed.Load()
-		if before == s.seen {
-			return
-		}
-		s.seen = before
+	for s.pressed.more() && s.patient() || s.trailed.more() && s.patientReading() {
 		s.tidy()
 		select {
 		case <-time.After(sealPause):
@@ -259,6 +291,7 @@ func (s *sealer) next(least int64) (bool, error) {
 
 // limit returns the offset up to which blocks may be sealed, 0 for none.
 func (s *sealer) limit() (uint64, error) {
+	s.measure()
 	end, err := s.beforeKept()
 	s.held = false
 	if at, ok := s.unread(); err == nil && ok && at < end {

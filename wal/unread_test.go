@@ -11,11 +11,13 @@ import (
 )
 
 // TestSealingLeavesUnread has a reader get on with a log bit by bit: no further is
-// sealed than that, but for a sealer that is far behind, one on a full disk, and one asked by hand.
+// sealed than that, but for blocks that take much of the disk, a full disk, and one who asks by hand.
 func TestSealingLeavesUnread(t *testing.T) {
 	var read atomic.Uint64
 	o := sealing(small(vfs.NewMem()))
 	o.Seal.Unread = read.Load
+	free := uint64(1 << 40)
+	o.DiskFree = func(string) (uint64, error) { return free, nil }
 	r := filled(t, o, 4000)
 	defer r.mustClose(t)
 	s := &sealer{l: r.Log, ctx: context.Background(), yields: true}
@@ -54,8 +56,15 @@ func TestSealingLeavesUnread(t *testing.T) {
 	full := ErrDiskFull
 	for name, in := range map[string]func(){
 		"a full disk": func() { r.wall.Store(&full) },
-		"far behind":  func() { s.hot.Store(r.keptHot() + sealPatience*r.o.Seal.Bytes) },
-		"asked for":   func() { s.yields = false },
+		"a large part of the disk": func() {
+			s.hot.Store(r.keptHot() + sealPatience*r.o.Seal.Bytes)
+			free = r.o.DiskMin + uint64(s.hot.Load())<<sealSpare - uint64(s.hot.Load())
+		},
+		"a large part of what retention leaves": func() {
+			s.hot.Store(r.keptHot() + sealPatience*r.o.Seal.Bytes)
+			r.o.Retain.Bytes = uint64(s.hot.Load()) << sealSpare
+		},
+		"asked for": func() { s.yields = false },
 	} {
 		in()
 		end, err := s.limit()
@@ -64,6 +73,7 @@ func TestSealingLeavesUnread(t *testing.T) {
 		}
 		r.wall.Store(nil)
 		s.hot.Store(0)
+		free, r.o.Retain.Bytes = 1<<40, 0
 		s.yields = true
 	}
 	read.Store(math.MaxUint64)

@@ -64,7 +64,7 @@ const aheadMax = 8
 func (w *Writer) Full() bool {
 	full := len(w.l.work) >= aheadMax || len(w.grp.blocks) >= groupBlocksMax || w.grp.bytes+w.cur.Bytes()+rowBytes*w.cur.Len() >= w.l.o.GroupBytes
 	if full {
-		w.l.sealer.pressed.Add(1)
+		w.l.sealer.pressed.signs.Add(1)
 	}
 	return full
 }
