@@ -58,11 +58,20 @@ func TestGoldenRows(t *testing.T) {
 		t.Error("the rows are written otherwise than before. If that is meant, raise rowVersion or prove that old rows load, then UPDATE_GOLDEN=1 go test ./tsdb -run Golden")
 	}
 	samplesOf(t, string(want), 603, 5)
-	before, err := os.ReadFile(filepath.Join("testdata", "rows-2.golden")) // of head rows without additions
-	if err != nil {
-		t.Fatal(err)
+	for _, before := range []struct {
+		file   string
+		n      int
+		newest float64
+	}{
+		{"rows-2.golden", 602, 4.9}, // of head rows without additions
+		{"rows-3.golden", 603, 5},   // of first runs as long as others
+	} {
+		rows, err := os.ReadFile(filepath.Join("testdata", before.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		samplesOf(t, string(rows), before.n, before.newest)
 	}
-	samplesOf(t, string(before), 602, 4.9)
 }
 
 // samplesOf loads rows and looks at what TestGoldenRows has put into them.

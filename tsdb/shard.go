@@ -27,16 +27,29 @@ const unsaved = math.MaxUint16
 
 const noTime = math.MinInt64
 
-// A run closes at the first of these bounds; the number of samples is spread
-// over the series, so that series which began together do not all close at one
-// moment.
+// A run closes at the first of its bounds: of samples, which is spread over the
+// series, of bytes, and of time. The first run of a series ends at a part of the first
+// two, a quarter and more, by its number: series that began together, as those of a fleet that is
+// started do, would else all close at one moment, and keep on doing so.
 const (
 	runSamplesMin = 384
 	runSpread     = 128
+	firstParts    = 128
+	firstLeast    = firstParts / 4
 )
 
 func samplesMax(ref uint32) uint16 {
 	return uint16(runSamplesMin + ref*2654435761>>25%runSpread)
+}
+
+// most returns the bounds of the run of samples, and of bytes before another one.
+func (r *run) most(ref uint32) (samples, bytes int) {
+	samples, bytes = int(samplesMax(ref)), runBytesMax-chunk.MaxStreamSample
+	if r.closedT == noTime {
+		part := firstLeast + int(ref*2654435761>>16)%(firstParts-firstLeast+1)
+		samples, bytes = samples*part/firstParts, bytes*part/firstParts
+	}
+	return samples, bytes
 }
 
 // pending is a chunk that is not yet known to be in the store.
@@ -163,7 +176,8 @@ func (s *shard) append(db *DB, ref, slot uint32, t int64, v float64) {
 
 // fits tells whether a sample at t may follow in the same run.
 func (r *run) fits(ref uint32, t int64) bool {
-	return r.s.N < samplesMax(ref) && int(r.chain.len)+chunk.MaxStreamSample <= runBytesMax &&
+	samples, bytes := r.most(ref)
+	return int(r.s.N) < samples && int(r.chain.len) <= bytes &&
 		t-r.first <= spanMs && partOf(t) == partOf(r.first)
 }
 
