@@ -1,6 +1,8 @@
 package intake
 
 import (
+	"time"
+
 	"eyrie/engine"
 	"eyrie/engine/wire"
 	"eyrie/netpoll"
@@ -9,6 +11,7 @@ import (
 // group is what is owed to senders once one commit is durable.
 type group struct {
 	number  uint64 // tells groups apart; link.ackGroup refers to it
+	handed  time.Time
 	replies []engine.Reply
 	said    int // replies up to the last that is no ack
 	done    []*Submission

@@ -92,6 +92,8 @@ type Intake struct {
 	nextTick  time.Time
 	ticked    time.Time // the last tick
 	calm      time.Time // since when ticks have come one after another
+	rest      rest
+	handed    time.Time // when the last group was handed over
 
 	m counters
 }
@@ -117,6 +119,7 @@ func New(log *wal.Log, links Links, o Options) *Intake {
 		groups: 1, cur: &group{number: 1}, spare: make(chan *group, 4),
 	}
 	in.m.init(o.Metrics)
+	o.Metrics.NewGauge(`eyrie_intake_rest_seconds`, func() float64 { return in.rest.length().Seconds() })
 	return in
 }
 
@@ -148,6 +151,7 @@ func (in *Intake) Committed(token any, first, last uint64, err error) {
 			in.Notify() // who stops waits for this
 		}
 	}()
+	in.rest.durable(in.o.Now().Sub(g.handed))
 	if err != nil {
 		for _, s := range g.done {
 			s.finish(fmt.Errorf("not stored: %w", err))
@@ -190,18 +194,31 @@ func (in *Intake) Run(ctx context.Context) error {
 	defer in.beginChain()()
 	tick := time.NewTicker(tickGrain(in.o.Tick))
 	defer tick.Stop()
+	resting := time.NewTimer(0)
+	defer resting.Stop()
 	stopping := false
 	for {
-		n, _, err := in.step(!stopping)
+		n, err := in.take(!stopping)
 		if err != nil {
 			in.abandon(err)
 			return err
+		}
+		wake, subs := in.wake, in.subs
+		var rested <-chan time.Time
+		if in.gathered() {
+			if wait := in.resting(); wait == 0 || stopping {
+				in.commit()
+			} else {
+				// What is published meanwhile stays in the rings and wakes nobody.
+				resting.Reset(wait)
+				rested, wake, subs = resting.C, nil, nil
+			}
 		}
 		if n > 0 {
 			continue
 		}
 		if stopping {
-			if !in.w.Pending() && in.cur.empty() && in.flying.Load() == 0 && len(in.unchained) == 0 {
+			if !in.gathered() && in.flying.Load() == 0 && len(in.unchained) == 0 {
 				in.abandon(ErrStopped)
 				return nil
 			}
@@ -213,12 +230,13 @@ func (in *Intake) Run(ctx context.Context) error {
 			}
 			continue
 		}
-		subs := in.subs
 		if in.full() {
 			subs = nil // until the log takes the group: see Ready
 		}
 		select {
-		case <-in.wake:
+		case <-wake:
+		case <-rested:
+			in.handed = time.Time{} // whatever the clock says
 		case s := <-subs:
 			in.submit(s)
 		case <-tick.C:
@@ -307,13 +325,19 @@ func (in *Intake) drain(r *ring.Ring) int {
 	return n
 }
 
+// gathered tells whether there is something to hand over.
+func (in *Intake) gathered() bool { return in.w.Pending() || !in.cur.empty() }
+
 // commit hands the group to the log if it takes one, and tells whether it did.
 func (in *Intake) commit() bool {
 	in.flying.Add(1)
+	now := in.o.Now()
+	in.cur.handed = now
 	if !in.w.Commit(in.cur) {
 		in.flying.Add(-1)
 		return false
 	}
+	in.handed = now
 	select {
 	case in.cur = <-in.spare:
 	default:

@@ -27,17 +27,17 @@ func (in *Intake) begin() {
 // Step takes in what is there, within the budgets of a turn, and hands what was
 // gathered to the log if that takes it. It returns how much was taken in,
 // whether a group was handed over, and why the log has failed.
-func (in *Intake) Step() (taken int, handed bool, err error) { return in.step(true) }
-
-func (in *Intake) step(submissions bool) (taken int, handed bool, err error) {
-	taken = in.turn(submissions)
-	if err := in.log.Err(); err != nil {
-		return taken, false, err
-	}
-	if in.w.Pending() || !in.cur.empty() {
+func (in *Intake) Step() (taken int, handed bool, err error) {
+	if taken, err = in.take(true); err == nil && in.gathered() {
 		handed = in.commit()
 	}
-	return taken, handed, nil
+	return taken, handed, err
+}
+
+// take is a turn, and why the log has failed.
+func (in *Intake) take(submissions bool) (taken int, err error) {
+	taken = in.turn(submissions)
+	return taken, in.log.Err()
 }
 
 // beginChain is Begin without the look at where the audit chain stands: that may lie far

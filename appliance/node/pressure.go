@@ -16,8 +16,8 @@ import (
 const pressureEvery = 100 * time.Millisecond
 
 // pressure tells the engine how busy the host's cores are, how much of its soft
-// limit the heap takes, what the log has committed and of how many agents, until
-// ctx ends.
+// limit the heap takes, what the log has committed and of how many agents, and intake
+// the first of these, until ctx ends.
 func (n *Node) pressure(ctx context.Context) {
 	proc, _ := procfs.NewFS("/proc")
 	memory := []metrics.Sample{{Name: "/memory/classes/total:bytes"}, {Name: "/memory/classes/heap/released:bytes"}}
@@ -39,6 +39,7 @@ func (n *Node) pressure(ctx context.Context) {
 				r.CPU = (b - busy) / (a - all)
 			}
 			busy, all = b, a
+			n.intake.Busy(r.CPU)
 		}
 		metrics.Read(memory)
 		if limit := debug.SetMemoryLimit(-1); limit < math.MaxInt64 {
