@@ -15,7 +15,7 @@ import (
 const (
 	collectEvery    = time.Second
 	percentDefault  = 100
-	percentMost     = 400
+	percentMost     = 200
 	percentLiveMin  = 128 << 20 // bytes that live, below which the default stays
 	percentRoomPart = 2         // what lives and the garbage beside it take at most this part of the memory limit
 )

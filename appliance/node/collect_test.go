@@ -9,7 +9,7 @@ func TestGCPercent(t *testing.T) {
 		want        int
 	}{
 		{20 * mib, 20 * gib, 100},
-		{600 * mib, 20 * gib, 400},
+		{600 * mib, 20 * gib, 200},
 		{2 * gib, 10 * gib, 150},
 		{2 * gib, 6 * gib, 100},
 		{9 * gib, 10 * gib, 100},
