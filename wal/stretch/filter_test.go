@@ -3,6 +3,7 @@ package stretch
 import (
 	"bytes"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -15,6 +16,11 @@ func FuzzFilter(f *testing.F) {
 	f.Add([]byte("The quick brown fox"), []byte("jumps, ÜBER den K\u212a Zaun"), uint16(4), uint16(9))
 	f.Add([]byte{0xa4, 'n', 'a', 'm', 'e', 0xa3, 'a', 'b', 'c'}, []byte("DEADBEEFdeadbeefGhij"), uint16(8), uint16(12))
 	f.Fuzz(func(t *testing.T, a, b []byte, from, n uint16) {
+		var got []uint32
+		gramsOf(a, func(x uint32) bool { got = append(got, x); return true })
+		if want := plainGrams(a); !slices.Equal(got, want) {
+			t.Fatalf("the grams of %q are %x, want %x", a, got, want)
+		}
 		var g grams
 		g.add([]byte("what was there before"))
 		g.reset()
@@ -34,6 +40,21 @@ func FuzzFilter(f *testing.F) {
 			}
 		}
 	})
+}
+
+// plainGrams is gramsOf, looking at each four bytes.
+func plainGrams(p []byte) (out []uint32) {
+	for i := 0; i+gramLetters <= len(p); i++ {
+		gram, all, beyond := uint32(0), true, false
+		for _, c := range p[i : i+gramLetters] {
+			x := letters[c]
+			gram, all, beyond = gram<<5|uint32(x), all && x > 0, beyond || x > 6
+		}
+		if all && beyond {
+			out = append(out, gram)
+		}
+	}
+	return out
 }
 
 // asciiCase folds ASCII letters alone.
