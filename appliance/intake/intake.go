@@ -194,8 +194,9 @@ func (in *Intake) Run(ctx context.Context) error {
 	defer in.beginChain()()
 	tick := time.NewTicker(tickGrain(in.o.Tick))
 	defer tick.Stop()
-	resting := time.NewTimer(0)
-	defer resting.Stop()
+	rest := time.NewTimer(0)
+	defer rest.Stop()
+	looks, found := 0, 0 // in this rest; items since the last look
 	stopping := false
 	for {
 		n, err := in.take(!stopping)
@@ -203,15 +204,17 @@ func (in *Intake) Run(ctx context.Context) error {
 			in.abandon(err)
 			return err
 		}
+		found += n
 		wake, subs := in.wake, in.subs
 		var rested <-chan time.Time
 		if in.gathered() {
-			if wait := in.resting(); wait == 0 || stopping {
+			if wait := in.resting(looks, found); wait == 0 || stopping {
 				in.commit()
+				looks = 0
 			} else {
 				// What is published meanwhile stays in the rings and wakes nobody.
-				resting.Reset(wait)
-				rested, wake, subs = resting.C, nil, nil
+				rest.Reset(wait)
+				rested, wake, subs = rest.C, nil, nil
 			}
 		}
 		if n > 0 {
@@ -236,7 +239,7 @@ func (in *Intake) Run(ctx context.Context) error {
 		select {
 		case <-wake:
 		case <-rested:
-			in.handed = time.Time{} // whatever the clock says
+			looks, found = looks+1, 0
 		case s := <-subs:
 			in.submit(s)
 		case <-tick.C:

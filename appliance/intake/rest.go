@@ -11,8 +11,10 @@ import (
 // nobody is short of the cores, waiting would only delay an answer, and there is no rest.
 //
 // It is none up to restFrom of the cores, and from there on the longer the busier they
-// are, up to restParts times as long as a group takes to be made durable. So groups grow with the load of the whole host, as they do by
-// themselves with that of the log.
+// are, up to restParts times as long as a group takes to be made durable. So groups
+// grow with the load of the whole host, as they do by themselves with that of the log.
+// It ends when nothing came in for one of its restLooks: who sends no more before he is
+// answered must not wait for others who do not either.
 type rest struct {
 	took atomic.Int64  // ns that a group takes, of late
 	busy atomic.Uint32 // of the host's cores, in parts of 1<<16
@@ -21,6 +23,7 @@ type rest struct {
 const (
 	restFrom  = 0.6 // share of the cores below which there is none
 	restParts = 8
+	restLooks = 4
 	// restMost keeps what gathers meanwhile far below the queue's high watermark,
 	// which is what it gives out in admit.Delay.
 	restMost = 10 * time.Millisecond
@@ -58,12 +61,13 @@ func (r *rest) length() time.Duration {
 // goes into one commit. It is called several times a second, by any one goroutine.
 func (in *Intake) Busy(share float64) { in.rest.host(share) }
 
-// resting returns how long the group being filled should still wait for more; 0 for
-// one that is full.
-func (in *Intake) resting() time.Duration {
+// resting returns how long the group being filled should wait for more before the
+// intake looks again, after so many looks, with so many items found since the last; 0: no
+// longer.
+func (in *Intake) resting(looks, found int) time.Duration {
 	length := in.rest.length()
-	if length == 0 || in.full() {
+	if length == 0 || in.full() || looks > 0 && found == 0 || looks >= restLooks {
 		return 0
 	}
-	return min(length, max(0, length-in.o.Now().Sub(in.handed)))
+	return min(length/restLooks, max(0, length-in.o.Now().Sub(in.handed)))
 }
