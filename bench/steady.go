@@ -112,7 +112,7 @@ func Judge(samples []Sample, rate float64) *Verdict {
 	}
 	// However it came to that, and whether it grows or not.
 	if behind := viewLag(late) / max(rate, v.Rate, 1); behind > behindMax.Seconds() {
-		v.fail("what views showed was %.0f s old at worst", behind)
+		v.fail("what views showed was %.0f s old at worst in the second half", behind)
 	}
 	return v
 }

@@ -42,7 +42,7 @@ func TestJudge(t *testing.T) {
 		}, "view lag grew from"},
 		{"lag that grew and was worked off", func(rng *rand.Rand, i int, s *Sample) { s.Lag = 500_000 - 20_000*min(float64(i), 24) }, ""},
 		{"lag that grows below what is normal", func(rng *rand.Rand, i int, s *Sample) { s.Lag = 100 * float64(i) }, ""},
-		{"a stall that views did not get over", func(rng *rand.Rand, i int, s *Sample) { s.Lag = 600_000 - 2000*float64(i) }, "what views showed was 11 s old at worst"},
+		{"a stall that views did not get over", func(rng *rand.Rand, i int, s *Sample) { s.Lag = 600_000 - 2000*float64(i) }, "what views showed was 11 s old at worst in the second half"},
 		{"sealing in a saw", func(rng *rand.Rand, i int, s *Sample) { s.Behind = float64(i%5) * (40 << 20) }, ""},
 		{"sealing that falls behind", func(rng *rand.Rand, i int, s *Sample) {
 			s.Behind = (8*float64(i) + 4*rng.NormFloat64()) * (1 << 20)

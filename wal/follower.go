@@ -2,8 +2,7 @@ package wal
 
 import "context"
 
-// Follower reads the log in order, block by block, and waits at its end. While one
-// reads blocks that have left memory, sealing gives way to it. It
+// Follower reads the log in order, block by block, and waits at its end. It
 // belongs to one goroutine and holds nothing that must be released.
 type Follower struct {
 	l    *Log
@@ -11,6 +10,8 @@ type Follower struct {
 	in   reading
 	told *whole // whose damage has been told
 	lost []*LostError
+
+	first bool // before sealing
 }
 
 // Follow returns a follower that begins at offset from (0 is 1): its first
@@ -23,6 +24,14 @@ func (l *Log) Follow(from uint64) *Follower { return &Follower{l: l, next: max(f
 func (l *Log) FollowTo(from, to uint64) *Follower {
 	f := l.Follow(from)
 	f.in.to = to
+	return f
+}
+
+// BeforeSealing has sealing wait while f reads blocks that have left memory, as long
+// as there is room on the disk. It is for one that must get to the end again, and that
+// the log's own process controls: what is in blocks is always kept. It returns f.
+func (f *Follower) BeforeSealing() *Follower {
+	f.first = true
 	return f
 }
 
@@ -46,10 +55,10 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 			if err != nil {
 				return nil, err
 			}
-			if f.in.stored > 0 {
-				f.in.stored = 0
+			if f.first && f.in.stored > 0 {
 				f.l.sealer.trailed.signs.Add(1)
 			}
+			f.in.stored = 0
 			if b == nil || b.Base() >= f.l.Sealed() {
 				f.in.w, f.in.ahead = nil, nil // nothing decoded is held at the end
 			}

@@ -54,10 +54,10 @@ type sealer struct {
 	due  atomic.Int32 // flushes of the store since it was tidied
 
 	pressed pressure // of writers that had to wait for the log
-	trailed pressure // of followers that read blocks again from the store
+	trailed pressure // of followers that come before it, and read blocks again from the store
 	spare   int64    // bytes of the disk that blocks may take while they are read
 	yields  bool     // to such writers and readers
-	held    bool     // the last limit was Unread's
+	held    bool     // by readers, the last time that it was to seal
 	w       *stretch.Writer
 }
 
@@ -142,8 +142,11 @@ func (s *sealer) run() {
 		}
 		s.tidy()
 		for !s.l.o.Seal.Off && s.hot.Load() > s.l.keptHot()+s.l.o.Seal.Bytes && s.ctx.Err() == nil && s.l.Err() == nil {
-			// At least half: what is hot is counted but nearly.
-			sealed, err := s.next(s.l.o.Seal.Bytes / 2)
+			sealed, err := false, error(nil)
+			if s.held = s.readersFirst(); !s.held {
+				// At least half: what is hot is counted but nearly.
+				sealed, err = s.next(s.l.o.Seal.Bytes / 2)
+			}
 			if err != nil && s.ctx.Err() == nil {
 				s.l.metrics.sealErrors.Inc()
 				if f := s.l.o.Events.Background; f != nil {
@@ -170,13 +173,13 @@ func (s *sealer) run() {
 	}
 }
 
-// sealPause is how often the sealer looks whether those it waits for still wait.
+// While a writer waits for the log, the sealer waits for it, looking again every
+// sealPause, until it is sealPatience stretches behind.
 //
-// It waits for writers until it is sealPatience stretches behind. It waits longer
-// for those who read in order and have fallen behind: what they have not read when
-// it is sealed costs them several times as much, and they would never get to the end
-// again. Meanwhile blocks may take 1 in 1<<sealSpare of the room on the disk, or of what
-// retention leaves the log.
+// It waits longer for who reads in order, comes before it, and has fallen behind: what
+// that one has not read when it is sealed costs it several times as much, and it would
+// never get to the end again. Meanwhile blocks may take 1 in 1<<sealSpare of the room on
+// the disk, or of what retention leaves the log, where that is more.
 const (
 	sealPause    = 20 * time.Millisecond
 	sealPatience = 16
@@ -205,9 +208,16 @@ func (s *sealer) patient() bool {
 	return s.yields && s.hot.Load() < s.l.keptHot()+sealPatience*s.l.o.Seal.Bytes
 }
 
-// patientReading tells whether it may let those go first who read in order.
+// patientReading tells whether it may let those go first who read in order. A full
+// disk needs the room that sealing gives back.
 func (s *sealer) patientReading() bool {
-	return s.patient() || s.yields && s.hot.Load() < s.spare
+	return (s.patient() || s.yields && s.hot.Load() < s.spare) && s.l.Wall() == nil
+}
+
+// readersFirst tells whether the next stretch waits for a follower.
+func (s *sealer) readersFirst() bool {
+	s.measure()
+	return s.trailed.more() && s.patientReading()
 }
 
 // measure finds how much of the disk blocks may take.
@@ -223,10 +233,10 @@ func (s *sealer) measure() {
 }
 
 // unread is the offset from which on blocks stay for those who have to read them,
-// and whether there is one. A full disk needs the room that sealing gives back.
+// and whether there is one.
 func (s *sealer) unread() (uint64, bool) {
 	f := s.l.o.Seal.Unread
-	if f == nil || !s.patientReading() || s.l.Wall() != nil {
+	if f == nil || !s.patientReading() {
 		return 0, false
 	}
 	return f(), true
@@ -236,7 +246,7 @@ func (s *sealer) unread() (uint64, bool) {
 // it is while much is written that it has to be.
 func (s *sealer) giveWay() {
 	s.tidy()
-	for s.pressed.more() && s.patient() || s.trailed.more() && s.patientReading() {
+	for s.pressed.more() && s.patient() {
 		s.tidy()
 		select {
 		case <-time.After(sealPause):

@@ -209,8 +209,9 @@ func (in *Intake) Run(ctx context.Context) error {
 		var rested <-chan time.Time
 		if in.gathered() {
 			if wait := in.resting(looks, found); wait == 0 || stopping {
-				in.commit()
-				looks = 0
+				if looks = 0; !in.commit() {
+					looks = restLooks // as soon as the log takes it: see Ready
+				}
 			} else {
 				// What is published meanwhile stays in the rings and wakes nobody.
 				rest.Reset(wait)

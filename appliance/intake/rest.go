@@ -24,21 +24,21 @@ const (
 	restFrom  = 0.6 // share of the cores below which there is none
 	restParts = 8
 	restLooks = 4
-	// restMost keeps what gathers meanwhile far below the queue's high watermark,
-	// which is what it gives out in admit.Delay.
+	// restMost is far below admit.Delay: what gathers meanwhile is no sign of a queue
+	// that is not emptied.
 	restMost = 10 * time.Millisecond
 	// restWeight is what a new look weighs, in shares of 1.
 	restWeight = 1.0 / 8
 )
 
-// host notes which share of the host's cores is in use, 0 to 1. Any goroutine may call it.
+// host notes which share of the host's cores is in use, 0 to 1. It belongs to one goroutine.
 func (r *rest) host(share float64) {
 	was := float64(r.busy.Load()) / (1 << 16)
 	r.busy.Store(uint32((was + (min(max(share, 0), 1)-was)*restWeight) * (1 << 16)))
 }
 
-// durable notes how long a group took from when it was handed over until it was announced. It
-// belongs to the goroutine that announces.
+// durable notes how long a group took from when it was handed over until it was
+// announced. It belongs to the goroutine that announces.
 func (r *rest) durable(d time.Duration) {
 	was := r.took.Load()
 	if was == 0 {
