@@ -2,21 +2,33 @@ package bench
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
+	"eyrie/bench/report"
 	"eyrie/bench/workload"
 )
 
-// Viewers of every kind see what they ask for, in order and within their credits.
+// Viewers of every kind see what they ask for, in order and within their credits. A
+// machine that is busy with other things may hold up the load of a short step, so that
+// not even one viewer is borne: then all of it is tried again with longer ones.
 func TestLive(t *testing.T) {
-	m := Live{Common: common(t), Child: []string{"bench", "viewers"}, Kinds: LiveKinds, Viewers: []int{1, 12}, Rate: 1000, Marks: 50,
-		For: 300 * time.Millisecond, Settle: 100 * time.Millisecond, Most: 10 * time.Second, Shape: workload.Shape{Seed: 1, Agents: 100, Connections: 10, Frame: 10}}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	r, err := m.Run(ctx)
-	if err != nil {
-		t.Fatal(err)
+	var r *report.Report
+	for _, d := range []time.Duration{300 * time.Millisecond, time.Second, 3 * time.Second, 9 * time.Second} {
+		m := Live{Common: common(t), Child: []string{"bench", "viewers"}, Kinds: LiveKinds, Viewers: []int{1, 12}, Rate: 1000, Marks: 50,
+			For: d, Settle: d / 3, Most: 10 * time.Second, Shape: workload.Shape{Seed: 1, Agents: 100, Connections: 10, Frame: 10}}
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+		var err error
+		r, err = m.Run(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(LiveKinds, func(k string) bool { n, ok := r.Figure(k + ": viewers"); return ok && n == 0 }) {
+			break
+		}
+		t.Logf("steps of %v: not every kind was borne: %v", d, r.Settings)
 	}
 	value := func(name string) float64 {
 		v, ok := r.Figure(name)
@@ -26,7 +38,7 @@ func TestLive(t *testing.T) {
 		return v
 	}
 	for _, k := range LiveKinds {
-		if n := value(k + ": viewers"); n != 12 && n != 1 { // a busy machine may hold the load up
+		if n := value(k + ": viewers"); n != 12 && n != 1 { // the second step may be held up, too
 			t.Errorf("%s: %v viewers", k, n)
 		}
 		if p50, p99 := value(k+": p50"), value(k+": p99"); p50 <= 0 || p99 < p50 {
