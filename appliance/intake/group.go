@@ -10,8 +10,8 @@ import (
 
 // group is what is owed to senders once one commit is durable.
 type group struct {
-	number  uint64 // tells groups apart; link.ackGroup refers to it
-	handed  time.Time
+	number  uint64    // tells groups apart; link.ackGroup refers to it
+	handed  time.Time // over to the log
 	replies []engine.Reply
 	said    int // replies up to the last that is no ack
 	done    []*Submission

@@ -151,7 +151,6 @@ func (in *Intake) Committed(token any, first, last uint64, err error) {
 			in.Notify() // who stops waits for this
 		}
 	}()
-	in.rest.durable(in.o.Now().Sub(g.handed))
 	if err != nil {
 		for _, s := range g.done {
 			s.finish(fmt.Errorf("not stored: %w", err))
@@ -161,6 +160,7 @@ func (in *Intake) Committed(token any, first, last uint64, err error) {
 		}
 		return
 	}
+	in.rest.durable(in.o.Now().Sub(g.handed))
 	if rs := g.compact(); len(rs) > 0 {
 		in.links.Reply(rs)
 	}

@@ -22,8 +22,8 @@ type rest struct {
 
 const (
 	restFrom  = 0.6 // share of the cores below which there is none
-	restParts = 8
-	restLooks = 4
+	restParts = 8   // times as long as a group takes, where all are in use
+	restLooks = 4   // looks for what came in, in one rest
 	// restMost is far below admit.Delay: what gathers meanwhile is no sign of a queue
 	// that is not emptied.
 	restMost = 10 * time.Millisecond
