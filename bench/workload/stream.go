@@ -13,12 +13,16 @@ type Stream struct {
 	runs   []uint64 // the run of each team
 	ids    uint64   // spans named so far, counted above the connection's own bits
 	conn   uint64
+	salt   uint64 // of the seed
 	seq    uint64
 }
 
+// salt keeps the spans of different seeds apart; that of figures has none.
+func salt(seed uint64) uint64 { return mix(seed) ^ mix(FigureSeed) }
+
 // NewStream returns the stream of connection conn of the shape, before number 1.
 func NewStream(sh Shape, conn int) *Stream {
-	s := &Stream{dice: dice(mix(sh.Seed) ^ mix(uint64(conn)+0x5eed)), conn: uint64(conn) + 1, seq: 1}
+	s := &Stream{dice: dice(mix(sh.Seed) ^ mix(uint64(conn)+0x5eed)), conn: uint64(conn) + 1, salt: salt(sh.Seed), seq: 1}
 	first, n := sh.agents(conn)
 	s.actors = make([]actor, n)
 	team := -1
@@ -42,7 +46,7 @@ func NewStream(sh Shape, conn int) *Stream {
 // NewRun returns the stream of the workers of one team in run number n, a run of
 // its own that does not end: about half of its events name it.
 func NewRun(sh Shape, n int) *Stream {
-	s := &Stream{dice: dice(mix(sh.Seed) ^ mix(uint64(n)+0x10e5)), conn: runBit | uint64(n), seq: 1}
+	s := &Stream{dice: dice(mix(sh.Seed) ^ mix(uint64(n)+0x10e5)), conn: runBit | uint64(n), salt: salt(sh.Seed), seq: 1}
 	s.runs = []uint64{s.span()}
 	lead := n * Team % max(sh.Agents/Team*Team, Team)
 	for i := 1; i < Team; i++ {
@@ -70,10 +74,10 @@ func (s *Stream) Agents() []string {
 	return out
 }
 
-// span names a span that no other of the same seed has.
+// span names a span that no other stream of any seed has.
 func (s *Stream) span() uint64 {
 	s.ids++
-	return mix(s.conn<<40 | s.ids)
+	return mix((s.conn<<40 | s.ids) ^ s.salt)
 }
 
 // Append appends the payload of the next event, which happened at ts (Unix ms).

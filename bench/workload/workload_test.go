@@ -208,3 +208,25 @@ func BenchmarkEvents(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100, "ns/event")
 }
+
+// A bench has its fleets one after the other on one server, each with a seed of its
+// own: a span of one that another had ended would be looked for on the disk.
+func TestNoTwoStreamsShareASpan(t *testing.T) {
+	seen := map[uint64]bool{}
+	for seed := FigureSeed; seed < FigureSeed+4; seed++ {
+		sh := Shape{Seed: uint64(seed), Agents: 200, Connections: 4, Frame: 10}
+		streams := []*Stream{NewRun(sh, 0), NewRun(sh, 1)}
+		for conn := range sh.Connections {
+			streams = append(streams, NewStream(sh, conn))
+		}
+		for i, s := range streams {
+			for range 1000 {
+				if id := s.span(); seen[id] {
+					t.Fatalf("stream %d of seed %d: span %016x again", i, seed, id)
+				} else {
+					seen[id] = true
+				}
+			}
+		}
+	}
+}
