@@ -153,7 +153,7 @@ func (m Capacity) parts() []capacityPart {
 	base := Baseline{Common: m.Common, Rounds: 5, For: 400 * time.Millisecond}
 	links := Ramp{Common: m.Common, Most: m.Links}
 	events := Sustain{
-		Common: m.Common, Shape: shape, Full: 10 * time.Second, Share: 15 * time.Second, Trial: 30 * time.Second, Trials: 3, Hold: 3 * time.Minute,
+		Common: m.Common, Shape: shape, Full: 10 * time.Second, Share: 15 * time.Second, Trial: 30 * time.Second, Trials: 3, Hold: 4 * time.Minute,
 		Loads: []float64{0.25, 0.5, 0.8}, Frames: []int{10, 1}, Kills: 3,
 	}
 	viewers := Live{
@@ -178,7 +178,7 @@ func (m Capacity) parts() []capacityPart {
 		events.Loads, events.Frames, events.Kills, events.Life = []float64{0.5}, []int{1}, 1, time.Second
 	}
 	// What each took here, and a little more.
-	need := map[string]time.Duration{partBaseline: 11, partLinks: 65, partEvents: events.need() / time.Second, partSamples: 35, partViewers: 50, partQueries: 75, partAfter: 11}
+	need := map[string]time.Duration{partBaseline: 11, partLinks: 65, partEvents: events.need() / time.Second, partSamples: 35, partViewers: 50, partQueries: 90, partAfter: 11}
 	if m.Quick {
 		need = map[string]time.Duration{partBaseline: 4, partLinks: 17, partEvents: events.need() / time.Second, partSamples: 14, partViewers: 10, partQueries: 15, partAfter: 4}
 	}

@@ -13,6 +13,7 @@ import (
 	"eyrie/bench/host"
 	"eyrie/bench/load"
 	"eyrie/bench/report"
+	"eyrie/bench/stats"
 	"eyrie/bench/viewer"
 	"eyrie/bench/workload"
 )
@@ -203,6 +204,7 @@ func (x *liveRun) ramp(ctx context.Context, kind string) error {
 	}
 	defer f.Close()
 	var first, best *liveStep
+	var items, cores []float64 // of the steps that were borne
 	most, limit := 0.0, fmt.Sprintf("none: %d viewers are as many as were asked for", slices.Max(x.Viewers))
 	p50, p99, flow := report.Line{Name: kind}, report.Line{Name: kind}, report.Line{Name: kind}
 	for i, n := range x.Viewers {
@@ -234,6 +236,7 @@ func (x *liveRun) ramp(ctx context.Context, kind string) error {
 		if best = s; first == nil {
 			first = s
 		}
+		items, cores = append(items, s.items()), append(cores, s.server.Seconds()/s.took.Seconds())
 	}
 	x.p50, x.p99, x.flow = append(x.p50, p50), append(x.p99, p99), append(x.flow, flow)
 	x.rep.Set(kind+": limit", "%s", limit)
@@ -241,7 +244,10 @@ func (x *liveRun) ramp(ctx context.Context, kind string) error {
 		x.rep.Add(kind+": viewers", 0, "viewers", "not even the first step was borne: "+limit)
 		return nil
 	}
-	x.tell(kind, first, best, most)
+	if first == best {
+		items, cores = append(items, 0), append(cores, x.rest.server.Seconds()/x.rest.took.Seconds())
+	}
+	x.tell(kind, first, best, most, 1e6*stats.Slope(items, cores))
 	return nil
 }
 
@@ -268,14 +274,15 @@ func (x *liveRun) over(kind string, s *liveStep) string {
 	return ""
 }
 
-// tell reports a kind: its first step, and the last that was borne.
-func (x *liveRun) tell(kind string, first, best *liveStep, most float64) {
+// tell reports a kind: its first step, the last that was borne, the most deliveries a
+// second, and the µs of CPU that one takes.
+func (x *liveRun) tell(kind string, first, best *liveStep, most, cpu float64) {
 	add := func(name string, v float64, unit, says string) { x.rep.Add(kind+": "+name, v, unit, says) }
 	n, l := float64(best.seen.Items), &best.seen.Latency
 	add("viewers", float64(best.viewers), "viewers", fmt.Sprintf("the most whose p99 stayed below %.0f ms: plan for fewer", ms(x.Most)))
 	add("deliveries", best.items(), "events/s", "that reached these viewers, all together")
 	add("deliveries at most", most, "events/s", "that reached viewers at any step, however late")
-	add("server cpu", float64(max(best.server-scaled(x.rest.server, best.took, x.rest.took), 0).Microseconds())/max(n, 1), "µs/delivery", "CPU of the server for each event delivered to a viewer, beyond what it took without viewers")
+	add("server cpu", max(cpu, 0), "µs/delivery", "CPU of the server for each further event delivered to a viewer, by the slope over the steps that were borne; 0 where it is lost in what the load takes")
 	add("client cpu", float64(best.seen.CPU)/1e3/max(n, 1), "µs/delivery", "CPU of the viewers' process for each event, which browsers on other machines would not take")
 	add("bytes", float64(best.seen.Bytes)/max(n, 1), "B/delivery", "sent to a viewer for each event, without compression: multiply by deliveries for the network")
 	add("events a message", n/max(float64(best.seen.Messages), 1), "events", "delivered together: more of them mean less work each, and later")
@@ -290,11 +297,6 @@ func (x *liveRun) tell(kind string, first, best *liveStep, most float64) {
 	}
 	add("ack p99", ms(best.sent.Latency.Quantile(0.99)), "ms", "of the load meanwhile: what these viewers cost those who write")
 	add("server rss", float64(best.rss)/(1<<20), "MiB", "resident memory of the server meanwhile, log and views included")
-}
-
-// scaled is a cost over one time brought to another.
-func scaled(d, to, from time.Duration) time.Duration {
-	return time.Duration(float64(d) * to.Seconds() / from.Seconds())
 }
 
 const (

@@ -55,7 +55,8 @@ func (m Query) Run(ctx context.Context) (*report.Report, error) {
 		return nil, fmt.Errorf("fill: %w", err)
 	}
 	x.settings()
-	if err := x.settle(ctx); err != nil {
+	x.say("letting the server come to rest")
+	if err := x.srv.Rest(ctx, x.need()); err != nil {
 		return x.rep, err
 	}
 	if err := x.alone(ctx); err != nil {
@@ -199,55 +200,25 @@ func (x *queryRun) answer(ctx context.Context, path string) (b []byte, parts int
 	}
 }
 
-// settle waits until the server has done what the filling has left it to do.
-func (x *queryRun) settle(ctx context.Context) error {
-	for end := time.Now().Add(settleMax); time.Now().Before(end); {
-		used, at, err := x.cpu()
-		if err != nil {
-			return err
-		}
-		if err := sleep(ctx, time.Second); err != nil {
-			return err
-		}
-		after, now, err := x.cpu()
-		if err != nil {
-			return err
-		}
-		x.say("letting the server come to rest")
-		if float64(after-used)/float64(now.Sub(at)) < restShare {
-			return nil
-		}
-	}
-	return nil
-}
-
-const (
-	settleMax = 15 * time.Second
-	restShare = 0.05 // of a core
-)
+// need is what is done after the server has come to rest.
+func (x *queryRun) need() time.Duration { return time.Duration(len(questions)+4)*x.Each + 3*x.For }
 
 // alone asks each question again and again with nothing beside it: what it costs.
 func (x *queryRun) alone(ctx context.Context) error {
 	x.cost, x.wait, x.size = map[string]float64{}, map[string]float64{}, map[string]float64{}
-	rest, clock, err := x.cpu()
+	before, err := x.beat(ctx)
 	if err != nil {
 		return err
 	}
-	if err := sleep(ctx, 2*x.Each); err != nil {
-		return err
-	}
-	after, now, err := x.cpu()
-	if err != nil {
-		return err
-	}
-	beat := float64(after-rest) / float64(now.Sub(clock)) // of what the server does by itself
+	took := map[string]time.Duration{} // of all its askings
 	for _, q := range questions {
 		x.say("%s, alone", q.name)
-		if rest, clock, err = x.cpu(); err != nil {
+		cpu, began, err := x.cpu()
+		if err != nil {
 			return err
 		}
 		n, bytes, spent := 0, 0, time.Duration(0)
-		for n < aloneMin || time.Since(clock) < x.Each {
+		for n < aloneMin || time.Since(began) < x.Each {
 			path, judge := q.ask(&x.asked)
 			at := time.Now()
 			b, _, err := x.answer(ctx, path)
@@ -262,15 +233,36 @@ func (x *queryRun) alone(ctx context.Context) error {
 			bytes += len(b)
 			n++
 		}
-		if after, now, err = x.cpu(); err != nil {
+		used, now, err := x.cpu()
+		if err != nil {
 			return err
 		}
-		used := float64(after-rest) - beat*float64(now.Sub(clock))
-		x.cost[q.name] = max(used, 0) / 1e6 / float64(n)
+		took[q.name] = now.Sub(began) / time.Duration(n)
+		x.cost[q.name] = ms(used-cpu) / float64(n)
 		x.wait[q.name] = ms(spent) / float64(n)
 		x.size[q.name] = float64(bytes) / float64(n)
 	}
+	after, err := x.beat(ctx)
+	if err != nil {
+		return err
+	}
+	for name, d := range took {
+		x.cost[name] = max(x.cost[name]-min(before, after)*ms(d), 0)
+	}
 	return nil
+}
+
+// beat is what share of a core the server takes by itself.
+func (x *queryRun) beat(ctx context.Context) (float64, error) {
+	cpu, began, err := x.cpu()
+	if err != nil {
+		return 0, err
+	}
+	if err := sleep(ctx, 2*x.Each); err != nil {
+		return 0, err
+	}
+	used, now, err := x.cpu()
+	return float64(used-cpu) / float64(now.Sub(began)), err
 }
 
 // aloneMin is how often a question is asked at least.

@@ -137,6 +137,36 @@ func (s *Server) Ready(ctx context.Context) error {
 	}
 }
 
+// What a server at rest uses, and how long it is given to come to rest.
+const (
+	restShare = 0.05 // of a core
+	restMax   = 45 * time.Second
+)
+
+// Rest waits until the server has done what it has put off, restMax at most and as
+// long as ctx leaves time for more than need.
+func (s *Server) Rest(ctx context.Context, need time.Duration) error {
+	before, err := host.Look(s.Pid())
+	if err != nil {
+		return err
+	}
+	for end, at := time.Now().Add(fits(ctx, restMax, need)), time.Now(); time.Now().Before(end); {
+		if err := sleep(ctx, time.Second); err != nil {
+			return err
+		}
+		after, err := host.Look(s.Pid())
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		if float64(after.CPU-before.CPU)/float64(now.Sub(at)) < restShare {
+			break
+		}
+		before, at = after, now
+	}
+	return nil
+}
+
 // Kill ends the process by SIGKILL, if it still lives, and waits. One that ran
 // already goes on.
 func (s *Server) Kill() {

@@ -34,11 +34,15 @@ const (
 	// flatAfter is how long a soak must be for memory, disk and latencies to be
 	// judged: before, caches and tables are filling.
 	flatAfter = 20 * time.Minute
-	// driftMax is how much p99 of the last sixth may exceed that of the first.
+	// driftMax is how much p99 at the end may exceed that at the beginning.
 	driftMax = 1.10
-	// soakWarm is what is left out at the beginning, as a share of the whole and at
-	// most.
-	soakWarmShare, soakWarmMax = 20, time.Minute
+	// driftShare is which part of a soak is its beginning, and its end: one in so
+	// many, driftSpan at most.
+	driftShare, driftSpan = 6, 10 * time.Minute
+	// soakWarm is for how long the load runs before the soak begins: one in so many
+	// of the whole, and at most. Agents and series are seen for the first time in it,
+	// and stores have one level.
+	soakWarmShare, soakWarmMax = 12, 10 * time.Minute
 	// soakMarks is how many events a second the agent sends whose way to the viewers
 	// is measured.
 	soakMarks = 10
@@ -226,7 +230,10 @@ func (x *soakRun) soak(ctx, work context.Context) (*report.Report, error) {
 	if err := x.fleet.Run(x.Rate, 0); err != nil {
 		return nil, err
 	}
-	if err := sleep(ctx, min(x.For/soakWarmShare, soakWarmMax)); err != nil {
+	warm := min(x.For/soakWarmShare, soakWarmMax)
+	x.rep.Set("warm-up", "%v at the same rate, before anything is measured", warm.Round(time.Second))
+	x.say("warming up for %v", warm.Round(time.Second))
+	if err := sleep(ctx, warm); err != nil {
 		return nil, fmt.Errorf("interrupted before the soak began: %w", err)
 	}
 	if x.viewers != nil {

@@ -26,10 +26,13 @@ var flats = []flat{
 	{"descriptors", "open", func(s *Sample) float64 { return s.Descriptors }, 32, "Links, files, listeners; growth without new links is a leak, and ends at the limit"},
 }
 
-// drift is p99 at the beginning and the end: medians of the windows of the first
-// and of the last sixth.
+// driftOver is how long the beginning and the end of a soak are.
+func driftOver(took time.Duration) time.Duration { return min(took/driftShare, driftSpan) }
+
+// drift is p99 in the beginning and in the end: medians of their windows.
 func drift(samples []Sample) (first, last float64) {
-	n := max(1, len(samples)/6)
+	took := time.Duration(samples[len(samples)-1].At * float64(time.Second))
+	n := max(1, int(float64(len(samples))*driftOver(took).Seconds()/took.Seconds()))
 	p99 := func(part []Sample) float64 {
 		v := make([]float64, len(part))
 		for i := range part {
@@ -166,10 +169,11 @@ func (x *soakRun) flatness(took time.Duration) {
 		x.rep.Fault("disk per event grew from %s to %s B", report.Number(a), report.Number(b))
 	}
 	first, last := drift(s)
-	x.rep.Add("p99 of the first sixth", first, "ms", "of acknowledgements, the median of its windows: to hold the next line against")
-	x.rep.Add("p99 of the last sixth", last, "ms", fmt.Sprintf("the same at the end, %.2f times as long; asked for are at most %.2f. More: something gets slower with time or with what is stored", last/first, driftMax))
+	span := driftOver(took).Round(time.Second)
+	x.rep.Add("p99 at the beginning", first, "ms", fmt.Sprintf("of acknowledgements, the median of the windows of the first %v: to hold the next line against", span))
+	x.rep.Add("p99 at the end", last, "ms", fmt.Sprintf("the same in the last %v, %.2f times as long; asked for are at most %.2f. More: something gets slower with time or with what is stored", span, last/first, driftMax))
 	if judged && last > driftMax*first {
-		x.rep.Fault("p99 went from %.1f ms in the first sixth to %.1f in the last", first, last)
+		x.rep.Fault("p99 went from %.1f ms in the first %v to %.1f in the last", first, span, last)
 	}
 }
 

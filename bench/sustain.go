@@ -212,8 +212,12 @@ func (x *sustainRun) closed(ctx context.Context) error {
 func (x *sustainRun) shares(ctx context.Context) error {
 	x.ingestRun.For = 2 * x.Share // of which latency takes half
 	lines := []report.Line{{Name: "p50"}, {Name: "p99"}, {Name: "p99.9"}}
-	for _, share := range x.Loads {
+	for i, share := range x.Loads {
 		at := fmt.Sprintf("%.0f %%", 100*share)
+		x.say("letting the server come to rest")
+		if err := x.srv.Rest(ctx, time.Duration(len(x.Loads)-i)*(x.Share+needSettle)); err != nil {
+			return err
+		}
 		if err := x.latency(ctx, x.rate*share, at); err != nil {
 			return err
 		}
@@ -240,10 +244,14 @@ func (x *sustainRun) smaller(ctx context.Context) error {
 		return nil
 	}
 	sizes, cost := []float64{1 / float64(x.Sustain.Shape.Frame)}, []float64{cpu}
-	for _, n := range x.Frames {
+	for i, n := range x.Frames {
 		sh := x.Sustain.Shape
 		sh.Frame = n
 		if err := x.open(ctx, sh); err != nil {
+			return err
+		}
+		x.say("letting the server come to rest")
+		if err := x.srv.Rest(ctx, time.Duration(len(x.Frames)-i)*(x.Full/2+needSettle)); err != nil {
 			return err
 		}
 		x.say("frames of %d", n)
