@@ -16,8 +16,8 @@ import (
 
 // Sustain finds the most events a second that the server bears for good: with
 // no growth of view lag, unsealed bytes or the stores' first level. It looks with
-// short trials, holds what it found for longer, and measures latency at shares of
-// it, smaller frames, the disk and a restart on the same server.
+// short trials, holds what it found for longer, and measures the disk, latency at
+// shares of it, smaller frames and a restart on the same server.
 type Sustain struct {
 	Common
 	Shape  workload.Shape
@@ -94,7 +94,7 @@ const (
 	needWarm    = 6 * time.Second
 	needCatchUp = 6 * time.Second // after a closed loop
 	needSettle  = 3 * time.Second // after a rate that is borne
-	needDisk    = 8 * time.Second
+	needDisk    = 5 * time.Second // and a quarter of the hold, for what that has left
 	needAccept  = 2 * time.Second
 	needLoaded  = 8 * time.Second
 )
@@ -106,9 +106,9 @@ func (m *Sustain) phases(bind func(name string) func(context.Context) error) []p
 		{name: phaseFull, need: needWarm + m.Full + needCatchUp, must: true},
 		{name: phaseSearch, need: times(m.Trials, m.Trial+needSettle)},
 		{name: phaseHold, need: m.Hold + needSettle},
+		{name: phaseDisk, need: needDisk + m.Hold/4},
 		{name: phaseShares, need: times(len(m.Loads), m.Share+needSettle/2)},
 		{name: phaseSmaller, need: times(len(m.Frames), m.Full/2+needSettle)},
-		{name: phaseDisk, need: needDisk},
 		{name: phaseRestarts, need: times(m.Kills, cmp.Or(m.Life, restartAfter)+needAccept) + needLoaded},
 	}
 	for i := range out {
@@ -122,9 +122,9 @@ const (
 	phaseFull     = "full load"
 	phaseSearch   = "the search for the capacity"
 	phaseHold     = "holding the capacity"
+	phaseDisk     = "sealing and compacting"
 	phaseShares   = "latency at shares of the capacity"
 	phaseSmaller  = "smaller frames"
-	phaseDisk     = "sealing and compacting"
 	phaseRestarts = "restarts"
 )
 
@@ -138,8 +138,8 @@ func (m *Sustain) need() (d time.Duration) {
 
 func (x *sustainRun) measure(ctx context.Context) error {
 	do := map[string]func(context.Context) error{
-		phaseFull: x.first, phaseSearch: x.search, phaseHold: x.hold, phaseShares: x.shares,
-		phaseSmaller: x.smaller, phaseDisk: x.disk, phaseRestarts: x.restarts,
+		phaseFull: x.first, phaseSearch: x.search, phaseHold: x.hold, phaseDisk: x.disk,
+		phaseShares: x.shares, phaseSmaller: x.smaller, phaseRestarts: x.restarts,
 	}
 	ctx, done := keep(ctx, toldIn)
 	defer done()
