@@ -96,3 +96,17 @@ func TestSealingWaitsForFollowers(t *testing.T) {
 		free, s.yields = 1<<40, true
 	}
 }
+
+// TestSealerBegins: Begin is called, once, without anything to seal.
+func TestSealerBegins(t *testing.T) {
+	o := small(newMem())
+	begun := make(chan struct{})
+	o.Seal.Begin = func() { close(begun) } // a second time, this panics
+	r := mustOpen(t, o)
+	defer r.mustClose(t)
+	select {
+	case <-begun:
+	case <-time.After(10 * time.Second):
+		t.Error("never begun")
+	}
+}

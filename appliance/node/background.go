@@ -27,14 +27,25 @@ const (
 	// enough that a thread reaches its next safe point soon when the garbage
 	// collector stops the world.
 	backgroundNice = 10
+	// upkeepNice is a third of a background thread's share: what can wait for minutes,
+	// sealing and merging, comes after what people see. With all cores busy these took
+	// more than half of them while the views fell behind, each of whose hand-overs
+	// waited for its turn among them.
+	upkeepNice = 15
 )
 
 // background keeps the calling goroutine to its thread, for good, and puts that
-// last. The thread ends with the goroutine. Where the kernel refuses, nothing is lost
-// but the preference.
+// behind ingest. The thread ends with the goroutine. Where the kernel refuses, nothing
+// is lost but the preference.
 func background() {
 	runtime.LockOSThread()
-	putBehind(unix.Gettid())
+	putBehind(unix.Gettid(), backgroundNice)
+}
+
+// upkeep is background for what may come last.
+func upkeep() {
+	runtime.LockOSThread()
+	putBehind(unix.Gettid(), upkeepNice)
 }
 
 // foreground keeps the calling goroutine, one of those that an event passes on its
@@ -60,16 +71,16 @@ func (n *Node) YieldToIngest() {
 			if _, ingest := n.ingest.Load(tid); ingest || err != nil {
 				continue
 			}
-			again = putBehind(tid) || again
+			again = putBehind(tid, backgroundNice) || again
 		}
 	}
 }
 
-// putBehind reports whether the thread was before others until now.
-func putBehind(tid int) bool {
+// putBehind gives the thread that nice, and reports whether it had a lower one until now.
+func putBehind(tid, nice int) bool {
 	// The system call returns 20 − nice; a process that was started behind others stays there.
 	p, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
-	return err == nil && 20-p < backgroundNice && unix.Setpriority(unix.PRIO_PROCESS, tid, backgroundNice) == nil
+	return err == nil && 20-p < nice && unix.Setpriority(unix.PRIO_PROCESS, tid, nice) == nil
 }
 
 // behind puts the work of a store in the background: it runs on a goroutine of
@@ -77,6 +88,6 @@ func putBehind(tid int) bool {
 func behind(o *pebble.Options) {
 	o.EventListener = &pebble.EventListener{
 		FlushBegin:      func(pebble.FlushInfo) { background() },
-		CompactionBegin: func(pebble.CompactionInfo) { background() },
+		CompactionBegin: func(pebble.CompactionInfo) { upkeep() },
 	}
 }

@@ -149,7 +149,7 @@ func Open(o Options) (_ *Node, err error) {
 		DiskMin: uint64(o.Config.DiskMin) << 20, BallastBytes: int64(o.Config.DiskMin) << 20 / 8,
 		Processors: cores(), StoreCacheBytes: n.tuning.cacheBytes / 4, CacheBytes: int(n.tuning.blocksBytes),
 		AcceptLoss: o.Config.AcceptLoss,
-		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: vault.Tier, Unread: n.unread},
+		Seal:       wal.SealOptions{Bytes: n.tuning.stretchBytes, Tier: vault.Tier, Unread: n.unread, Begin: upkeep},
 		Retain:     wal.RetainOptions{Age: o.Config.Retain.D(), Bytes: uint64(o.Config.Budget) << 20, Needed: n.needed, Beside: n.besideLog},
 		Committed:  n.intake.Committed, Ready: n.intake.Ready, Events: n.logEvents(),
 		Thread: n.foreground,
