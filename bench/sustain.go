@@ -302,6 +302,7 @@ const (
 	meterMarks         = `eyrie_wal_marks_total`
 	meterSeries        = `eyrie_tsdb_series`
 	meterNext          = `eyrie_wal_next_offset`
+	meterBehind        = `eyrie_wal_seal_behind_bytes`
 	meterHot           = `eyrie_wal_hot_bytes`
 	meterViewsDepth    = `eyrie_store_l0_depth{store="views"}`
 	meterSealedRecords = `eyrie_wal_sealed_records_total`

@@ -33,8 +33,9 @@ const behindMax = 10 * time.Second
 // What a server puts off is done, or becomes less, before the next rate is
 // tried: else each would pay for the one before.
 const (
-	settleDepth = 8 // tables deep in level 0 of the views, where merging is in hand
-	settleLong  = 25 * time.Second
+	settleDepth  = 8         // tables deep in level 0 of the views, where merging is in hand
+	settleBehind = 128 << 20 // bytes of blocks that may be sealed: two stretches
+	settleLong   = 25 * time.Second
 )
 
 var errBehind = errors.New("views fall behind")
@@ -130,10 +131,10 @@ func (x *sustainRun) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if m[meterViewsDepth] < settleDepth {
+		if m[meterViewsDepth] < settleDepth && m[meterBehind] < settleBehind {
 			return nil
 		}
-		x.say("the views' store has %.0f tables above each other: waiting for them to be merged", m[meterViewsDepth])
+		x.say("%.0f tables above each other in the views' store, %.0f MiB of blocks to seal: waiting", m[meterViewsDepth], m[meterBehind]/(1<<20))
 		if err := sleep(ctx, 500*time.Millisecond); err != nil {
 			return err
 		}
