@@ -315,7 +315,7 @@ func (f *findings) say() {
 	}
 	if most > 0 {
 		n := report.Number
-		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view, nothing growing")
+		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view, nine tenths of what was held with nothing growing")
 		rep.Add("plan for", most*capacity.CPUShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*capacity.CPUShare))
 		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*capacity.CPUShare))
 		say("To see it held for ten minutes: eyrie bench soak --rate %.0f --for 10m", most)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,15 @@ func TestSustain(t *testing.T) {
 	}
 	if c, s := value(figureCapacity), value("capacity: server cores"); c <= 0 || c > 1.3*value(figureViewed) || s <= 0 {
 		t.Errorf("capacity %v with %v cores; the closed loop gave %v", c, s, value(figureViewed))
+	}
+	held := 0.0
+	for _, s := range r.Settings {
+		if n, _, ok := strings.Cut(s.Value, " events/s"); ok && strings.HasPrefix(s.Name, "hold ") {
+			held, _ = strconv.ParseFloat(strings.ReplaceAll(n, ",", ""), 64)
+		}
+	}
+	if c := value(figureCapacity); c < 0.89*held || c > 0.91*held {
+		t.Errorf("capacity %v, nine tenths of %v", c, held)
 	}
 	// Of one trial that was sustained nobody knows whether more would be.
 	sustained := slices.ContainsFunc(r.Settings, func(s report.Setting) bool { return s.Name == "trial 1" && strings.HasSuffix(s.Value, ": sustained") })

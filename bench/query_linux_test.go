@@ -22,11 +22,19 @@ func TestQuery(t *testing.T) {
 			t.Error(f)
 		}
 	}
+	used := 0.0
 	for _, q := range questions {
+		cost, ok := r.Figure(q.name + ": server cpu")
+		if used += cost; !ok {
+			t.Errorf("%s: no server cpu", q.name)
+		}
 		for _, name := range []string{": idle p50", ": loaded p50", ": alone", ": bytes"} {
 			if v, ok := r.Figure(q.name + name); !ok || v <= 0 {
 				t.Errorf("%s%s: %v", q.name, name, v)
 			}
 		}
+	}
+	if used == 0 {
+		t.Error("no request took any CPU")
 	}
 }
