@@ -30,8 +30,8 @@ type SealOptions struct {
 	// that it waits for: what lies from there on stays in blocks, until these take a
 	// large part of the disk. Default: nobody has.
 	Unread func() uint64
-	// Begin is called first on the goroutine that seals: it may give its thread a
-	// place behind others'. Default: nothing.
+	// Begin is called first on the log's own goroutine that seals, once, and never by
+	// Seal: it may give its thread a place behind others'. Default: nothing.
 	Begin func()
 	// Off leaves the log as it is.
 	Off bool

@@ -28,9 +28,10 @@ const (
 	// collector stops the world.
 	backgroundNice = 10
 	// upkeepNice is a third of a background thread's share: what can wait for minutes,
-	// sealing and merging, comes after what people see. With all cores busy these took
-	// more than half of them while the views fell behind, each of whose hand-overs
-	// waited for its turn among them.
+	// sealing the log and merging the store of the views, comes after what people see.
+	// With all cores busy these took more than half of the CPU while the views fell
+	// behind, each of whose hand-overs waited for its turn among them. What somebody
+	// asked for, such as compacting by hand, is at backgroundNice.
 	upkeepNice = 15
 )
 

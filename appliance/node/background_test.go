@@ -87,6 +87,10 @@ func TestYieldToIngest(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Stop(t.Context())
+	// The log's sealer begins on a goroutine of its own.
+	for until := time.Now().Add(10 * time.Second); was < upkeepNice && !anyAt(t, upkeepNice) && time.Now().Before(until); {
+		time.Sleep(time.Millisecond)
+	}
 	n.YieldToIngest()
 	ahead, behind, last := 0, 0, 0
 	tasks, err := os.ReadDir("/proc/self/task")
@@ -113,10 +117,25 @@ func TestYieldToIngest(t *testing.T) {
 			t.Errorf("thread %d has nice %d, want %d", tid, 20-p, want)
 		}
 	}
-	if last == 0 && was < upkeepNice {
-		t.Error("the thread that seals is not behind the others")
+	if most := 2; was < upkeepNice && (last == 0 || last > most) { // that seals, and one that may merge
+		t.Errorf("%d threads behind the views, want 1 to %d", last, most)
 	}
 	if ahead != 1+3+2 || behind < 2 { // intake, the log's stages, the loops
 		t.Errorf("%d threads of ingest, want 6; %d others", ahead, behind)
 	}
+}
+
+// anyAt tells whether a thread of this process has that nice.
+func anyAt(t *testing.T, nice int) bool {
+	tasks, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range tasks {
+		tid, _ := strconv.Atoi(task.Name())
+		if p, err := unix.Getpriority(unix.PRIO_PROCESS, tid); err == nil && 20-p == nice {
+			return true
+		}
+	}
+	return false
 }

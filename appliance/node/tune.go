@@ -48,7 +48,7 @@ func decide(c *config.Config, h host) tuning {
 	t.decideTables(c, h, because)
 	t.procs = h.cores + backgroundWorkers
 	because("procs", strconv.Itoa(t.procs), "%d cores, and a place for each of %d background workers, so that none holds one that ingest needs", h.cores, backgroundWorkers)
-	because("background-nice", strconv.Itoa(backgroundNice), "all threads but those who receive, store and acknowledge yield the cores to these; those that seal and merge, at %d, to the views, too", upkeepNice)
+	because("background-nice", strconv.Itoa(backgroundNice), "all threads but those who receive, store and acknowledge yield the cores to these; those that seal the log and merge the store of the views, at %d, to the views, too", upkeepNice)
 	if t.memoryBytes == 0 && h.memory > 0 {
 		t.memoryBytes = int64(float64(h.memory) * capacity.MemoryShare)
 		because("memory-mib", inMiB(t.memoryBytes), "80 %% of the %s's %d MiB", h.memoryFrom, h.memory>>20)
