@@ -122,6 +122,18 @@ func (l *Log) held() map[uint32]bool {
 	return keys
 }
 
+// KeptFrom returns the offset from which on retention has dropped nothing of a tier,
+// held chunks aside. Safe for concurrent use.
+func (l *Log) KeptFrom(tier uint8) uint64 {
+	list := l.Stretches()
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i].Dropped>>tier&1 == 1 {
+			return list[i].Next
+		}
+	}
+	return l.First()
+}
+
 // Retained tells what one Retain did.
 type Retained struct {
 	Dropped int    // tiers of stretches

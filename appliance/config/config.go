@@ -24,8 +24,8 @@ type Config struct {
 	CacheMiB    int      `name:"cache-mib" yaml:"cache-mib" default:"0" placeholder:"MIB" help:"Block cache of the two stores together, in MiB; 0 chooses by this host's memory."`
 	Memory      int      `name:"memory-mib" yaml:"memory-mib" default:"0" placeholder:"MIB" help:"Soft limit of the Go heap, in MiB; 0 chooses 80 % of this host's or container's memory."`
 	DiskMin     int      `name:"disk-min-mib" yaml:"disk-min-mib" default:"512" placeholder:"MIB" help:"Free disk below which writes are refused and agents told to hold, in MiB; below 512 what the stores have yet to write may still fill the disk."`
-	Retain      Duration `name:"retain" yaml:"retain" default:"0s" placeholder:"TIME" help:"How long events are kept (720h is 30 days); 0s keeps them for ever. Whole stretches of the sealed log go; the newest part, some 150 MiB, always stays."`
-	Budget      int      `name:"disk-budget-mib" yaml:"disk-budget-mib" default:"0" placeholder:"MIB" help:"What the sealed log and the blobs may take on disk, in MiB; 0 is without bound. Beyond it metrics and debug events go first, oldest first, then the others, errors and records about eyrie itself last."`
+	Retain      Duration `name:"retain" yaml:"retain" default:"0s" placeholder:"TIME" help:"How long events, and the spans they make, are kept (720h is 30 days); 0s keeps them for ever. Whole stretches of the sealed log go; the newest part, some 150 MiB, always stays."`
+	Budget      int      `name:"disk-budget-mib" yaml:"disk-budget-mib" default:"0" placeholder:"MIB" help:"What the sealed log, the blobs and the spans may take on disk, in MiB; 0 is without bound. Beyond it metrics and debug events go first, oldest first, then the others, errors and records about eyrie itself last."`
 	Save        Duration `name:"save-every" yaml:"save-every" default:"20s" placeholder:"TIME" help:"How often views are made durable with their cursors; after a crash so much of the log is folded again."`
 
 	IdleTimeout  Duration `name:"idle-timeout" yaml:"idle-timeout" default:"90s" placeholder:"TIME" help:"A link that sends nothing, not even a pong, for so long is closed."`

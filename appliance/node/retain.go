@@ -3,7 +3,11 @@ package node
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
+
+	"eyrie/appliance/vault"
+	"eyrie/appliance/views/spans"
 )
 
 // retainEvery is how often what is over its time or the budget is dropped.
@@ -55,4 +59,33 @@ func (n *Node) needed() (offset uint64, why string) {
 		return 0, "the views cannot be made durable: " + err.Error()
 	}
 	return from, fmt.Sprintf("a view has got to offset %d only", from)
+}
+
+// besideLog is what counts against the disk budget beside the log: blobs, less those that
+// what was dropped alone has named, and spans, less those that go with what was dropped.
+func (n *Node) besideLog(ctx context.Context) (uint64, error) {
+	v := n.views()
+	if v == nil {
+		return 0, errLoading
+	}
+	s, err := v.sweeper.Sweep(ctx)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := v.Spans.DiskUsage(v.store, n.spansFrom())
+	return uint64(s.Left) + rows, err
+}
+
+// spansFrom is the offset before which spans are not kept: they go with what agents did
+// and said.
+func (n *Node) spansFrom() uint64 { return n.log.KeptFrom(vault.TierEvents) }
+
+// heldRuns are the runs that someone wants kept.
+func (n *Node) heldRuns() (runs []spans.RunID) {
+	for _, h := range n.log.Holds() {
+		if space, run, ok := strings.Cut(h.Name, "/"); ok {
+			runs = append(runs, spans.RunID{Space: space, Run: run})
+		}
+	}
+	return runs
 }

@@ -42,6 +42,7 @@ func (n *Node) openViews() (_ *shown, err error) {
 	})
 	v.Spans = spans.New(n.log, v.store)
 	v.Spans.BoundFilter(n.tuning.filterBytes)
+	v.Spans.Retain(spans.Retention{From: n.spansFrom, Held: n.heldRuns})
 	db, err := tsdb.Open(v.store, series.DBPrefix, tsdb.Options{Metrics: n.set})
 	if err != nil {
 		return nil, fmt.Errorf("views: %w", err)

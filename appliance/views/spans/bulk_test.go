@@ -24,6 +24,7 @@ func TestBulk(t *testing.T) {
 	defer db.Close()
 	defer empty.Close()
 	whole, part := New(d, empty), New(d, db)
+	part.eraRows = 6000 // two saves
 	next, now, serial := uint64(1), t0, 0
 	var open []wire.Event
 	for round := range 5 {
@@ -71,14 +72,15 @@ func TestBulk(t *testing.T) {
 		}
 		if round == 3 {
 			part = New(d, db)
+			part.eraRows = 6000
 			if err := part.Load(db); err != nil {
 				t.Fatal(err)
 			}
 			same(t, whole, part, serial)
 		}
 	}
-	if len(part.filter.layers) == 0 || part.pages < 300 {
-		t.Fatalf("%d layers, %d pages: too few to tell", len(part.filter.layers), part.pages)
+	if len(part.filter.layers) == 0 || part.pages < 300 || len(part.eras) < 2 {
+		t.Fatalf("%d layers, %d pages, %d eras: too few to tell", len(part.filter.layers), part.pages, len(part.eras))
 	}
 }
 

@@ -1,5 +1,7 @@
 package spans
 
+import "slices"
+
 // filter tells hashes that are surely not among the rows that left the open
 // ones from those that may be: layers of a Bloom filter in blocks of one cache
 // line, each twice the former. A wrong "may be" costs a read, never a wrong
@@ -35,8 +37,32 @@ func (f *filter) largest() int {
 
 // grow adds a layer; first is the first page of the save under way.
 func (f *filter) grow(first uint64) {
-	n := min(filterFirst<<min(len(f.layers), 32), f.largest())
-	f.layers = append(f.layers, layer{make([]line, n), n * perLine, first})
+	n := filterFirst
+	if k := len(f.layers); k > 0 {
+		n = 2 * len(f.layers[k-1].lines)
+	}
+	f.put(min(n, f.largest()), first)
+}
+
+// put adds a layer of that many lines.
+func (f *filter) put(lines int, first uint64) {
+	f.layers = append(f.layers, layer{make([]line, lines), lines * perLine, first})
+}
+
+// forget lets go of layers all of whose rows were in pages before first. Where rows go, the
+// largest layer, too, is followed by another once it is full and has half of those that are left, and
+// goes in its turn: there are three of them at most. page is the first page of the save under way.
+func (f *filter) forget(first, page, rows uint64) {
+	n := 0
+	for n+1 < len(f.layers) && f.layers[n+1].first < first {
+		n++
+	}
+	f.layers = slices.Delete(f.layers, 0, n)
+	if n := len(f.layers); n > 0 {
+		if l := &f.layers[n-1]; l.room <= 0 && uint64(len(l.lines)*perLine-l.room) >= rows/2 {
+			f.grow(page)
+		}
+	}
 }
 
 // add notes a row that goes into the save whose first page that is.

@@ -318,7 +318,7 @@ func (v *View) put(s *span) {
 	v.fresh.add(s)
 	v.filter.add(s.hash, v.pages)
 	if s.flags&flOlder != 0 {
-		v.fresh.replace(s.off)
+		v.fresh.replace(s.off, s.was)
 	}
 	if len(v.free) < 1<<14 {
 		v.free = append(v.free, s)

@@ -355,9 +355,10 @@ func TestSaveLoadResetProperty(t *testing.T) {
 		want := answers(t, whole)
 		db := openStore(t)
 		defer db.Close()
+		rows := rapid.SampledFrom([]uint64{1, 5, eraRows}).Draw(t, "rows of an era")
 		fresh := func() *View {
 			v := New(d, db)
-			v.openMax, v.tallyMax = 3, 1
+			v.openMax, v.tallyMax, v.eraRows = 3, 1, rows
 			return v
 		}
 		part := fresh()

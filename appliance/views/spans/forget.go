@@ -1,6 +1,7 @@
 package spans
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -94,8 +95,9 @@ func (g *forgetting) each(prefix []byte, fn func(k, val []byte) error) (err erro
 func (g *forgetting) find() error {
 	var items []item
 	rows := reading{v: g.v}
-	for _, a := range g.Agents {
-		err := g.each(numbered(nil, kAgent, a), func(k, val []byte) error {
+	for n := range len(g.Agents) * len(g.v.eras) {
+		a, e := g.Agents[n/len(g.v.eras)], &g.v.eras[n%len(g.v.eras)]
+		err := g.each(binary.BigEndian.AppendUint32(inEra(nil, kAgent, e.no), a), func(k, val []byte) error {
 			bucket, page := tailOf(k)
 			var ok bool
 			if items, ok = unpack(items[:0], kAgent, uint64(a), bucket, page, val); !ok {
@@ -140,14 +142,35 @@ func (g *forgetting) count(agent uint32, typ, status uint8) {
 	g.was[agent][typ][status]++
 }
 
-// groups returns the packs, by kind, group and bucket, that hold the rows; fn is given
-// the beginning of their keys.
-func (g *forgetting) groups(fn func(kind byte, group uint64, x *lost) []byte, kinds ...byte) []pack {
+// groups returns the packs, by era, kind, group and bucket, that hold the rows, in any
+// version.
+func (g *forgetting) groups(kinds ...byte) []pack {
 	seen := map[string]pack{}
-	for _, x := range g.rows {
-		for _, kind := range kinds {
-			group := map[byte]uint64{kAgent: uint64(x.agent), kType: uint64(x.typ), kParent: x.up, kRun: x.run}[kind]
-			if p := fn(kind, group, x); p != nil {
+	for page, offs := range g.at {
+		e := g.v.eraAt(page)
+		if e == nil {
+			continue
+		}
+		for _, off := range offs {
+			x := g.rows[off]
+			for _, kind := range kinds {
+				p, group := inEra(nil, kind, e.no), uint64(0)
+				switch kind {
+				case kAgent:
+					group = uint64(x.agent)
+					p = binary.BigEndian.AppendUint32(p, x.agent)
+				case kType:
+					group = uint64(x.typ)
+					p = append(p, x.typ)
+				case kParent, kRun:
+					if group = x.up; kind == kRun {
+						group = x.run
+					}
+					if group == 0 {
+						continue
+					}
+					p = binary.BigEndian.AppendUint64(p, group)
+				}
 				p = binary.BigEndian.AppendUint64(p, bucketOf(kind, x.start))
 				seen[string(p)] = pack{p, kind, group}
 			}
@@ -165,18 +188,7 @@ type pack struct {
 
 // entries takes the rows out of the packs, but for those of their agents.
 func (g *forgetting) entries() error {
-	packs := g.groups(func(kind byte, group uint64, x *lost) []byte {
-		switch {
-		case kind == kTime:
-			return prefixed(nil, kTime)
-		case kind == kType:
-			return append(prefixed(nil, kType), x.typ)
-		case group != 0:
-			return hashed(nil, kind, group)
-		}
-		return nil
-	}, kTime, kType, kParent, kRun)
-	for _, p := range packs {
+	for _, p := range g.groups(kTime, kType, kParent, kRun) {
 		if err := g.repack(p); err != nil {
 			return err
 		}
@@ -228,8 +240,12 @@ func (g *forgetting) ids() error {
 			if x.hash == 0 {
 				continue
 			}
-			top := short(nil, kID, uint16(x.hash>>48))
-			if it.SeekLT(binary.BigEndian.AppendUint64(slices.Clone(top), page+1)) && string(it.Key()[:len(top)]) == string(top) {
+			e := g.v.eraAt(page)
+			if e == nil {
+				continue
+			}
+			behind := idKey(e.no, x.hash, page+1)
+			if top := behind[:len(behind)-8]; it.SeekLT(behind) && bytes.HasPrefix(it.Key(), top) {
 				saves[string(it.Key())] = true
 			}
 		}
@@ -343,11 +359,16 @@ func (g *forgetting) last() error {
 		if err := g.b.Delete(hashed(nil, kTally, h), nil); err != nil {
 			return err
 		}
+		for i := range g.v.eras {
+			if err := g.b.Delete(binary.BigEndian.AppendUint64(inEra(nil, kSaved, g.v.eras[i].no), h), nil); err != nil {
+				return err
+			}
+		}
 	}
 	if err := g.counts(); err != nil {
 		return err
 	}
-	for _, p := range g.groups(func(kind byte, _ uint64, x *lost) []byte { return numbered(nil, kAgent, x.agent) }, kAgent) {
+	for _, p := range g.groups(kAgent) {
 		if err := g.repack(p); err != nil {
 			return err
 		}

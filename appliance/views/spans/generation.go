@@ -2,6 +2,7 @@ package spans
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"sync"
 )
@@ -16,7 +17,9 @@ type generation struct {
 	arena [][]byte // chunks, of which bytes behind used are still to be written
 	used  int      // bytes of the last chunk
 	dead  map[uint32]struct{}
-	over  map[uint64]struct{}
+	over  map[uint64]uint32 // and the era of the version whose place is taken
+	low   int64             // least and greatest start
+	high  int64
 
 	mu    sync.Mutex // guards what follows: rows are indexed when one is sought, which is seldom
 	slots []uint32   // by hash: 1 + index of the newest row; open addressing
@@ -45,12 +48,14 @@ type frozen struct {
 	rows  []entry
 	arena [][]byte
 	dead  map[uint32]struct{}
-	over  map[uint64]struct{}
+	over  map[uint64]uint32
 }
 
 const chunkBytes = 256 << 10
 
-func newGeneration(rows int) *generation { return &generation{rows: make([]entry, 0, rows)} }
+func newGeneration(rows int) *generation {
+	return &generation{rows: make([]entry, 0, rows), low: math.MaxInt64, high: math.MinInt64}
+}
 
 // slot returns where h is, or where it belongs.
 func (g *generation) slot(h uint64) *uint32 {
@@ -125,14 +130,15 @@ func (g *generation) add(s *span) {
 	e.key, e.hash, e.run, e.up = s.key, s.hash, s.run, s.up
 	e.agent, e.typ, e.status, e.flags = s.agent, s.typ, s.status, s.flags
 	e.chunk, e.at, e.len = uint32(len(g.arena)-1), uint32(at), uint32(len(rec))
+	g.low, g.high = min(g.low, s.start), max(g.high, s.start)
 }
 
-// replace notes that the row at off has an older version elsewhere.
-func (g *generation) replace(off uint64) {
+// replace notes that the row at off has an older version elsewhere, in that era.
+func (g *generation) replace(off uint64, era uint32) {
 	if g.over == nil {
-		g.over = map[uint64]struct{}{}
+		g.over = map[uint64]uint32{}
 	}
-	g.over[off] = struct{}{}
+	g.over[off] = era
 }
 
 // recordKey takes the key off a record; what is left is the row.

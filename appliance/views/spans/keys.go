@@ -6,20 +6,23 @@ import "encoding/binary"
 // varints. Rows of one save lie in pages in order of their start; what finds
 // them are packs of entries, one for each group and stretch of time in a save:
 //
-//	's' 0x01 bucket page              pack   all rows
-//	's' 0x02 hash>>48 (2) page        ids    look-up by (space, span)
-//	's' 0x03 agent(4) bucket page     pack   by agent
-//	's' 0x04 type bucket page         pack   runs, tasks and asks by type
-//	's' 0x05 hash>>52 (2)             rows   snapshot of the open spans in memory
-//	's' 0x06 parent hash bucket page  pack   children that neither the parent's agent nor its run leads to
-//	's' 0x07 run hash bucket page     pack   spans of a run by agents other than its owner
-//	's' 0x08 run hash                 tally
-//	's' 0x09 agent>>6 (4)             counts of 64 agents
-//	's' 0x0a                          offset folded, rows ever, next page, layers of the filter
-//	's' 0x0b bucket off               pack   an open row that left memory
-//	's' 0x0c page                     rows   a page
+//	's' 0x01 era bucket page              pack   all rows
+//	's' 0x02 era hash>>48 (2) page        ids    look-up by (space, span)
+//	's' 0x03 era agent(4) bucket page     pack   by agent
+//	's' 0x04 era type bucket page         pack   runs, tasks and asks by type
+//	's' 0x05 hash>>52 (2)                 rows   snapshot of the open spans in memory
+//	's' 0x06 era parent hash bucket page  pack   children that neither the parent's agent nor its run leads to
+//	's' 0x07 era run hash bucket page     pack   spans of a run by agents other than its owner
+//	's' 0x08 run hash                     tally
+//	's' 0x09 agent>>6 (4)                 counts of 64 agents
+//	's' 0x0a                              offset folded, rows ever, next page, eras, layers of the filter
+//	's' 0x0b bucket off                   pack   an open row that left memory
+//	's' 0x0c page                         rows   a page
+//	's' 0x0d era off                      page   of the version that took the place of this row's in the era
+//	's' 0x0e era run hash                 none   a run whose tally was saved in the era
 //
-// bucket is start + 2^63 ns without its low bits (shift); page is the page of
+// era (4) numbers the stretch of saves that a key belongs to (era.go). bucket is
+// start + 2^63 ns without its low bits (shift); page is the page of
 // the first entry, of ids the first page of the save. Pages are numbered
 // through, so a higher page is newer: of several versions of a row the one of
 // the highest page counts.
@@ -37,6 +40,8 @@ const (
 	kHead    = 0x0a
 	kSpilled = 0x0b
 	kPage    = 0x0c
+	kNewer   = 0x0d
+	kSaved   = 0x0e
 	tailLen  = 16
 )
 
@@ -76,6 +81,11 @@ func appendTail(dst []byte, bucket, page uint64) []byte {
 }
 
 func prefixed(dst []byte, kind byte) []byte { return append(dst, prefix, kind) }
+
+// inEra begins the keys of a kind in an era.
+func inEra(dst []byte, kind byte, era uint32) []byte {
+	return binary.BigEndian.AppendUint32(append(dst, prefix, kind), era)
+}
 
 func hashed(dst []byte, kind byte, h uint64) []byte {
 	return binary.BigEndian.AppendUint64(append(dst, prefix, kind), h)

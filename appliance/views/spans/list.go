@@ -3,6 +3,7 @@ package spans
 import (
 	"context"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"maps"
 	"slices"
@@ -226,16 +227,12 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 	}
 	open, n := p.open()
 	gens := p.freeze()
-	its, err := p.iterators(counted)
+	stored, err := p.stored(counted)
 	v.mu.RUnlock()
-	defer func() {
-		for _, it := range its {
-			it.close()
-		}
-	}()
 	if err != nil {
 		return nil, 0, "", err
 	}
+	defer stored.close()
 	mem, m, err := p.memory(ctx, open, gens)
 	if err != nil {
 		return nil, 0, "", err
@@ -243,7 +240,7 @@ func (v *View) list(ctx context.Context, q *Query) (page []*span, total uint64, 
 	if !counted {
 		total = uint64(n + m)
 	}
-	page, more, err := p.merge(ctx, its, mem, gens, &total, counted)
+	page, more, err := p.merge(ctx, stored, mem, gens, &total, counted)
 	if err != nil {
 		return nil, 0, "", err
 	}
@@ -389,20 +386,20 @@ func (p *plan) memory(ctx context.Context, open []*span, gens []frozen) (rows []
 // source is a group of packs with the range of keys to read there.
 type source struct {
 	kind   byte
-	group  uint64
-	prefix []byte
+	group  []byte // in their keys
+	shared uint64 // what their entries share, see unpack
 	lo, hi key
 }
 
 // sources names what holds every match in the store.
 func (p *plan) sources() (out []source, err error) {
-	all := func(kind byte, group uint64, prefix []byte) source { return source{kind, group, prefix, p.lo, p.hi} }
-	agent := func(a uint32) source { return all(kAgent, uint64(a), numbered(nil, kAgent, a)) }
-	run := func(h uint64) source { return all(kRun, h, hashed(nil, kRun, h)) }
+	all := func(kind byte, group []byte, shared uint64) source { return source{kind, group, shared, p.lo, p.hi} }
+	agent := func(a uint32) source { return all(kAgent, binary.BigEndian.AppendUint32(nil, a), uint64(a)) }
+	hash := func(kind byte, h uint64) source { return all(kind, binary.BigEndian.AppendUint64(nil, h), h) }
 	switch {
 	case p.ups != nil:
 		for _, h := range p.ups {
-			out = append(out, all(kParent, h, hashed(nil, kParent, h)))
+			out = append(out, hash(kParent, h))
 			parent, err := p.v.peek(h, p.q.Parent)
 			if err != nil {
 				return nil, err
@@ -416,13 +413,13 @@ func (p *plan) sources() (out []source, err error) {
 				return nil, err
 			}
 			if t != nil && parent.run != 0 {
-				more = append(more, run(parent.run))
+				more = append(more, hash(kRun, parent.run))
 				if t.owner != parent.agent {
 					more = append(more, agent(t.owner))
 				}
 			}
 			for _, s := range more {
-				if s.kind == kAgent && p.agents != nil && !slices.Contains(p.agents, uint32(s.group)) {
+				if s.kind == kAgent && p.agents != nil && !slices.Contains(p.agents, uint32(s.shared)) {
 					continue
 				}
 				if from := (key{start: parent.start - skewNs}); s.lo.less(from) {
@@ -439,7 +436,7 @@ func (p *plan) sources() (out []source, err error) {
 		return out, nil
 	case p.runs != nil:
 		for _, h := range p.runs {
-			out = append(out, run(h))
+			out = append(out, hash(kRun, h))
 			t, err := p.v.peekTally(h)
 			if err != nil {
 				return nil, err
@@ -458,29 +455,31 @@ func (p *plan) sources() (out []source, err error) {
 		}
 		return out, nil
 	case p.statuses == 1<<stOpen:
-		return []source{all(kSpilled, 0, prefixed(nil, kSpilled))}, nil
+		return []source{all(kSpilled, nil, 0)}, nil
 	case p.types&^rareTypes == 0:
 		for t := range uint8(typeMax) {
 			if p.types>>t&1 == 1 {
-				out = append(out, all(kType, uint64(t), append(prefixed(nil, kType), t)))
+				out = append(out, all(kType, []byte{t}, uint64(t)))
 			}
 		}
 		return out, nil
 	}
-	return []source{all(kTime, 0, prefixed(nil, kTime))}, nil
+	return []source{all(kTime, nil, 0)}, nil
 }
 
 const rareTypes = 1<<wire.TypeRun | 1<<wire.TypeTask | 1<<wire.TypeAsk
 
-// iterators opens the sources; where the total is known they begin behind the cursor.
-func (p *plan) iterators(counted bool) (its []*stream, err error) {
+// stored returns what the store has of every match; where the total is known it begins
+// behind the cursor.
+func (p *plan) stored(counted bool) (*merged, error) {
 	if p.v.blind {
-		return nil, nil
+		return p.merged(nil), nil
 	}
 	sources, err := p.sources()
 	if err != nil {
 		return nil, err
 	}
+	var all []*stream
 	for _, src := range sources {
 		if counted && p.cursor {
 			if p.q.Asc {
@@ -489,24 +488,16 @@ func (p *plan) iterators(counted bool) (its []*stream, err error) {
 				src.hi = p.after
 			}
 		}
-		if !src.lo.less(src.hi) {
-			continue
-		}
-		s, err := p.v.openStream(src, p.q.Asc)
-		if err != nil {
-			return its, err
-		}
-		its = append(its, s)
-		if err := s.next(); err != nil {
-			return its, err
+		if src.lo.less(src.hi) {
+			all = p.v.streams(all, src, p.q.Asc)
 		}
 	}
-	return its, nil
+	return p.merged(all), nil
 }
 
 // merge walks memory and store in order. It stops when the page is full and
 // the total is known.
-func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, gens []frozen, total *uint64, counted bool) (page []*span, more bool, err error) {
+func (p *plan) merge(ctx context.Context, stored *merged, mem []*span, gens []frozen, total *uint64, counted bool) (page []*span, more bool, err error) {
 	last, any := key{}, false
 	rows := &reading{v: p.v}
 	put := func(s *span) {
@@ -523,11 +514,9 @@ func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, gens []fro
 		if more && counted {
 			return page, more, nil
 		}
-		var best *stream
-		for _, s := range its {
-			if s.ok && (best == nil || p.compare(s.cur.key, best.cur.key) < 0) {
-				best = s
-			}
+		best, err := stored.first()
+		if err != nil {
+			return nil, false, err
 		}
 		if best == nil {
 			for _, s := range mem {
@@ -545,8 +534,8 @@ func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, gens []fro
 			if err != nil {
 				return nil, false, err
 			}
+			last, any = k, true // older versions of it may follow
 			if hit {
-				last, any = k, true
 				if !counted {
 					*total++
 				}
@@ -555,7 +544,7 @@ func (p *plan) merge(ctx context.Context, its []*stream, mem []*span, gens []fro
 				}
 			}
 		}
-		if err := best.next(); err != nil {
+		if err := stored.next(best); err != nil {
 			return nil, false, err
 		}
 	}

@@ -237,6 +237,7 @@ func (c *coder) tally(t *tally) {
 		c.uint(p)
 	}
 	c.int(&t.run.start)
+	c.u32(&t.era)
 	c.usage(&t.usage)
 	n := uint64(len(t.agents))
 	c.uint(&n)

@@ -38,8 +38,14 @@ func (v *View) save(w *pebble.Batch, apart bool) (pages, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
+	gone, err := v.expire()
+	if err != nil {
+		return nil, err
+	}
 	v.mu.Lock()
 	g, base := v.fresh, v.pages
+	era := v.enter(g, base)
+	oldest := v.eras[0].no
 	v.saving, v.fresh = g, newGeneration(len(g.rows)+len(g.rows)/8)
 	v.visible, v.blind = base, v.wipe // blind after a Reset until the batch that wipes is in
 	wipe := v.wipe
@@ -50,8 +56,9 @@ func (v *View) save(w *pebble.Batch, apart bool) (pages, error) {
 	if wipe {
 		b.err = w.DeleteRange([]byte{prefix}, []byte{prefix + 1}, nil)
 	}
+	b.drop(v, &gone)
 	b.open(v)
-	b.tallies(v)
+	saved := b.tallies(v, era, len(gone.eras) > 0)
 	b.counts(v)
 	b.begin(prefixed(b.k[:0], kHead))
 	b.c.head(v)
@@ -61,12 +68,17 @@ func (v *View) save(w *pebble.Batch, apart bool) (pages, error) {
 		apart = false // it would delete them
 	}
 	v.stray = 0
-	if len(g.rows) == len(g.dead) || b.err != nil {
+	rows := len(g.rows) > len(g.dead)
+	if b.err != nil || !rows && len(gone.eras) == 0 {
 		return nil, b.err
 	}
 	apart = apart && !wipe
 	return func(put func(key, value []byte) error) error {
-		b := writer{w: w}
+		b := writer{w: w, era: era, oldest: oldest}
+		b.untally(v, &gone, saved)
+		if b.err != nil || !rows {
+			return b.err
+		}
 		rows := b.indexes(g, base)
 		if b.err != nil {
 			return b.err
@@ -91,6 +103,7 @@ func (b *writer) indexes(g *generation, base uint64) ordered {
 	b.groups(&rows, kParent, rows.grouped(rows.apart, func(e *entry) uint64 { return e.up }), 8)
 	b.groups(&rows, kRun, rows.grouped(rows.guests, func(e *entry) uint64 { return e.run }), 8)
 	b.spilled(&rows)
+	b.newer(&rows)
 	return rows
 }
 
@@ -225,12 +238,14 @@ const ahead = 24
 
 // writer puts rows into a batch and keeps the first error.
 type writer struct {
-	w    *pebble.Batch
-	k    []byte
-	c    coder
-	p    packer
-	err  error
-	sink uint64
+	w      *pebble.Batch
+	era    uint32 // of the save
+	oldest uint32 // that is kept
+	k      []byte
+	c      coder
+	p      packer
+	err    error
+	sink   uint64
 }
 
 func (b *writer) begin(k []byte) { b.k, b.c.b = k, b.c.b[:0] }
@@ -250,6 +265,12 @@ func (b *writer) delete(k []byte) {
 	}
 }
 
+func (b *writer) deleteRange(from, to []byte) {
+	if b.err == nil {
+		b.err = b.w.DeleteRange(from, to, nil)
+	}
+}
+
 // packs writes the rows of one group, given in order, one pack for each bucket.
 func (b *writer) packs(o *ordered, kind byte, group []byte, rows []uint32) {
 	for n := 0; n < len(rows); {
@@ -262,7 +283,7 @@ func (b *writer) packs(o *ordered, kind byte, group []byte, rows []uint32) {
 			}
 			b.p.add(e, o.base+uint64(o.page[rows[n]]))
 		}
-		b.k = appendTail(append(prefixed(b.k[:0], kind), group...), b.p.bucket, first)
+		b.k = appendTail(append(inEra(b.k[:0], kind, b.era), group...), b.p.bucket, first)
 		b.put(b.p.b)
 	}
 }
@@ -290,7 +311,7 @@ func (b *writer) ids(o *ordered) {
 	all := o.by(o.all, func(e *entry) uint64 { return e.hash }, low)
 	for i := 0; i < len(all); {
 		top, last := all[i].key>>low, uint64(0)
-		b.begin(binary.BigEndian.AppendUint64(short(b.k[:0], kID, uint16(top)), o.base))
+		b.begin(binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(inEra(b.k[:0], kID, b.era), uint16(top)), o.base))
 		val := b.c.b
 		for ; i < len(all) && all[i].key>>low == top; i++ {
 			off := o.entry(all[i].at).off
@@ -336,19 +357,30 @@ func (b *writer) open(v *View) {
 	}
 }
 
-func (b *writer) tallies(v *View) {
+// tallies writes the totals of runs that changed, and returns of which runs where
+// that is asked for.
+func (b *writer) tallies(v *View, era uint32, tell bool) (saved map[uint64]bool) {
+	if tell {
+		saved = make(map[uint64]bool, len(v.tallies))
+	}
 	for _, t := range v.runs {
 		t.saving = false
 	}
 	slices.SortFunc(v.tallies, func(x, y *tally) int { return cmp.Compare(x.hash, y.hash) })
 	for _, t := range v.tallies {
-		t.dirty, t.saving = false, true
+		t.dirty, t.saving, t.era = false, true, era
 		b.begin(hashed(b.k[:0], kTally, t.hash))
 		b.c.tally(t)
 		b.set()
+		b.begin(binary.BigEndian.AppendUint64(inEra(b.k[:0], kSaved, era), t.hash))
+		b.set()
+		if tell {
+			saved[t.hash] = true
+		}
 	}
 	clear(v.tallies)
 	v.tallies = v.tallies[:0]
+	return saved
 }
 
 func (b *writer) counts(v *View) {
@@ -382,6 +414,23 @@ func (b *writer) spilled(o *ordered) {
 		b.p.begin(kSpilled, bucket, e.off, 0)
 		b.p.add(e, page)
 		b.put(b.p.b)
+	}
+}
+
+// newer notes where rows are whose older versions are in the store.
+func (b *writer) newer(o *ordered) {
+	if len(o.g.over) == 0 {
+		return
+	}
+	for i := range o.at {
+		e := o.entry(uint32(i))
+		era, ok := o.g.over[e.off]
+		if !ok || era < b.oldest {
+			continue
+		}
+		b.begin(binary.BigEndian.AppendUint64(inEra(b.k[:0], kNewer, era), e.off))
+		b.c.b = binary.AppendUvarint(b.c.b, o.base+uint64(o.page[i]))
+		b.set()
 	}
 }
 

@@ -63,6 +63,7 @@ type hot struct {
 	agent    uint32
 	ends     uint32
 	attempt  int32
+	was      uint32 // era of the version in the store, of one that is in an older generation or there; not stored
 	typ      uint8
 	status   uint8
 	severity uint8
@@ -101,9 +102,10 @@ type tally struct {
 	errors uint64
 	agents []uint32 // sorted, at most tallyAgents
 	usage  usage
-	run    key  // the run's own span, zero = none seen
-	dirty  bool // not saved
-	saving bool // in the last batch; not saved
+	run    key    // the run's own span, zero = none seen
+	dirty  bool   // not saved
+	saving bool   // in the last batch; not saved
+	era    uint32 // in which it was last saved
 	used   uint64
 	left   bool // it is no longer in memory's set
 }

@@ -18,7 +18,11 @@ func (v *View) left(h uint64, intern *View) (*span, error) {
 	}
 	if v.saving != nil {
 		if e, ok := v.saving.find(h); ok {
-			return v.decodeRecord(v.saving.bytes(e), flOlder, intern)
+			s, err := v.decodeRecord(v.saving.bytes(e), flOlder, intern)
+			if err == nil {
+				s.was = v.eras[len(v.eras)-1].no
+			}
+			return s, err
 		}
 	}
 	if v.blind || v.visible == 0 {
@@ -33,11 +37,26 @@ func (v *View) left(h uint64, intern *View) (*span, error) {
 	return s, err
 }
 
-// stored looks a hash up in the saves whose first pages lie within from..to.
-func (v *View) stored(h, from, to uint64, intern *View) (*span, error) {
-	lo := short(nil, kID, uint16(h>>48))
-	hi := binary.BigEndian.AppendUint64(append([]byte(nil), lo...), to)
-	lo = binary.BigEndian.AppendUint64(lo, from)
+// stored looks a hash up in the saves whose first pages lie within from..to, the
+// newest era first.
+func (v *View) stored(h, from, to uint64, intern *View) (s *span, err error) {
+	for i := len(v.eras) - 1; i >= 0 && s == nil && err == nil; i-- {
+		if e := &v.eras[i]; e.first <= to {
+			s, err = v.storedIn(e, h, from, to, intern)
+		}
+		if v.eras[i].first <= from {
+			break
+		}
+	}
+	return s, err
+}
+
+func idKey(era uint32, h, page uint64) []byte {
+	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint16(inEra(nil, kID, era), uint16(h>>48)), page)
+}
+
+func (v *View) storedIn(e *era, h, from, to uint64, intern *View) (*span, error) {
+	lo, hi := idKey(e.no, h, from), idKey(e.no, h, to)
 	it, err := v.store.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: append(hi, 0)})
 	if err != nil {
 		return nil, err
@@ -55,13 +74,14 @@ func (v *View) stored(h, from, to uint64, intern *View) (*span, error) {
 		if !found {
 			continue
 		}
-		page += binary.BigEndian.Uint64(it.Key()[4:])
+		page += binary.BigEndian.Uint64(it.Key()[8:])
 		s, err := (&reading{v: v}).row(page, off, intern)
 		if errors.Is(err, errGone) || errors.Is(err, pebble.ErrNotFound) {
 			continue
 		}
 		if err == nil {
 			s.flags |= flOlder
+			s.was = e.no
 		}
 		return s, err
 	}
@@ -262,7 +282,11 @@ func (v *View) LoadBounds() (bounds [][2][]byte) {
 }
 
 func scan(r pebble.Reader, kind byte, fn func(k, val []byte) error) error {
-	lo := prefixed(nil, kind)
+	return scanAt(r, prefixed(nil, kind), fn)
+}
+
+// scanAt calls fn with each key that begins with lo, and its value: both are borrowed.
+func scanAt(r pebble.Reader, lo []byte, fn func(k, val []byte) error) error {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: after(lo)})
 	if err != nil {
 		return err
@@ -277,10 +301,10 @@ func scan(r pebble.Reader, kind byte, fn func(k, val []byte) error) error {
 }
 
 func (v *View) loadIDs(k, val []byte) error {
-	if len(k) != 12 || len(v.filter.layers) == 0 {
+	if len(k) != 16 || len(v.filter.layers) == 0 {
 		return errRow
 	}
-	page := binary.BigEndian.Uint64(k[4:])
+	page := binary.BigEndian.Uint64(k[8:])
 	if !eachID(val, func(h, _, _ uint64) { v.filter.restore(h, page) }) {
 		return errRow
 	}
@@ -352,14 +376,39 @@ func (c *coder) head(v *View) {
 	c.uint(&v.offset)
 	c.uint(&v.rows)
 	c.uint(&v.pages)
-	n := uint64(len(v.filter.layers))
+	n := uint64(len(v.eras))
+	c.uint(&n)
+	for i := 0; i < int(n) && !c.bad; i++ {
+		if c.read {
+			v.eras = append(v.eras, era{})
+		}
+		e := &v.eras[i]
+		c.u32(&e.no)
+		c.uint(&e.first)
+		c.uint(&e.next)
+		c.uint(&e.rows)
+		c.int(&e.low)
+		c.int(&e.high)
+	}
+	if c.read && len(v.eras) > 0 {
+		v.lastEra = v.eras[len(v.eras)-1].no
+	}
+	n = uint64(len(v.filter.layers))
 	c.uint(&n)
 	if n > layersMax {
 		c.bad = true
 	}
 	for i := 0; i < int(n) && !c.bad; i++ {
+		lines := uint64(0)
+		if !c.read {
+			lines = uint64(len(v.filter.layers[i].lines))
+		}
+		c.uint(&lines)
 		if c.read {
-			v.filter.grow(0)
+			if c.bad = c.bad || lines == 0 || lines&(lines-1) != 0; c.bad {
+				break
+			}
+			v.filter.put(int(min(lines, uint64(v.filter.largest()))), 0)
 		}
 		c.uint(&v.filter.layers[i].first)
 	}

@@ -29,9 +29,11 @@ type View struct {
 	saving  *generation // in the last Save's batch while that may not be committed; else nil
 	visible uint64      // pages below are committed; those above are in saving
 	pages   uint64      // number of the next page
-	stray   uint64      // beyond the last page that the store has and nothing leads to; 0: there is none
-	filter  filter      // hashes of rows in fresh, saving and store
-	ran     filter      // hashes of runs ever in memory: others are not in the store
+	eras    []era       // of pages, oldest first; the last one is that of the last save
+	lastEra uint32
+	stray   uint64 // beyond the last page that the store has and nothing leads to; 0: there is none
+	filter  filter // hashes of rows in fresh, saving and store
+	ran     filter // hashes of runs ever in memory: others are not in the store
 	runs    map[uint64]*tally
 	counts  []*counts       // by agent number
 	slots   [openSlots]bool // of the snapshot of open spans: changed since the last Save
@@ -49,11 +51,13 @@ type View struct {
 	wipe    bool // the next Save deletes what the store holds
 	blind   bool // the store still holds what Reset forgot: it is not read
 
-	rec      block.Record
-	sink     uint64
-	openMax  int
-	tallyMax int
-	err      error // of a store read during Apply; told by Save
+	rec       block.Record
+	sink      uint64
+	retention Retention
+	eraRows   uint64
+	openMax   int
+	tallyMax  int
+	err       error // of a store read during Apply; told by Save
 }
 
 type opened struct{ hash, off uint64 }
@@ -63,7 +67,7 @@ const allPages = 1<<64 - 1
 // New returns an empty view that reads rows from store. Load it before the
 // first Apply.
 func New(names Names, store pebble.Reader) *View {
-	v := &View{names: names, store: store, openMax: openMax, tallyMax: tallyMax}
+	v := &View{names: names, store: store, openMax: openMax, tallyMax: tallyMax, eraRows: eraRows}
 	v.reset()
 	return v
 }
@@ -83,7 +87,7 @@ func (v *View) BoundFilter(bytes int64) {
 func (v *View) Name() string { return "spans" }
 
 // Version is the version of rules and rows: another one means a rebuild.
-func (v *View) Version() uint32 { return 2 }
+func (v *View) Version() uint32 { return 3 }
 
 // SaveRecords bounds the rows that wait in memory for a save.
 func (v *View) SaveRecords() uint64 { return 4 << 20 }
@@ -109,6 +113,7 @@ func (v *View) reset() {
 	v.open, v.queue = newTable(), nil
 	v.fresh, v.saving = newGeneration(0), nil
 	v.visible, v.pages = allPages, 0
+	v.eras, v.lastEra = nil, 0
 	v.filter, v.ran = filter{most: v.filter.most}, filter{}
 	v.runs, v.counts = map[uint64]*tally{}, nil
 	v.slots, v.marked, v.tallies, v.free = [openSlots]bool{}, nil, nil, nil
