@@ -21,6 +21,14 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 	var accepts, ready []float64
 	var records float64
 	var unflushed int64
+	defer func() { // what there is, where the time ends before the last of them
+		if len(accepts) > 0 {
+			x.rep.AddRounds(figureAccepted, accepts, "s", fmt.Sprintf("from the start of the process, after kill -9 at full load, to the first event stored and acknowledged: agents wait this long and send again. The log had %s records in the end; its write-ahead files, which hold what is in no table yet, had %d MiB at most", report.Number(records), unflushed>>20))
+		}
+		if len(ready) > 0 {
+			x.rep.AddRounds(figureLoaded, ready, "s", "after the first of these kills to ready, every view loaded and caught up: for so long people are told to wait")
+		}
+	}()
 	sh := x.Sustain.Shape
 	for i := range x.Kills {
 		if err := x.open(ctx, x.Sustain.Shape); err != nil {
@@ -71,12 +79,6 @@ func (x *sustainRun) restarts(ctx context.Context) error {
 		if whole {
 			ready = append(ready, time.Since(at).Seconds())
 		}
-	}
-	if len(accepts) > 0 {
-		x.rep.AddRounds(figureAccepted, accepts, "s", fmt.Sprintf("from the start of the process, after kill -9 at full load, to the first event stored and acknowledged: agents wait this long and send again. The log had %s records in the end; its write-ahead files, which hold what is in no table yet, had %d MiB at most", report.Number(records), unflushed>>20))
-	}
-	if len(ready) > 0 {
-		x.rep.AddRounds(figureLoaded, ready, "s", "after the first of these kills to ready, every view loaded and caught up: for so long people are told to wait")
 	}
 	return nil
 }
