@@ -164,6 +164,17 @@ func TestRetainModel(t *testing.T) {
 						t.Fatalf("offset %d was dropped and is still there", x.Offset)
 					}
 				}
+				for tier := range uint8(3) {
+					from, last := r.KeptFrom(tier), uint64(0)
+					for i := range all {
+						if x := &all[i]; gone[x.Offset] && o.Seal.Tier(x) == tier {
+							last = x.Offset
+						}
+					}
+					if last >= from || from > r.First() && last == 0 {
+						t.Fatalf("tier %d is kept from %d, and offset %d of it was dropped", tier, from, last)
+					}
+				}
 			},
 		})
 	})
