@@ -98,7 +98,7 @@ func fits(ctx context.Context, d, more time.Duration) time.Duration {
 
 // stuckAfter is how long what has no more time may take to end: clients that do not
 // listen are killed after child.Grace, and a server leaves gigabytes of memory and files.
-const stuckAfter = 20 * time.Second
+const stuckAfter = 15 * time.Second
 
 // ended runs a part of a whole run, and returns once it has ended, or stuckAfter its
 // time is over: then it is left behind, and nothing of it is known.
