@@ -311,3 +311,59 @@ func contains(q *Query, r *Record) bool {
 	}
 	return false
 }
+
+// TestForgetOutlivesManifest gives a store that has sealed what was forgotten the
+// MANIFEST and tables of before, beside the write-ahead logs of after: the blocks are
+// there again, and have to be readable.
+func TestForgetOutlivesManifest(t *testing.T) {
+	t.Parallel()
+	disk := vfs.NewCrashableMem()
+	o := small(disk)
+	o.keptHot, o.Seal.Bytes = 1, 1<<30 // nothing seals by itself
+	r := mustOpen(t, o)
+	p, wel := r.mustFence(t, 1, 1, 0)
+	a := r.w.Agent([]byte("main"), []byte("a"))
+	rng := rand.New(rand.NewPCG(1, 2))
+	for n := range uint64(300) {
+		if v := r.w.Append(p, wel.Next+n, 1, 0, a, 0, 1, secret(rng)); v != Stored {
+			t.Fatal(v)
+		}
+		if n%50 == 49 {
+			r.mustCommit(t)
+		}
+	}
+	got, err := r.Forget(context.Background(), Forgetting{Agents: []uint32{a}, Below: r.Next()})
+	if err != nil || got.Blocks == 0 {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	before := disk.CrashClone(vfs.CrashCloneCfg{})
+	if err := r.Seal(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if r.Sealed() <= 1 {
+		t.Fatal("nothing was sealed")
+	}
+	r.mustClose(t)
+	store := disk.PathJoin(o.Dir, storeName)
+	logs, _, err := numbered(disk, store, ".log")
+	if err != nil || len(logs) == 0 {
+		t.Fatal(logs, err)
+	}
+	for _, name := range logs {
+		if _, err := vfs.Clone(disk, before, name, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.FS = before
+	r = mustOpen(t, o)
+	defer r.mustClose(t)
+	rs := r.all(t)
+	if uint64(len(rs)) < got.Records {
+		t.Fatalf("%d records, %d were forgotten", len(rs), got.Records)
+	}
+	for i := range rs {
+		if rs[i].Agent == a && rs[i].Kind != KindForgotten && rs[i].Kind != KindAgentDict {
+			t.Fatalf("record %d is %v", i, rs[i])
+		}
+	}
+}

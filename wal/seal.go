@@ -8,8 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cockroachdb/pebble/v2"
-
 	"eyrie/wal/block"
 	"eyrie/wal/stretch"
 )
@@ -356,15 +354,20 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 }
 
 // dropBlocks takes blocks below the offset out of the store, and gives their
-// space back.
+// space back. What stands in the place of first bodies goes the same way, after them:
+// were it deleted in the write-ahead log, a store whose MANIFEST has lost its end
+// would have such blocks again and not what describes their bodies.
 func (l *Log) dropBlocks(below uint64) error {
-	for _, prefix := range []byte{prefixBody, prefixHeader} {
+	prefixes := []byte{prefixBody, prefixHeader}
+	if _, _, any, err := l.amendedRange(); err != nil {
+		return err
+	} else if any {
+		prefixes = append(prefixes, prefixAmend)
+	}
+	for _, prefix := range prefixes {
 		if err := l.excise(key8(prefix, 0), key8(prefix, below)); err != nil {
 			return err
 		}
 	}
-	if _, _, any, err := l.amendedRange(); err != nil || !any {
-		return errors.Join(err, l.Err())
-	}
-	return errors.Join(l.db.DeleteRange(key8(prefixAmend, 0), key8(prefixAmend, below), pebble.NoSync), l.Err())
+	return l.Err()
 }
