@@ -96,20 +96,32 @@ func fits(ctx context.Context, d, more time.Duration) time.Duration {
 	return d
 }
 
+// leave is what a part keeps of its time for what it leaves: a server's gigabytes of
+// memory and of files take seconds to be given back, longer the longer it ran.
+func leave(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return min(leaveMost, max(0, time.Until(end)/20))
+}
+
+const leaveMost = 15 * time.Second
+
 // stuckAfter is how long what has no more time may take to end: clients that do not
-// listen are killed after child.Grace, and a server leaves gigabytes of memory and files.
-const stuckAfter = 15 * time.Second
+// listen are killed after child.Grace.
+const stuckAfter = 5 * time.Second
 
 // ended runs a part of a whole run, and returns once it has ended, or stuckAfter its
 // time is over: then it is left behind, and nothing of it is known.
-func ended(ctx context.Context, run func(context.Context) (*report.Report, error)) (*report.Report, error) {
+func ended(ctx context.Context, run func() (*report.Report, error)) (*report.Report, error) {
 	type outcome struct {
 		rep *report.Report
 		err error
 	}
 	done := make(chan outcome, 1)
 	go func() {
-		r, err := run(ctx)
+		r, err := run()
 		done <- outcome{r, err}
 	}()
 	select {

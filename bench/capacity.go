@@ -112,8 +112,10 @@ func (x *capacityRun) part(ctx context.Context, p capacityPart) error {
 		x.Step(fmt.Sprintf("%d of %d: %s", len(x.rep.Parts)+1, x.parts, p.name))
 	}
 	began, r, err := time.Now(), (*report.Report)(nil), error(nil)
+	within, done := keep(ctx, leave(ctx))
+	defer done()
 	if !x.stuck {
-		r, err = ended(ctx, p.run)
+		r, err = ended(ctx, func() (*report.Report, error) { return p.run(within) })
 	}
 	took := time.Since(began)
 	if r == nil {
@@ -127,10 +129,10 @@ func (x *capacityRun) part(ctx context.Context, p capacityPart) error {
 	case err == errStuck:
 		x.stuck = true
 		r.Unfinish("after %.0f s %v", took.Seconds(), err)
-	case errors.Is(err, errBudget) && ctx.Err() == nil:
+	case errors.Is(err, errBudget) && within.Err() == nil:
 		r.Unfinish("%v", err)
 		err = nil
-	case err != nil && ctx.Err() != nil:
+	case err != nil && within.Err() != nil:
 		r.Unfinish("after %.0f s the time for it was over", took.Seconds())
 		err = nil
 	}
