@@ -3,9 +3,9 @@ package api
 import (
 	"encoding/json"
 	"slices"
-	"strings"
 
 	"eyrie/appliance/forget"
+	"eyrie/appliance/views/spans"
 	"eyrie/engine/wire"
 	"eyrie/wal"
 )
@@ -31,19 +31,19 @@ func (q *req) forgetAgent() error {
 		return problem(404, "not_found", "No agent of this id was seen in the space "+space+".")
 	}
 	for _, h := range q.s.p.Log.Holds() {
-		of, run, _ := strings.Cut(h.Name, "/")
-		if of != space {
+		held := spans.HeldRun(h.Name)
+		if held.Space != space {
 			continue
 		}
 		var w wire.View
 		recs, _, err := q.s.p.Log.Find(q, wal.Query{Agents: []uint32{num}, Key: h.Key, Kinds: wal.KindEvent.Mask(), Limit: 1, Match: func(r *wal.Record) bool {
-			return w.Reset(r.Payload) == nil && string(w.Str(wire.FRun)) == run
+			return w.Reset(r.Payload) == nil && string(w.Str(wire.FRun)) == held.Run
 		}})
 		if err != nil {
 			return err
 		}
 		if len(recs) > 0 {
-			return heldProblem(run)
+			return heldProblem(held.Run)
 		}
 	}
 	return q.startForget(ForgetAsk{What: forget.Agent, Space: space, ID: q.args[1], Reason: reason, Agents: []uint32{num}})

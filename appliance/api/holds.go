@@ -2,8 +2,8 @@ package api
 
 import (
 	"encoding/json"
-	"strings"
 
+	"eyrie/appliance/views/spans"
 	"eyrie/engine/wire"
 	"eyrie/wal"
 )
@@ -17,8 +17,8 @@ type holdRow struct {
 }
 
 func holdOf(h wal.Hold) holdRow {
-	space, run, _ := strings.Cut(h.Name, "/")
-	return holdRow{Space: space, Run: run, SinceMS: h.Since / 1e6, Reason: h.Reason}
+	r := spans.HeldRun(h.Name)
+	return holdRow{Space: r.Space, Run: r.Run, SinceMS: h.Since / 1e6, Reason: h.Reason}
 }
 
 // holds answers which runs are held, of the spaces that the key may read.
@@ -45,7 +45,7 @@ func (q *req) heldRun() (key uint32, name string, err error) {
 	if !ok {
 		return 0, "", problem(404, "not_found", "No run of this id was seen in the space "+space+".")
 	}
-	return wire.RunKey([]byte(q.args[1])), space + "/" + q.args[1], nil
+	return wire.RunKey([]byte(q.args[1])), spans.RunID{Space: space, Run: q.args[1]}.HoldName(), nil
 }
 
 // holdRun keeps a run's events, those to come included, whatever their age.
@@ -88,7 +88,7 @@ func (q *req) releaseRun() error {
 	if err != nil {
 		return err
 	}
-	h, ok := q.holdNamed(space + "/" + q.args[1])
+	h, ok := q.holdNamed(spans.RunID{Space: space, Run: q.args[1]}.HoldName())
 	if !ok {
 		return problem(404, "not_found", "No run of this id is held in the space "+space+".")
 	}

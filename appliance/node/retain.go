@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"eyrie/appliance/vault"
@@ -83,9 +82,7 @@ func (n *Node) spansFrom() uint64 { return n.log.KeptFrom(vault.TierEvents) }
 // heldRuns are the runs that someone wants kept.
 func (n *Node) heldRuns() (runs []spans.RunID) {
 	for _, h := range n.log.Holds() {
-		if space, run, ok := strings.Cut(h.Name, "/"); ok {
-			runs = append(runs, spans.RunID{Space: space, Run: run})
-		}
+		runs = append(runs, spans.HeldRun(h.Name))
 	}
 	return runs
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -44,6 +45,15 @@ type Retention struct {
 
 // RunID names a run.
 type RunID struct{ Space, Run string }
+
+// HoldName is the name of the log's hold of the run.
+func (r RunID) HoldName() string { return r.Space + "/" + r.Run }
+
+// HeldRun is the run of a hold of that name; no space has a slash.
+func HeldRun(hold string) (r RunID) {
+	r.Space, r.Run, _ = strings.Cut(hold, "/")
+	return r
+}
 
 // Retain sets what is kept; without it all is. It is called before Load.
 func (v *View) Retain(o Retention) { v.retention = o }
