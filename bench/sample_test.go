@@ -88,3 +88,36 @@ func TestWatch(t *testing.T) {
 		t.Error("a watch that was called off gave a verdict")
 	}
 }
+
+// A load goes on at another rate without a stop: what comes of it is at that rate, and nothing is
+// sent twice or left out on the way.
+func TestPace(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	_, fleet := loaded(t, ctx, workload.Shape{Seed: 6, Agents: 200, Connections: 20, Frame: 10})
+	if err := fleet.Run(500, 0); err != nil {
+		t.Fatal(err)
+	}
+	var sum uint64
+	for _, rate := range []float64{500, 8000, 1000} {
+		if err := fleet.Pace(rate); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := sleep(ctx, 1500*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+		r, err := fleet.Window(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += r.Events
+		if got := float64(r.Events) / time.Since(began).Seconds(); got < rate/2 || got > rate*2 {
+			t.Errorf("%.0f events/s at a pace of %.0f", got, rate)
+		}
+	}
+	r, err := fleet.Stop(ctx)
+	if err != nil || r.Events < sum || r.Events > sum+2000 || len(r.Errors) > 0 {
+		t.Errorf("%d events in all, %d in the windows: %v %v", r.Events, sum, err, r)
+	}
+}

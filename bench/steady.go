@@ -51,10 +51,13 @@ type debt struct {
 	normal     float64
 }
 
+// debtLag is the debt of views, which people see.
+const debtLag = "view lag"
+
 // debts are what is looked at under a load of rate events/s.
 func debts(rate float64) []debt {
 	return []debt{
-		{"view lag", "records", func(s *Sample) float64 { return s.Lag }, rate / 5}, // 200 ms
+		{debtLag, "records", func(s *Sample) float64 { return s.Lag }, rate / 5}, // 200 ms
 		// A stretch, which is the least that is sealed at once, and what is not sealed before
 		// views have saved it: of some 20 s, at 64 B an event.
 		{"unsealed log owed", "bytes", func(s *Sample) float64 { return s.Behind }, 64<<20 + 20*64*rate},

@@ -15,17 +15,16 @@ import (
 )
 
 // Sustain finds the most events a second that the server bears for good: with
-// no growth of view lag, unsealed bytes or the stores' first level. It looks with
-// short trials, holds what it found for longer, and measures the disk, latency at
-// shares of it, smaller frames and a restart on the same server.
+// no growth of view lag, unsealed bytes or the stores' first level. It has the load
+// follow the server, holds nine tenths of what that gave, and measures latency at
+// shares of it, smaller frames, the disk and a restart on the same server.
 type Sustain struct {
 	Common
 	Shape  workload.Shape
 	Full   time.Duration // closed loops
 	Share  time.Duration // of each latency
-	Trial  time.Duration // of one rate
-	Trials int           // at most
-	Hold   time.Duration // of the rate found
+	Govern time.Duration // of the load that follows the server
+	Hold   time.Duration // of the rate found; 0: the rate found is stated as it is
 	Loads  []float64     // shares of it to measure latency at
 	Frames []int         // further sizes of frame, each in a closed loop
 	Kills  int           // restarts measured
@@ -38,10 +37,10 @@ type sustainRun struct {
 	*ingestRun
 	dir  string
 	most float64 // in a closed loop, in every view
-	rate float64 // the most that held
+	rate float64 // that is borne, and then held
 
 	fleets  uint64   // opened so far
-	samples []Sample // of the last trial
+	samples []Sample // of the last rate held
 
 	writes, written uint64 // of the disk, before the last hold
 	noDisk          error
@@ -92,9 +91,10 @@ func ordered(figures []report.Figure) (out []report.Figure) {
 // catch up, to settle.
 const (
 	needWarm    = 6 * time.Second
-	needCatchUp = 6 * time.Second // after a closed loop
-	needSettle  = 3 * time.Second // after a rate that is borne
-	needDisk    = 5 * time.Second // and a quarter of the hold, for what that has left
+	needCatchUp = 6 * time.Second  // after a closed loop
+	needSettle  = 3 * time.Second  // after a rate that is borne
+	needHeld    = 10 * time.Second // after the capacity
+	needDisk    = 15 * time.Second // to come to rest
 	needAccept  = 2 * time.Second
 	needLoaded  = 8 * time.Second
 )
@@ -104,11 +104,11 @@ func (m *Sustain) phases(bind func(name string) func(context.Context) error) []p
 	times := func(n int, d time.Duration) time.Duration { return time.Duration(n) * d }
 	out := []phase{
 		{name: phaseFull, need: needWarm + m.Full + needCatchUp, must: true},
-		{name: phaseSearch, need: times(m.Trials, m.Trial+needSettle)},
-		{name: phaseHold, need: m.Hold + needSettle},
-		{name: phaseDisk, need: needDisk + m.Hold/4},
+		{name: phaseGovern, need: m.Govern + needSettle},
+		{name: phaseHold, need: m.needHold()},
 		{name: phaseShares, need: times(len(m.Loads), m.Share+needSettle/2)},
 		{name: phaseSmaller, need: times(len(m.Frames), m.Full/2+needSettle)},
+		{name: phaseDisk, need: needDisk},
 		{name: phaseRestarts, need: times(m.Kills, cmp.Or(m.Life, restartAfter)+needAccept) + needLoaded},
 	}
 	for i := range out {
@@ -120,13 +120,20 @@ func (m *Sustain) phases(bind func(name string) func(context.Context) error) []p
 // The names of the phases.
 const (
 	phaseFull     = "full load"
-	phaseSearch   = "the search for the capacity"
+	phaseGovern   = "the load that follows the server"
 	phaseHold     = "holding the capacity"
-	phaseDisk     = "sealing and compacting"
+	phaseDisk     = "bytes on disk"
 	phaseShares   = "latency at shares of the capacity"
 	phaseSmaller  = "smaller frames"
 	phaseRestarts = "restarts"
 )
+
+func (m *Sustain) needHold() time.Duration {
+	if m.Hold == 0 {
+		return 0
+	}
+	return m.Hold + needHeld
+}
 
 // need is what all of it takes.
 func (m *Sustain) need() (d time.Duration) {
@@ -138,7 +145,7 @@ func (m *Sustain) need() (d time.Duration) {
 
 func (x *sustainRun) measure(ctx context.Context) error {
 	do := map[string]func(context.Context) error{
-		phaseFull: x.first, phaseSearch: x.search, phaseHold: x.hold, phaseDisk: x.disk,
+		phaseFull: x.first, phaseGovern: x.govern, phaseHold: x.hold, phaseDisk: x.disk,
 		phaseShares: x.shares, phaseSmaller: x.smaller, phaseRestarts: x.restarts,
 	}
 	ctx, done := keep(ctx, toldIn)
@@ -309,6 +316,7 @@ const (
 	meterSealedBytes   = `eyrie_wal_sealed_bytes_total`
 	figureViewed       = "in every view"
 	figureAcknowledged = "acknowledged"
+	figureBorne        = "borne"
 	figureCapacity     = "capacity"
 	figureAccepted     = "restart: first accepted"
 	figureLoaded       = "restart: views loaded"

@@ -11,20 +11,16 @@ import (
 	"eyrie/bench/report"
 )
 
-// Steps of the search: it begins below what a closed loop gave until all views
-// had it, goes up and down by these, and ends when both bounds are this close.
-const (
-	sustainFirst = 0.5
-	sustainUp    = 1.4
-	sustainDown  = 0.85
-	sustainClose = 1.08
-	holdDown     = 0.88
-	holdTries    = 4
-)
-
-// sustainRoom is the share of what was held that is stated: minutes have shown it, and
+// sustainRoom is the share of what is borne that is held and stated: minutes have shown it, and
 // an hour has larger merges than they, and a virtual machine neighbours that come and go.
 const sustainRoom = 0.9
+
+// Where that does not last, this much of it is held in its place.
+const (
+	holdDown  = 0.9
+	holdTries = 4
+	holdLeast = 30 * time.Second // of holding, else it says nothing
+)
 
 // behindMax is how far views may fall behind before a rate is given up: by what
 // came in so long.
@@ -39,48 +35,6 @@ const (
 )
 
 var errBehind = errors.New("views fall behind")
-
-// search looks for the highest rate that a trial bears.
-func (x *sustainRun) search(ctx context.Context) error {
-	rate, good, bad := x.most*sustainFirst, 0.0, 0.0
-	x.rate = rate * sustainDown // where nothing more is found
-	if err := within(ctx, appliedMax, x.srv.Applied); err != nil {
-		return err
-	}
-	for i := range x.Trials {
-		if fits(ctx, x.Trial, needSettle) < x.Trial {
-			x.rep.Unfinish("%s: there was no time for more than %d trials of %d", phaseSearch, i, x.Trials)
-			break
-		}
-		why, err := x.trial(ctx, rate, x.Trial, fmt.Sprintf("trial %d at %s events/s", i+1, report.Number(rate)))
-		if err != nil {
-			return err
-		}
-		x.rep.Set(fmt.Sprintf("trial %d", i+1), "%s events/s for %v: %s", report.Number(rate), x.Trial, sustainedOr(why))
-		if why == "" {
-			good = max(good, rate)
-		} else if bad == 0 || rate < bad {
-			bad = rate
-		}
-		if x.rate = good; good == 0 {
-			x.rate = bad * sustainDown
-		}
-		switch {
-		case good > 0 && bad > 0 && bad/good < sustainClose:
-			return nil
-		case good > 0 && bad > 0:
-			rate = (good + bad) / 2
-		case good > 0:
-			rate = good * sustainUp
-		default:
-			rate = bad * sustainDown
-		}
-	}
-	if bad == 0 && good > 0 {
-		x.rep.Says = append(x.rep.Says, fmt.Sprintf("The search ended after %d trials, and every rate that it tried was sustained: the server bears this much, and perhaps more.", x.Trials))
-	}
-	return nil
-}
 
 func sustainedOr(why string) string {
 	if why == "" {
@@ -121,7 +75,7 @@ func (x *sustainRun) trial(ctx context.Context, rate float64, d time.Duration, w
 		v.fail("the schedule was held up %d times", n)
 	}
 	x.samples = w.Samples
-	return strings.Join(v.Why, "; "), x.settle(ctx)
+	return strings.Join(v.Why, "; "), nil
 }
 
 // settle lets the server do what it has put off.
@@ -144,10 +98,13 @@ func (x *sustainRun) settle(ctx context.Context) error {
 
 // hold offers the rate for long, and a little less where it does not last.
 func (x *sustainRun) hold(ctx context.Context) error {
+	if x.Hold == 0 {
+		return nil
+	}
 	tried := 0.0
 	for i := range holdTries {
 		d := fits(ctx, x.Hold, needSettle)
-		if d < min(x.Trial, x.Hold) {
+		if d < min(holdLeast, x.Hold/2) {
 			x.rep.Unfinish("%s: there was no time to hold %s events/s", phaseHold, report.Number(x.rate))
 			break
 		}
@@ -167,10 +124,13 @@ func (x *sustainRun) hold(ctx context.Context) error {
 		}
 		x.rep.Set(fmt.Sprintf("hold %d", i+1), "%s events/s for %v: %s", report.Number(x.rate), d, sustainedOr(why))
 		if why == "" {
-			return x.held(ctx, before, d)
+			return x.held(ctx, before, fmt.Sprintf("held for %v without growth of view lag, unsealed bytes or level 0 of the stores", d))
 		}
 		if i < holdTries-1 {
 			x.rate *= holdDown
+		}
+		if err := x.settle(ctx); err != nil {
+			return err
 		}
 	}
 	if tried > 0 {
@@ -179,8 +139,8 @@ func (x *sustainRun) hold(ctx context.Context) error {
 	return nil
 }
 
-// held reports what the capacity costs.
-func (x *sustainRun) held(ctx context.Context, before usage, d time.Duration) error {
+// held reports the capacity and what it costs.
+func (x *sustainRun) held(ctx context.Context, before usage, how string) error {
 	after, err := x.look(ctx)
 	if err != nil {
 		return err
@@ -189,11 +149,9 @@ func (x *sustainRun) held(ctx context.Context, before usage, d time.Duration) er
 	events := after.meters[meterStored] - before.meters[meterStored]
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
 	add := x.rep.Add
-	held := x.rate
-	x.rate *= sustainRoom
-	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view: nine tenths of the %s that were held for %v without growth of view lag, unsealed bytes or level 0 of the stores. Plan for 70 %% of it", report.Number(held), d))
-	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event at the rate that was held, all views on, sealing included")
-	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used at the rate that was held", x.rep.Machine.Cores))
+	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view: %s. Plan for 70 %% of it", how))
+	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event while the capacity was measured, all views on, sealing included")
+	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used while the capacity was measured", x.rep.Machine.Cores))
 	add("capacity: client cores", client.Seconds()/took, "cores", "that the load clients used beside it: agents on other machines leave them to the server")
 	add("capacity: device", (float64(after.server.Written)-float64(before.server.Written))/events, "B/event", "written to the disk, all rewriting included: for the wear of flash, and clouds that bill throughput")
 	syncs := syncsOf(after.meters) - syncsOf(before.meters)
@@ -225,7 +183,7 @@ func (x *sustainRun) curves() {
 	}
 	at := report.Axis{Name: "time", Unit: "s"}
 	x.rep.Curves = append(x.rep.Curves,
-		report.Curve{Title: "Throughput over time", Says: "Events acknowledged a second while the capacity was held.", X: at, Y: report.Axis{Name: "acknowledged", Unit: "events/s"},
+		report.Curve{Title: "Throughput over time", Says: "Events acknowledged a second while the capacity was measured.", X: at, Y: report.Axis{Name: "acknowledged", Unit: "events/s"},
 			Lines: []report.Line{line("acknowledged", func(s *Sample) float64 { return s.Rate })}},
 		report.Curve{Title: "What the server owes", Says: "While the capacity was held. Saws are its way of working; a line that rises all along would mean that it does not last.", X: at, Y: report.Axis{Name: "owed", Unit: "MiB"},
 			Lines: []report.Line{

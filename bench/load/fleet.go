@@ -192,6 +192,12 @@ func (f *Fleet) Run(rate float64, window int) error {
 	return f.tell(order{Do: doRun, Rate: rate / float64(len(f.children)), Window: window}, nil)
 }
 
+// Pace has a load that was begun at a rate go on at another one. What was due by then has
+// been sent; what links that are too far behind hold up is due anew.
+func (f *Fleet) Pace(rate float64) error {
+	return f.tell(order{Do: doPace, Rate: rate / float64(len(f.children))}, nil)
+}
+
 // Events returns how many events were acknowledged since Run, as last told.
 func (f *Fleet) Events() (n uint64, err error) {
 	for _, c := range f.children {

@@ -38,6 +38,7 @@ type Job struct {
 const (
 	doOpen = "open" // hold To links
 	doRun  = "run"  // send: Rate events a second, or Window frames at once per link
+	doPace = "pace" // go on at another Rate, as it was begun: on schedule
 	doLook = "look" // answer what was seen since the last look, or since run
 	doStop = "stop" // send nothing new; answer once everything is acknowledged
 	doWait = "wait" // answer once every link was lost, is welcome again and has caught up

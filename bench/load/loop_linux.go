@@ -42,6 +42,7 @@ type loop struct {
 	interval float64 // ns between two frames over all links; 0 = closed loop
 	start    time.Duration
 	next     uint64 // frame of the schedule
+	base     uint64 // the one that was due at start
 	flying   int    // frames not acknowledged
 	away     int    // links that are waited for: see storm_linux.go
 	waited   bool   // an order to wait for them has no answer yet
@@ -101,13 +102,19 @@ func (l *loop) Take(o order) {
 		l.res, l.looked, l.sent = Result{}, Result{}, l.Sent
 		l.running, l.stopping = true, false
 		l.window = max(o.Window, 1)
-		l.start, l.next, l.interval = l.Now(), 0, 0
+		l.start, l.next, l.base, l.interval = l.Now(), 0, 0, 0
 		if o.Rate > 0 {
 			l.interval = 1e9 * float64(l.job.Shape.Frame) / o.Rate
 			return
 		}
 		for _, c := range l.conns[:l.want] {
 			l.fill(c)
+		}
+	case doPace:
+		if l.running && l.interval > 0 && o.Rate > 0 {
+			l.due()
+			l.start, l.base, l.interval = l.Now(), l.next, 1e9*float64(l.job.Shape.Frame)/o.Rate
+			l.Arm(0)
 		}
 	case doLook:
 		l.res.Bytes = l.Sent - l.sent
@@ -137,7 +144,7 @@ func (l *loop) Turn() time.Duration {
 // the schedule up; its frames keep the time at which they were due.
 func (l *loop) due() {
 	for {
-		at := l.start + time.Duration(float64(l.next)*l.interval)
+		at := l.start + time.Duration(float64(l.next-l.base)*l.interval)
 		wait := at - l.Now()
 		if wait > 0 {
 			l.Arm(wait)
