@@ -124,7 +124,7 @@ func (x *sustainRun) hold(ctx context.Context) error {
 		}
 		x.rep.Set(fmt.Sprintf("hold %d", i+1), "%s events/s for %v: %s", report.Number(x.rate), d, sustainedOr(why))
 		if why == "" {
-			return x.held(ctx, before, fmt.Sprintf("held for %v without growth of view lag, unsealed bytes or level 0 of the stores", d))
+			return x.held(ctx, before, fmt.Sprintf("held for %v without growth of view lag, unsealed bytes or the depth of level 0 beyond what is normal", d))
 		}
 		if i < holdTries-1 {
 			x.rate *= holdDown
@@ -185,7 +185,7 @@ func (x *sustainRun) curves() {
 	x.rep.Curves = append(x.rep.Curves,
 		report.Curve{Title: "Throughput over time", Says: "Events acknowledged a second while the capacity was measured.", X: at, Y: report.Axis{Name: "acknowledged", Unit: "events/s"},
 			Lines: []report.Line{line("acknowledged", func(s *Sample) float64 { return s.Rate })}},
-		report.Curve{Title: "What the server owes", Says: "While the capacity was held. Saws are its way of working; a line that rises all along would mean that it does not last.", X: at, Y: report.Axis{Name: "owed", Unit: "MiB"},
+		report.Curve{Title: "What the server owes", Says: "While the capacity was measured. Saws are its way of working; a line that rises all along would mean that it does not last.", X: at, Y: report.Axis{Name: "owed", Unit: "MiB"},
 			Lines: []report.Line{
 				line("unsealed log", func(s *Sample) float64 { return s.Unsealed / (1 << 20) }),
 				line("level 0 of the log", func(s *Sample) float64 { return s.LogL0 / (1 << 20) }),

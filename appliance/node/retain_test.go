@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// Spans count against the disk budget beside the blobs, go with the events that the log
-// drops, and stay for runs that are held, as the log knows them.
+// Spans count against the disk budget beside the blobs, none is over its time while the log has
+// dropped nothing, and the runs that are held are those that the log knows.
 func TestSpansAreKeptAsTheLogSays(t *testing.T) {
 	r := newRig(t, t.TempDir())
 	var b strings.Builder
