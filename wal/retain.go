@@ -163,6 +163,9 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 		return o.Needed()
 	})
 	drop := func(s Stretch, tier uint8) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		n, err := l.dropTier(s.Base, tier)
 		if err == nil {
 			r.Dropped++
@@ -198,7 +201,7 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 				if (s.Tiers&^s.Dropped)>>tier&1 == 0 {
 					continue
 				}
-				if err := errors.Join(ctx.Err(), drop(s, tier)); err != nil {
+				if err := drop(s, tier); err != nil {
 					return r, err
 				}
 			}
@@ -232,7 +235,7 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 					break
 				}
 				before := r.Bytes
-				if err := errors.Join(ctx.Err(), drop(s, tier)); err != nil {
+				if err := drop(s, tier); err != nil {
 					return r, err
 				}
 				used -= min(used, r.Bytes-before)
@@ -376,7 +379,7 @@ func (l *Log) putDropped(s *Stretch) error {
 	return nil
 }
 
-// redrop ends what a crash has interrupted.
+// redrop ends what a crash, or the end of a context, has interrupted.
 func (l *Log) redrop() error {
 	for _, s := range l.Stretches() {
 		for tier := range uint8(64) {
@@ -387,7 +390,7 @@ func (l *Log) redrop() error {
 			}
 		}
 	}
-	return nil
+	return l.trimFront()
 }
 
 // trimFront forgets the oldest stretches of which nothing is left.

@@ -2,6 +2,7 @@ package wal
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -37,8 +38,12 @@ func TestRetainModel(t *testing.T) {
 		}
 		needed := ^uint64(0)
 		var order []uint8
+		var stop context.CancelFunc
+		stopAt := 0 // so many drops; 0 = not
 		o.Events.Dropped = func(s Stretch, tier uint8) {
-			order = append(order, tier)
+			if order = append(order, tier); len(order) == stopAt {
+				stop()
+			}
 			if s.Next > needed {
 				t.Fatalf("dropped %d to %d, needed from %d", s.Base, s.Next, needed)
 			}
@@ -111,10 +116,13 @@ func TestRetainModel(t *testing.T) {
 				if needed = ^uint64(0); rapid.Bool().Draw(t, "needed") {
 					needed = rapid.Uint64Range(1, r.Next()).Draw(t, "from")
 				}
-				order = nil
-				got, err := r.Retain(context.Background())
-				if err != nil {
-					t.Fatal(err)
+				order, stopAt = nil, rapid.IntRange(0, 3).Draw(t, "stop at")
+				var ctx context.Context
+				ctx, stop = context.WithCancel(context.Background())
+				defer stop()
+				got, err := r.Retain(ctx)
+				if stopped := ctx.Err() != nil; stopped && len(order) != stopAt || err != nil && !(stopped && errors.Is(err, ctx.Err())) {
+					t.Fatalf("%d dropped, to stop at %d: %v", len(order), stopAt, err)
 				}
 				if got.Dropped != len(order) {
 					t.Fatalf("%d dropped, %d told", got.Dropped, len(order))
@@ -124,7 +132,7 @@ func TestRetainModel(t *testing.T) {
 						t.Fatalf("tiers went in order %d", order)
 					}
 				}
-				if r.o.Retain.Bytes > 0 && got.Kept == "" {
+				if r.o.Retain.Bytes > 0 && got.Kept == "" && err == nil {
 					used, err := r.sealedBytes()
 					if err != nil {
 						t.Fatal(err)
@@ -141,6 +149,17 @@ func TestRetainModel(t *testing.T) {
 				learn()
 				if err := r.digested(all); err != nil || r.DigestsFrom() != 1 {
 					t.Fatal(r.DigestsFrom(), err)
+				}
+				if list := r.Stretches(); len(list) > 1 { // the last one stays
+					left := list[0].Tiers != list[0].Dropped
+					for tier := uint8(0); tier < 3 && !left; tier++ {
+						if left, err = r.anyChunk(&list[0], tier); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if !left {
+						t.Fatalf("the log begins at %d, and nothing is left of it up to %d", list[0].Base, list[0].Next)
+					}
 				}
 			},
 			"": func(t *rapid.T) {
