@@ -15,6 +15,11 @@ import (
 // holds it against the newest one of the library.
 const storeFormat = pebble.FormatValueSeparation
 
+// blockSize is how many bytes of rows are compressed, written and handed on at a time. Each
+// block is a hand-over between two threads and a write, and in larger ones there is more
+// to find for compression; a reader of one row takes the whole.
+const blockSize = 32 << 10
+
 // OpenStore opens or makes the views store in dir. It has no write-ahead log:
 // what is not flushed is folded again from the log. Each of opts may change the
 // options before they are used (cache, logger, listeners).
@@ -35,6 +40,7 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 	}
 	for i := range o.Levels {
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
+		o.Levels[i].BlockSize = blockSize
 	}
 	// What is flushed is soon merged, and half of it replaced by then.
 	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }

@@ -39,7 +39,7 @@ func (r *Runner) ingest(name string, rows Rows) (bytes int, err error) {
 	// Bit by bit to the disk: syncs of the log are not to wait for all at once.
 	file = vfs.NewSyncingFile(file, vfs.SyncingFileOptions{BytesPerSync: bytesPerSync})
 	w := sstable.NewWriter(objstorageprovider.NewFileWritable(file), sstable.WriterOptions{
-		TableFormat: r.o.Store.TableFormat(), Compression: sstable.FastestCompression,
+		TableFormat: r.o.Store.TableFormat(), Compression: sstable.FastestCompression, BlockSize: blockSize,
 	})
 	n := 0
 	err = rows(func(key, value []byte) error {
