@@ -309,7 +309,7 @@ func (x *seriesRun) tell(all []*seriesStore, disks []seriesbench.Disk, d *series
 		says = "live in Go's heap for each series after all samples, labels and index included: multiply by the series you expect"
 		switch s.name {
 		case "eyrie":
-			says += "; its store's write buffers and cache, which are bounded, are not"
+			says += "; its store's write buffers and cache, which are bounded whatever the series, are not"
 		case "victoriametrics":
 			says = "resident memory of its own for each series, caches and garbage included, as it has no other measure"
 		}

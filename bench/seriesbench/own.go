@@ -22,7 +22,6 @@ type own struct {
 	store *pebble.DB
 	db    *tsdb.DB
 	refs  []uint64
-	empty uint64 // bytes of the heap before anything was opened
 
 	ts []int64
 	vs []float64
@@ -31,7 +30,7 @@ type own struct {
 const ownPrefix = 't'
 
 func openOwn(dir string, d *Data) (*own, error) {
-	o := &own{data: d, dir: dir, empty: live()}
+	o := &own{data: d, dir: dir}
 	return o, o.open()
 }
 
@@ -76,16 +75,18 @@ func (o *own) append(from, to int) (time.Duration, error) {
 	return time.Since(began), nil
 }
 
-// memory leaves out the store's write buffers and cache, which its options bound,
-// whatever the series: it closes the store, looks, and opens it again.
+// memory is what the series hold beside their store: by how much less lives once they
+// are let go, while the closed store, which keeps its last write buffer, is not.
 func (o *own) memory() (uint64, error) {
-	if err := errors.Join(o.store.Flush(), o.store.Close()); err != nil {
+	store := o.store
+	if err := errors.Join(store.Flush(), store.Close()); err != nil {
 		return 0, err
 	}
-	o.store = nil
-	n := live()
-	runtime.KeepAlive(o)
-	return n - min(n, o.empty), o.open()
+	with := live()
+	o.store, o.db = nil, nil
+	without := live()
+	runtime.KeepAlive(store)
+	return with - min(with, without), o.open()
 }
 
 // open opens the store and what lies in it.
