@@ -183,9 +183,9 @@ func (m Capacity) parts() []capacityPart {
 		events.Loads, events.Frames, events.Kills, events.Life = []float64{0.5}, []int{1}, 1, time.Second
 	}
 	// What each took here, and a little more.
-	need := map[string]time.Duration{partBaseline: 11, partLinks: 65, partEvents: events.need() / time.Second, partSamples: 35, partViewers: 50, partQueries: 90, partAfter: 11}
+	need := map[string]time.Duration{partBaseline: 11, partLinks: 65, partEvents: events.need() / time.Second, partSamples: 35, partViewers: 63, partQueries: 90, partAfter: 11}
 	if m.Quick {
-		need = map[string]time.Duration{partBaseline: 4, partLinks: 17, partEvents: events.need() / time.Second, partSamples: 14, partViewers: 10, partQueries: 15, partAfter: 4}
+		need = map[string]time.Duration{partBaseline: 4, partLinks: 17, partEvents: events.need() / time.Second, partSamples: 14, partViewers: 12, partQueries: 15, partAfter: 4}
 	}
 	part := func(name string, run func(context.Context) (*report.Report, error)) capacityPart {
 		return capacityPart{name, need[name] * time.Second, run}
@@ -285,10 +285,8 @@ func (f *findings) costs() {
 		}
 	}
 	c.WireEvent, c.WireDelivery = ev("wire"), f.figure(partViewers, "all: bytes")
-	for _, s := range []capacity.Sustained{{Frame: 1, Events: ev("frames of 1: " + figureViewed)}, {Frame: 10, Events: ev("frames of 10: " + figureViewed)}, {Frame: capacityFrame, Events: ev(figureCapacity)}} {
-		if s.Events > 0 {
-			c.Sustained = append(c.Sustained, s)
-		}
+	if most := ev(figureCapacity); most > 0 {
+		c.Sustained = []capacity.Sustained{{Frame: capacityFrame, Events: most}}
 	}
 	c.Connections = int(max(f.figure(partLinks, "links"), f.figure(partLinks, "links with own tables")))
 	f.rep.Costs = c

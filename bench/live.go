@@ -75,33 +75,38 @@ func (m Live) Run(ctx context.Context) (*report.Report, error) {
 	if err := x.memory(ctx, filepath.Join(dir, "idle")); err != nil {
 		return nil, fmt.Errorf("memory: %w", err)
 	}
-	if x.srv, err = m.serve(ctx, dir, nil); err != nil {
-		return nil, err
-	}
-	defer x.srv.Kill()
-	if x.load, err = m.linked(ctx, x.srv, m.clients(m.Shape.Connections), load.Job{Shape: m.Shape}); err != nil {
-		return nil, err
-	}
-	defer x.load.Close()
-	key, err := x.srv.Key("agent")
-	if err != nil {
-		return nil, err
-	}
 	x.settings()
-	if err := x.ramps(ctx, key); err != nil {
+	if err := x.loaded(ctx, filepath.Join(dir, "loaded")); err != nil {
 		return x.rep, err
 	}
 	if m.Centrifuge != "" {
-		if err := x.beside(ctx, dir, key); err != nil {
+		if err := x.beside(ctx, dir); err != nil {
 			return x.rep, fmt.Errorf("centrifuge: %w", err)
 		}
 	}
-	noise := host.Since(began, host.ReadClock(), x.rep.Machine.Cores, selfCPU()-used+host.CPU(append(x.load.Pids(), x.srv.Pid())...))
+	noise := host.Since(began, host.ReadClock(), x.rep.Machine.Cores, selfCPU()-used)
 	x.rep.Noise = &noise
 	if len(x.rep.Faults) > 0 {
 		return x.rep, fmt.Errorf("the measurement went wrong: %s", x.rep.Faults[0])
 	}
 	return x.rep, nil
+}
+
+// loaded measures the kinds on a server with the load.
+func (x *liveRun) loaded(ctx context.Context, dir string) (err error) {
+	if x.srv, err = x.serve(ctx, dir, nil); err != nil {
+		return err
+	}
+	defer x.srv.Kill()
+	if x.load, err = x.linked(ctx, x.srv, x.clients(x.Shape.Connections), load.Job{Shape: x.Shape}); err != nil {
+		return err
+	}
+	defer x.load.Close()
+	key, err := x.srv.Key("agent")
+	if err != nil {
+		return err
+	}
+	return x.ramps(ctx, key)
 }
 
 // liveRun is one run of Live under way.
@@ -111,7 +116,6 @@ type liveRun struct {
 	load  *load.Fleet
 	probe *viewer.Probe
 	rep   *report.Report
-	rest  liveStep // without viewers
 	p50   []report.Line
 	p99   []report.Line
 	flow  []report.Line
@@ -146,7 +150,11 @@ func (x *liveRun) settings() {
 // processes is how many hold the viewers.
 func (x *liveRun) processes() int { return max(1, x.rep.Machine.Cores/4) }
 
-// ramps measures without viewers, then each kind.
+// liveWarm is for how many steps the load runs before the first: what a server does at its
+// beginning, first sights, saves that follow each other closely, is not what viewers cost.
+const liveWarm = 3
+
+// ramps measures each kind.
 func (x *liveRun) ramps(ctx context.Context, key string) (err error) {
 	if x.probe, err = viewer.StartProbe(ctx, x.srv.Ingest, key, x.Marks); err != nil {
 		return err
@@ -155,20 +163,12 @@ func (x *liveRun) ramps(ctx context.Context, key string) (err error) {
 	if err := x.load.Run(x.Rate, 0); err != nil {
 		return err
 	}
-	if err := sleep(ctx, x.For); err != nil {
+	if err := sleep(ctx, liveWarm*x.For); err != nil {
 		return err
 	}
 	if _, err := x.halt(ctx); err != nil {
 		return err
 	}
-	x.say("load without viewers")
-	rest, err := x.step(ctx, nil, 0)
-	if err != nil {
-		return err
-	}
-	x.rest = *rest
-	x.rep.Add("ack p99 without viewers", ms(rest.sent.Latency.Quantile(0.99)), "ms", "of the load, to hold the lines of each kind against: what viewers cost those who write")
-	x.rep.Add("server cpu without viewers", rest.server.Seconds()/rest.took.Seconds(), "cores", "what the load alone takes of the server")
 	for _, k := range x.Kinds {
 		if err := x.ramp(ctx, k); err != nil {
 			return fmt.Errorf("%s: %w", k, err)
@@ -184,13 +184,12 @@ func (x *liveRun) ramps(ctx context.Context, key string) (err error) {
 	return nil
 }
 
-// fleetOf starts viewers of a kind.
-func (x *liveRun) fleetOf(ctx context.Context, srv *Server, kind string) (*viewer.Fleet, error) {
+// fleetOf starts up to n viewers of a kind.
+func (x *liveRun) fleetOf(ctx context.Context, srv *Server, kind string, n int) (*viewer.Fleet, error) {
 	key, err := srv.Key("operator")
 	if err != nil {
 		return nil, err
 	}
-	n := slices.Max(x.Viewers)
 	return viewer.Start(ctx, append([]string{x.Exe}, x.Child...), x.processes(), viewer.Job{
 		Addr: srv.Web, Key: key, Kinds: [][]viewer.Watch{watches(kind)}, To: n, Sources: sources(n),
 	})
@@ -198,13 +197,22 @@ func (x *liveRun) fleetOf(ctx context.Context, srv *Server, kind string) (*viewe
 
 // ramp measures one kind at more and more viewers, until there are too many.
 func (x *liveRun) ramp(ctx context.Context, kind string) error {
-	f, err := x.fleetOf(ctx, x.srv, kind)
+	f, err := x.fleetOf(ctx, x.srv, kind, slices.Max(x.Viewers))
 	if err != nil {
 		return err
 	}
 	defer f.Close()
+	x.say("%s: the load without viewers", kind)
+	rest, err := x.step(ctx, nil, 0)
+	if err != nil {
+		return err
+	}
+	if kind == x.Kinds[0] {
+		x.rep.Add("ack p99 without viewers", ms(rest.sent.Latency.Quantile(0.99)), "ms", "of the load, to hold the lines of each kind against: what viewers cost those who write")
+		x.rep.Add("server cpu without viewers", rest.server.Seconds()/rest.took.Seconds(), "cores", "what the load alone takes of the server")
+	}
 	var first, best *liveStep
-	var items, cores []float64 // of the steps that were borne
+	items, cores := []float64{0}, []float64{rest.server.Seconds() / rest.took.Seconds()} // of the steps that were borne
 	most, limit := 0.0, fmt.Sprintf("none: %d viewers are as many as were asked for", slices.Max(x.Viewers))
 	p50, p99, flow := report.Line{Name: kind}, report.Line{Name: kind}, report.Line{Name: kind}
 	for i, n := range x.Viewers {
@@ -243,9 +251,6 @@ func (x *liveRun) ramp(ctx context.Context, kind string) error {
 	if best == nil {
 		x.rep.Add(kind+": viewers", 0, "viewers", "not even the first step was borne: "+limit)
 		return nil
-	}
-	if first == best {
-		items, cores = append(items, 0), append(cores, x.rest.server.Seconds()/x.rest.took.Seconds())
 	}
 	x.tell(kind, first, best, most, 1e6*stats.Slope(items, cores))
 	return nil
@@ -369,12 +374,12 @@ func (x *liveRun) memory(ctx context.Context, dir string) error {
 		return err
 	}
 	defer srv.Kill()
-	f, err := x.fleetOf(ctx, srv, "agent")
+	n := slices.Max(x.Viewers)
+	f, err := x.fleetOf(ctx, srv, "agent", n)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	n := slices.Max(x.Viewers)
 	few := min(n/2, 20) // each buffer has been used once
 	var at [2]map[string]float64
 	var kernel [2]uint64

@@ -32,9 +32,9 @@ const (
 	fanFor  = 2 * time.Second
 )
 
-// beside measures Centrifuge and eyrie in turns: every viewer watches one channel,
-// or one agent.
-func (x *liveRun) beside(ctx context.Context, dir, key string) error {
+// beside measures Centrifuge and eyrie in turns, both fresh: every viewer watches one
+// channel, or one agent.
+func (x *liveRun) beside(ctx context.Context, dir string) error {
 	exe := filepath.Join(dir, "centrifuge")
 	x.say("building Centrifuge; the first time takes minutes")
 	if err := buildAdapter(ctx, x.Centrifuge, exe); err != nil {
@@ -56,19 +56,24 @@ func (x *liveRun) beside(ctx context.Context, dir, key string) error {
 		return err
 	}
 	defer them.Close()
-	operator, err := x.srv.Key("operator")
+	srv, err := x.serve(ctx, filepath.Join(dir, "beside"), nil)
 	if err != nil {
 		return err
 	}
-	us, err := viewer.Start(ctx, argv, x.processes(), viewer.Job{Addr: x.srv.Web, Key: operator, Kinds: [][]viewer.Watch{watches("agent")}, To: n, Sources: sources(n)})
+	defer srv.Kill()
+	us, err := x.fleetOf(ctx, srv, "agent", n)
 	if err != nil {
 		return err
 	}
 	defer us.Close()
+	key, err := srv.Key("agent")
+	if err != nil {
+		return err
+	}
 	var probe *viewer.Probe
 	all := []*fanOut{
-		{name: "eyrie", pid: x.srv.Pid(), viewers: us, begin: func() (err error) {
-			probe, err = viewer.StartProbe(ctx, x.srv.Ingest, key, fanRate)
+		{name: "eyrie", pid: srv.Pid(), viewers: us, begin: func() (err error) {
+			probe, err = viewer.StartProbe(ctx, srv.Ingest, key, fanRate)
 			return err
 		}, last: func() (uint64, error) { return probe.Stop(ctx) }},
 		{name: "centrifuge", pid: theirs.Pid(), viewers: them, begin: func() error {
@@ -81,7 +86,7 @@ func (x *liveRun) beside(ctx context.Context, dir, key string) error {
 			return fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	x.rep.Set("centrifuge", "the library at the version in %s, one node with its default options, memory broker without history, JSON protocol over WebSocket without compression; %d viewers of one channel, %d messages/s of the same bytes from within the process. Of eyrie as many viewers watch one agent, whose events come over a link and are durable and in every view first; nothing else runs on either; %d rounds of %v in turns",
+	x.rep.Set("centrifuge", "the library at the version in %s, one node with its default options, memory broker without history, JSON protocol over WebSocket without compression; %d viewers of one channel, %d messages/s of the same bytes from within the process. Of eyrie as many viewers watch one agent, whose events come over a link and are durable and in every view first; both began empty, and nothing else runs on either; %d rounds of %v in turns",
 		filepath.Join(x.Centrifuge, "go.mod"), n, fanRate, x.Rounds, fanFor)
 	for r := range x.Rounds {
 		for _, i := range rand.Perm(len(all)) {
