@@ -20,6 +20,11 @@ const storeFormat = pebble.FormatValueSeparation
 // to find for compression; a reader of one row takes the whole.
 const blockSize = 32 << 10
 
+// baseBytes is how large the level above the last one gets. Each merge of level 0 writes all of it
+// again; where it is smaller, more of what is merged into the last level is one small piece here
+// and there. Rows of the current eras and parts alone are.
+const baseBytes = 256 << 20
+
 // OpenStore opens or makes the views store in dir. It has no write-ahead log:
 // what is not flushed is folded again from the log. Each of opts may change the
 // options before they are used (cache, logger, listeners).
@@ -32,7 +37,7 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 		MemTableStopWritesThreshold: 4,
 		L0CompactionThreshold:       16, // twice the flushes after which they are merged
 		L0StopWritesThreshold:       100,
-		LBaseMaxBytes:               1 << 30,
+		LBaseMaxBytes:               baseBytes,
 		Logger:                      loudLogger{},
 	}
 	for i := range o.TargetFileSizes {
@@ -42,6 +47,9 @@ func OpenStore(fs vfs.FS, dir string, opts ...func(*pebble.Options)) (*pebble.DB
 		o.Levels[i].Compression = func() *sstable.CompressionProfile { return sstable.FastestCompression }
 		o.Levels[i].BlockSize = blockSize
 	}
+	// Two levels and no more: most of the last one is tables that are never merged, and
+	// says nothing of how much is.
+	o.Experimental.LevelMultiplier = 1000
 	// What is flushed is soon merged, and half of it replaced by then.
 	o.Levels[0].Compression = func() *sstable.CompressionProfile { return sstable.NoCompression }
 	o.Experimental.SpanPolicyFunc = apart
