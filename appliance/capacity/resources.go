@@ -59,7 +59,7 @@ func descriptors(c *Costs, l *Load, h *Host) Need {
 func disk(c *Costs, l *Load, h *Host) Need {
 	n := Need{Name: Disk, Unit: "bytes", Has: h.Disk, bounds: true,
 		open: unless(h.Disk, "it is not known how large it is"),
-		Says: "the data folder after these days; --retain drops events of the log, not what views keep"}
+		Says: "the data folder after these days; --retain drops events and their spans, not series"}
 	if h.Disk > 0 {
 		n.Usable = max(0, h.DiskFree+h.DiskUsed-(1-DiskShare)*h.Disk)
 	}
