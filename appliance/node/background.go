@@ -6,6 +6,8 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // Views, and the merging in their store, work in the background of those who
@@ -26,7 +28,7 @@ const (
 	// collector stops the world.
 	backgroundNice = 10
 	// upkeepNice is a third of a background thread's share: what can wait for minutes,
-	// sealing the log and merging the store of the views (see merging), comes after what people see.
+	// sealing the log and merging the store of the views, comes after what people see.
 	// With all cores busy these took more than half of the CPU while the views fell
 	// behind, each of whose hand-overs waited for its turn among them. What somebody
 	// asked for, such as compacting by hand, is at backgroundNice.
@@ -80,4 +82,13 @@ func putBehind(tid, nice int) bool {
 	// The system call returns 20 − nice; a process that was started behind others stays there.
 	p, err := unix.Getpriority(unix.PRIO_PROCESS, tid)
 	return err == nil && 20-p < nice && unix.Setpriority(unix.PRIO_PROCESS, tid, nice) == nil
+}
+
+// behind puts the work of a store in the background: it runs on a goroutine of
+// its own for each flush and each merge.
+func behind(o *pebble.Options) {
+	o.EventListener = &pebble.EventListener{
+		FlushBegin:      func(pebble.FlushInfo) { background() },
+		CompactionBegin: func(pebble.CompactionInfo) { upkeep() },
+	}
 }

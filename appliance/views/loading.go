@@ -114,7 +114,7 @@ func (f *foldLoading) progress(store *pebble.DB) (FoldProgress, error) {
 		if err != nil {
 			return p, err
 		}
-		p.Read += n
+		p.Read += n - min(n, blockSize) // the block that key lies in counts once it was read to its end
 	}
 	if p.Loaded {
 		p.Read = p.Bytes

@@ -20,9 +20,9 @@ const storeFormat = pebble.FormatValueSeparation
 // to find for compression; a reader of one row takes the whole.
 const blockSize = 32 << 10
 
-// baseBytes is how large the level above the last one gets. Each merge of level 0 writes all of it
-// again; where it is smaller, more of what is merged into the last level is one small piece here
-// and there. Rows of the current eras and parts alone are.
+// baseBytes is how large the level above the last one gets. A merge of level 0 writes all of it
+// again, so it is small. What leaves it for the last level meets there the rows of the current
+// eras and partitions, not all.
 const baseBytes = 256 << 20
 
 // OpenStore opens or makes the views store in dir. It has no write-ahead log:

@@ -292,11 +292,17 @@ func (v *View) DiskUsage(store *pebble.DB, from uint64) (bytes uint64, err error
 		ranges = append(ranges, [2][]byte{inEra(nil, kind, eras[0].no), after(prefixed(nil, kind))})
 	}
 	for _, r := range ranges {
-		n, err := store.EstimateDiskUsage(r[0], r[1])
+		// A block in which a range ends counts whole: of ranges that follow each other each
+		// would count it, so what lies below is taken off what lies below and within.
+		upTo, err := store.EstimateDiskUsage([]byte{prefix}, r[1])
 		if err != nil {
 			return 0, err
 		}
-		bytes += n
+		below, err := store.EstimateDiskUsage([]byte{prefix}, r[0])
+		if err != nil {
+			return 0, err
+		}
+		bytes += upTo - min(upTo, below) // less, where a merge came in between
 	}
 	return bytes, nil
 }

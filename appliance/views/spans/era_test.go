@@ -264,8 +264,7 @@ func TestDroppedErasGiveSpaceBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		m := db.Metrics()
-		// Where one of its ranges ends within a block of a table, the block counts whole.
-		if total := uint64(m.Total().TablesSize); n > total+total/20 {
+		if total := uint64(m.Total().TablesSize); n > total {
 			t.Fatalf("%d bytes of %d are the view's", n, total)
 		}
 		return n
