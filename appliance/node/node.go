@@ -68,7 +68,6 @@ type Node struct {
 	blobs    *blob.Store
 	end      uint64 // of the log when it was opened: what lies before was there at the start
 	loading  loading
-	merging  merging
 	timeline *timeline
 	hub      *live.Hub
 	intake   *intake.Intake
@@ -268,7 +267,6 @@ func (n *Node) Start() error {
 	n.running.Go(func() { n.retune(ctx) })
 	n.running.Go(func() { n.collect(ctx) })
 	n.running.Go(func() { n.watch(ctx) })
-	n.running.Go(func() { n.watchMerges(ctx) })
 	return nil
 }
 

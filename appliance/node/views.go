@@ -23,7 +23,7 @@ func (n *Node) openViews() (_ *shown, err error) {
 		o.Cache = cache
 		o.MemTableSize = n.tuning.memtableBytes
 		o.Logger = quietLogger{n}
-		n.merging.listen(o)
+		behind(o)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("views: %w", err)
