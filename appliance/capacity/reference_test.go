@@ -3,6 +3,7 @@ package capacity
 import (
 	"encoding/json"
 	"math"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -51,6 +52,43 @@ func TestReferenceAgreesWithWhatWasSustained(t *testing.T) {
 		if got := a.Max / CPUShare; got < s.Events*0.9 || got > s.Events*1.25 {
 			t.Errorf("frames of %d: the model says %.0f events/s, measured were %.0f", s.Frame, got, s.Events)
 		}
+	}
+}
+
+// TestReferenceIsOfTheRecordedRun holds each value that names the recorded run as its source
+// to that run. What a lone frame costs is from elsewhere, and taken off an event's accordingly.
+func TestReferenceIsOfTheRecordedRun(t *testing.T) {
+	f, err := os.Open("../../bench/results/capacity.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	run, err := ReadReport(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := Reference()
+	if len(c.Sustained) != 1 || len(run.Sustained) != 1 || !c.At.Equal(run.At) {
+		t.Fatalf("of %v with %v; the run is of %v with %v", c.At, c.Sustained, run.At, run.Sustained)
+	}
+	run.CPUEvent += (run.CPUFrame - c.CPUFrame) / float64(run.Sustained[0].Frame)
+	held := 0
+	near := func(name string, got, want float64) {
+		if held++; math.Abs(got-want) > want/1000 {
+			t.Errorf("%s is %v, in the run %v", name, got, want)
+		}
+	}
+	got, want := reflect.ValueOf(*c), reflect.ValueOf(*run)
+	for i := range got.NumField() {
+		name, _, _ := strings.Cut(got.Type().Field(i).Tag.Get("json"), ",")
+		if got.Field(i).CanFloat() && strings.HasPrefix(c.Sources[name].Says, "bench/results/capacity.json") {
+			near(name, got.Field(i).Float(), want.Field(i).Float())
+		}
+	}
+	near("sustained", c.Sustained[0].Events, run.Sustained[0].Events)
+	near("connections", float64(c.Connections), float64(run.Connections))
+	if held < 20 {
+		t.Errorf("%d values are of the run", held)
 	}
 }
 
