@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -21,6 +22,11 @@ import (
 // the log says what it was.
 const turnMax = 20 * time.Millisecond
 
+// turnTries is how often a case is fed again while a turn of it took longer.
+// The host's interruptions count as the thread's own time, and a turn that is
+// itself too long is so each time.
+const turnTries = 5
+
 // threadTime is the processor time of the calling thread.
 func threadTime(t *testing.T) time.Duration {
 	var ts unix.Timespec
@@ -30,8 +36,8 @@ func threadTime(t *testing.T) time.Duration {
 	return time.Duration(ts.Nano())
 }
 
-// TestTurnsAreShort feeds one link, a read buffer at a time, with what costs
-// the most per byte, and takes the time of each call.
+// TestTurnsAreShort feeds one link with what costs the most per byte, and takes
+// the time of each turn.
 func TestTurnsAreShort(t *testing.T) {
 	if raceOn {
 		t.Skip("the race detector slows everything")
@@ -66,55 +72,74 @@ func TestTurnsAreShort(t *testing.T) {
 		{"no events", true, frameOf(wire.JSON, []byte(`{"op":"events","seq":1,"events":[]}`)), 1 << 20},
 		{"refused events", true, frameOf(wire.JSON, []byte(`{"op":"events","seq":1,"events":[`+strings.Repeat("{},", 4000)+`{}]}`)), 1 << 20},
 	} {
-		runtime.GC()
-		r, rec := deflateRig(t, nil)
-		rec.then = func(s Socket, op ws.OpCode, p []byte) {
-			rec.got = rec.got[:0]
-			s.Answer(ws.OpText, []byte(`{"op":"error","detail":"such a message is none"}`))
-		}
-		var conn *rigConn
-		if c.agent {
-			conn = r.agent(wire.JSON, "a")
-		} else {
-			conn = r.openDeflate("permessage-deflate")
-		}
-		in := bytes.Repeat(c.in, c.total/len(c.in)+1)
-		longest, calls := time.Duration(0), 0
-		call := func(fn func()) {
-			from := threadTime(t)
-			fn()
-			longest = max(longest, threadTime(t)-from)
-			calls++
-		}
-		for len(in) > 0 && !conn.ended && calls < 1000 {
-			n := min(len(in), r.srv.cfg.Poll.ReadBuffer)
-			b := append(conn.tail[:len(conn.tail):len(conn.tail)], in[:n]...)
-			in = in[n:]
-			for again := true; again && !conn.ended; {
-				used := 0
-				call(func() { used = r.l.Read(conn.h, b) })
-				r.flushBatch()
-				b = b[used:]
-				again, conn.again, conn.paused = conn.again && len(b) > 0, false, false
-				for r.woken {
-					r.woken = false
-					call(r.l.Wake)
-					r.flushBatch()
-				}
-				if lk := r.l.links.at(conn.h); lk != nil && lk.flags&linkFull != 0 {
-					r.items()
-					call(r.l.Wake)
-					again = len(b) > 0
-				} else if used == 0 && len(b) >= n {
-					again = len(b) > joinFrom // it was paused and goes on
-				}
+		least := turnTimes(t, c.agent, c.in, c.total)
+		for range turnTries - 1 {
+			if slices.Max(least) <= turnMax {
+				break
 			}
-			conn.tail = b
-			conn.out = conn.out[:0]
+			again := turnTimes(t, c.agent, c.in, c.total)
+			if len(again) != len(least) {
+				t.Fatalf("%s: %d turns, and %d when fed again", c.name, len(least), len(again))
+			}
+			for i, d := range again {
+				least[i] = min(least[i], d)
+			}
 		}
-		t.Logf("%-28s %8v the longest of %d", c.name, longest.Round(time.Microsecond), calls)
+		longest := slices.Max(least)
+		t.Logf("%-28s %8v the longest of %d", c.name, longest.Round(time.Microsecond), len(least))
 		if longest > turnMax {
 			t.Errorf("%s: a turn of %v", c.name, longest)
 		}
 	}
+}
+
+// turnTimes is the time of each turn of one link that is fed, a read buffer at
+// a time, total bytes of in, again and again.
+func turnTimes(t *testing.T, agent bool, in []byte, total int) []time.Duration {
+	runtime.GC()
+	r, rec := deflateRig(t, nil)
+	rec.then = func(s Socket, op ws.OpCode, p []byte) {
+		rec.got = rec.got[:0]
+		s.Answer(ws.OpText, []byte(`{"op":"error","detail":"such a message is none"}`))
+	}
+	var conn *rigConn
+	if agent {
+		conn = r.agent(wire.JSON, "a")
+	} else {
+		conn = r.openDeflate("permessage-deflate")
+	}
+	in = bytes.Repeat(in, total/len(in)+1)
+	var times []time.Duration
+	call := func(fn func()) {
+		from := threadTime(t)
+		fn()
+		times = append(times, threadTime(t)-from)
+	}
+	for len(in) > 0 && !conn.ended && len(times) < 1000 {
+		n := min(len(in), r.srv.cfg.Poll.ReadBuffer)
+		b := append(conn.tail[:len(conn.tail):len(conn.tail)], in[:n]...)
+		in = in[n:]
+		for again := true; again && !conn.ended; {
+			used := 0
+			call(func() { used = r.l.Read(conn.h, b) })
+			r.flushBatch()
+			b = b[used:]
+			again, conn.again, conn.paused = conn.again && len(b) > 0, false, false
+			for r.woken {
+				r.woken = false
+				call(r.l.Wake)
+				r.flushBatch()
+			}
+			if lk := r.l.links.at(conn.h); lk != nil && lk.flags&linkFull != 0 {
+				r.items()
+				call(r.l.Wake)
+				again = len(b) > 0
+			} else if used == 0 && len(b) >= n {
+				again = len(b) > joinFrom // it was paused and goes on
+			}
+		}
+		conn.tail = b
+		conn.out = conn.out[:0]
+	}
+	return times
 }
