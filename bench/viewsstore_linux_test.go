@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"runtime"
@@ -230,10 +231,47 @@ func BenchmarkViewsStore(b *testing.B) {
 	}
 }
 
+// mergedBytes is what merges wrote, by level and kind of key.
+type mergedBytes struct {
+	mu     sync.Mutex
+	window map[mergedKind]uint64
+}
+
+type mergedKind struct {
+	level int
+	kind  [2]byte // first bytes of the table's first key
+}
+
+func (m *mergedBytes) add(i pebble.CompactionInfo) {
+	if i.Reason == "move" {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, t := range i.Output.Tables {
+		m.window[mergedKind{i.Output.Level, [2]byte(t.Smallest.UserKey)}] += t.Size
+	}
+}
+
+// print tells of the ten millions of events up to those.
+func (m *mergedBytes) print(millions uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	kinds := slices.SortedFunc(maps.Keys(m.window), func(x, y mergedKind) int {
+		return cmp.Or(cmp.Compare(x.level, y.level), cmp.Compare(x.kind[0], y.kind[0]), cmp.Compare(x.kind[1], y.kind[1]))
+	})
+	fmt.Printf("merged, the 10 million events up to %d million:\n", millions)
+	for _, k := range kinds {
+		fmt.Printf("  level %d %q %02x: %6.2f B/ev\n", k.level, k.kind[0], k.kind[1], float64(m.window[k])/10e6)
+	}
+	clear(m.window)
+}
+
 func foldStore(b *testing.B, events int, rate float64) {
 	l := newMadeLog(events, rate)
 	var mergeCPU, flushCPU atomic.Int64
 	var began sync.Map
+	merged := mergedBytes{window: map[mergedKind]uint64{}}
 	dir := b.TempDir()
 	store, err := views.OpenStore(vfs.Default, dir, func(o *pebble.Options) {
 		o.MemTableSize = 128 << 20
@@ -256,6 +294,7 @@ func foldStore(b *testing.B, events int, rate float64) {
 				if at, ok := began.Load(i.JobID); ok {
 					mergeCPU.Add(cpuNow(thread) - at.(int64))
 				}
+				merged.add(i)
 			},
 		}
 	})
@@ -278,7 +317,12 @@ func foldStore(b *testing.B, events int, rate float64) {
 		m := store.Metrics()
 		return m.Compact.NumInProgress == 0 && m.Flush.NumInProgress == 0
 	}
+	tens := uint64(0)
 	l.pause = func(next uint64) {
+		if n := next / 10_000_000; n > tens {
+			tens = n
+			merged.print(10 * n)
+		}
 		if next/100_000 == (next-4096)/100_000 {
 			return
 		}
