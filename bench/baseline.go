@@ -70,8 +70,8 @@ func (m Baseline) Run(ctx context.Context) (*report.Report, error) {
 	slices.Sort(trips)
 	rep.Add("sync", stats.Median(syncs), "ms", fmt.Sprintf("median of an append of %d KiB and its fdatasync; no acknowledgement can be faster than this disk", baselineAppend>>10))
 	rep.Add("sync p99", quantile(syncs, 0.99), "ms", "one sync in 100 takes longer, and every event of that commit with it")
-	rep.Add("append", float64(baselineAppend)/1e6/(mean(syncs)/1e3), "MB/s", "durable, one append after the other")
-	rep.Add("round trip", stats.Median(trips), "µs", "median of one byte there and back over loopback, between two goroutines")
+	rep.Add("append", float64(baselineAppend)/1e6/(mean(syncs)/1e3), "MB/s", "durable, one append after the other: what hosts are compared by. The log asks for a fraction of it (capacity says which)")
+	rep.Add("round trip", stats.Median(trips), "µs", "median of one byte there and back over loopback, between two goroutines: of an acknowledgement this much is the system's, your network's comes on top")
 	rep.Add("round trip p99", quantile(trips, 0.99), "µs", "far above the median: the scheduler keeps others waiting, and so it will an agent's acknowledgement")
 	noise := host.Since(began, host.ReadClock(), rep.Machine.Cores, selfCPU()-used)
 	rep.Noise = &noise

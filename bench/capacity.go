@@ -318,12 +318,12 @@ func (f *findings) say() {
 	}
 	if most > 0 {
 		n := report.Number
-		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view; the part says how it was found")
+		rep.Add("events", most, "events/s", "sustained: durable, acknowledged and in every view (the part says how it was found). Beyond it debts grow: split the fleet or take more cores")
 		rep.Add("plan for", most*capacity.CPUShare, "events/s", fmt.Sprintf("%.0f %% of it: the rest is for peaks, for catching up after a restart, for a busier host", 100*capacity.CPUShare))
 		say("This machine bears %s events a second of %s agents on %s connections, each durable before it is acknowledged and shown in every view, with the load clients beside it. Plan for %s.", n(most), n(capacityAgents), n(capacityLinks), n(most*capacity.CPUShare))
 		say("To see it held for ten minutes: eyrie bench soak --rate %.0f --for 10m", most)
 		if p99 := f.figure(partEvents, "ack p99 at 50 %"); p99 > 0 {
-			rep.Add("ack p99", p99, "ms", "at half of the capacity")
+			rep.Add("ack p99", p99, "ms", "at half of the capacity: an agent that waits for its acknowledgement waits this long in one case of 100")
 			say("At half of that, 99 of 100 frames are acknowledged within %s ms of when they were due.", n(p99))
 		}
 	}

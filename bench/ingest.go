@@ -371,9 +371,9 @@ func (x *ingestRun) latency(ctx context.Context, rate float64, at string) error 
 	got := float64(r.Events) / time.Duration(r.LastAck-r.FirstSend).Seconds()
 	x.rep.Add("rate at "+at, got, "events/s", fmt.Sprintf("of %s asked for, sent on schedule whatever the answers", report.Thousands(fmt.Sprintf("%.0f", rate))))
 	x.rep.Add("ack p50 at "+at, ms(r.Latency.Quantile(0.5)), "ms", "from when a frame was due to its acknowledgement, after the sync")
-	x.rep.Add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer")
+	x.rep.Add("ack p99 at "+at, ms(r.Latency.Quantile(0.99)), "ms", "one frame in 100 waits longer: choose the rate at which agents can wait as long")
 	x.rep.Add("ack p99.9 at "+at, ms(r.Latency.Quantile(0.999)), "ms", fmt.Sprintf("one frame in 1,000 waits longer, the slowest %.0f ms", ms(r.Latency.Max())))
-	x.rep.Add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it")
+	x.rep.Add("server cpu at "+at, float64((after.server.CPU-before.server.CPU).Microseconds())/float64(r.Events), "µs/event", "CPU of the server per event, until every view had it: times your rate, these are the cores to buy")
 	deferredOf(x.rep, r)
 	return nil
 }

@@ -230,14 +230,14 @@ func (m Ramp) tell(rep *report.Report, steps []rampStep) {
 	}
 	rep.Add("connect rate", best, "links/s", "at best: connected, upgraded, welcome and one event acknowledged, client beside the server; divide your links by it to see how long they take to come back")
 	if len(links) > 1 {
-		rep.Add("link memory", stats.Slope(links, engine), "B/link", "of the server for each further link: socket, session, intake")
-		rep.Add("agent memory", stats.Slope(links, agent), "B/agent", "of the server for each further agent seen for the first time: what log and views keep of it")
-		rep.Add("kernel memory", stats.Slope(links, kernel), "B/link", "of the kernel for the server's end of each link")
-		rep.Add("resident memory", stats.Slope(links, resident), "B/link", "growth of the process, its buffers and what the collector leaves for later included")
+		rep.Add("link memory", stats.Slope(links, engine), "B/link", "of the server for each further link: socket, session, intake. Times the links you plan for, beside the two lines below")
+		rep.Add("agent memory", stats.Slope(links, agent), "B/agent", "of the server for each further agent seen for the first time: what log and views keep of it. Times all agents ever seen, not those connected")
+		rep.Add("kernel memory", stats.Slope(links, kernel), "B/link", "of the kernel for the server's end of each link: outside the process, yet of the VM's memory")
+		rep.Add("resident memory", stats.Slope(links, resident), "B/link", "growth of the process, its buffers and what the collector leaves for later included: the careful figure to plan memory by")
 	}
 	last := steps[len(steps)-1]
-	rep.Add("cpu at rest", last.cpu, "cores", fmt.Sprintf("used by the server with %d idle links", last.links))
-	rep.Add("descriptors", last.open-float64(last.links), "open", "in the server beside the links: files, listeners, wake-ups")
+	rep.Add("cpu at rest", last.cpu, "cores", fmt.Sprintf("used by the server with %d idle links: what a fleet costs that says nothing", last.links))
+	rep.Add("descriptors", last.open-float64(last.links), "open", "in the server beside the links (files, listeners, wake-ups): the limit must be the links and these")
 	rep.Curves = append(rep.Curves,
 		report.Curve{Title: "Memory against connections", Says: "Resident memory of the server, each link idle after one acknowledged event. A straight line means that a link costs the same however many there are.", X: report.Axis{Name: "links"}, Y: report.Axis{Name: "resident", Unit: "MiB"}, Lines: []report.Line{points}},
 		report.Curve{Title: "Connect rate", Says: "How fast links came at each step, the client beside the server. A line that falls to nothing means that a restart of all agents at once takes long.", X: report.Axis{Name: "links"}, Y: report.Axis{Name: "rate", Unit: "links/s"}, Lines: []report.Line{rates}})
