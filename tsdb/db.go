@@ -34,7 +34,7 @@ type DB struct {
 	gone  map[uint64]bool // series that were forgotten since the Load
 
 	shards  [shardCount]shard
-	parts   partRange
+	eras    eras
 	lateSeq atomic.Uint32 // last number given to a late chunk
 	// stored counts the times that pending chunks were dropped because they
 	// are in the store: a reader whose view of the store is older takes a new
@@ -67,7 +67,7 @@ func (db *DB) Reset() {
 	defer db.mu.Unlock()
 	db.ix, db.saved = newIndex(), 0
 	db.saves, db.gone = 0, map[uint64]bool{}
-	db.parts.clear()
+	db.eras.clear()
 	db.lateSeq.Store(0)
 	for i := range db.shards {
 		s := &db.shards[i]

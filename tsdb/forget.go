@@ -1,6 +1,7 @@
 package tsdb
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -25,17 +26,32 @@ func (db *DB) Forget(b *pebble.Batch, refs map[uint64]bool) error {
 	if err := db.forgetHeads(b); err != nil {
 		return err
 	}
-	lo, hi := db.parts.bounds()
-	for part := int64(lo); part <= int64(hi); part++ {
-		for ref := range refs {
-			from := appendStart(nil, db.prefix, resRaw, int32(part), ref, MinTime)
-			to := appendStart(nil, db.prefix, resRaw, int32(part), ref+1, MinTime)
-			if err := b.DeleteRange(from, to, nil); err != nil {
-				return err
+	return db.forgetChunks(b, slices.Sorted(maps.Keys(refs)))
+}
+
+// forgetChunks deletes the chunks of these series in the eras that have some.
+func (db *DB) forgetChunks(b *pebble.Batch, refs []uint64) (err error) {
+	it, err := db.store.NewIter(db.chunkBounds())
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if e := it.Close(); err == nil {
+			err = e
+		}
+	}()
+	for _, era := range db.eras.within(nil, MinTime, MaxTime) {
+		for _, ref := range refs {
+			from := appendStart(nil, db.prefix, resRaw, era, ref, MinTime)
+			to := appendStart(nil, db.prefix, resRaw, era, ref+1, MinTime)
+			if it.SeekGE(from) && bytes.Compare(it.Key(), to) < 0 {
+				if err := b.DeleteRange(from, to, nil); err != nil {
+					return err
+				}
 			}
 		}
 	}
-	return nil
+	return it.Error()
 }
 
 // forgetSeries writes a row of definitions again.

@@ -65,6 +65,7 @@ func TestGoldenRows(t *testing.T) {
 	}{
 		{"rows-2.golden", 602, 4.9}, // of head rows without additions
 		{"rows-3.golden", 603, 5},   // of first runs as long as others
+		{"rows-4.golden", 603, 5},   // of chunks parted by the day
 	} {
 		rows, err := os.ReadFile(filepath.Join("testdata", before.file))
 		if err != nil {

@@ -295,3 +295,8 @@ func (x *index) filter(refs []uint32, m *Matcher) []uint32 {
 	}
 	return out
 }
+
+func sorted(ss []string) []string {
+	slices.Sort(ss)
+	return ss
+}

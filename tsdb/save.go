@@ -19,7 +19,7 @@ import (
 //	series  0xE5 | version 2 | definition, … | crc
 //	head    0xE6 | version 3 | number of the Save u | run, … | crc
 //	added   0xE8 | version 1 | addition, … | crc
-//	meta    0xE7 | version 2 | last late number u | number of the Save u | crc
+//	meta    0xE7 | version 3 | last late number u | number of the Save u | crc
 //
 // A series row has the definitions of up to 128 series, the key's and those that
 // follow it; what a label shares with the one at the same place of the series
@@ -55,8 +55,9 @@ const (
 	rowVersion  = 2 // of series
 	rowSeries   = 128
 
-	// Those before are read, too: they lack the number of the Save.
-	metaVersion = 2
+	// Those before are read, too: they lack the number of the Save, and the meta
+	// row of version 2 tells of a DB without eras.
+	metaVersion = 3
 	headVersion = 3
 
 	addedVersion = 1
@@ -133,14 +134,15 @@ func (x *index) appendDefinition(row []byte, ps, before []pair) []byte {
 	return row
 }
 
-// saveChunks writes what was closed, in order of keys: a batch in order costs
-// the store least.
+// saveChunks writes what was closed into the era of this Save, in order of keys: a
+// batch in order costs the store least.
 func (db *DB) saveChunks(b *pebble.Batch) error {
 	type closed struct {
 		chunkKey
 		data []byte
 	}
 	var all []closed
+	e := db.eras.enter()
 	for i := range db.shards {
 		s := &db.shards[i]
 		s.mu.Lock()
@@ -150,15 +152,20 @@ func (db *DB) saveChunks(b *pebble.Batch) error {
 		clear(s.late)
 		for ref, ps := range s.closed {
 			for _, p := range ps {
-				all = append(all, closed{chunkKey{partOf(p.first), uint64(ref), p.first, p.seq}, p.data})
+				all = append(all, closed{chunkKey{e.no, uint64(ref), p.first, p.seq}, p.data})
+				e.add(p.first, p.last, chunkKeyBytes+len(p.data))
 			}
 		}
 		s.saving, s.closed = s.closed, map[uint32][]pending{}
 		s.mu.Unlock()
 	}
 	slices.SortFunc(all, func(x, y closed) int {
-		return cmp.Or(cmp.Compare(x.part, y.part), cmp.Compare(x.ref, y.ref), cmp.Compare(x.start, y.start), cmp.Compare(x.seq, y.seq))
+		return cmp.Or(cmp.Compare(x.ref, y.ref), cmp.Compare(x.start, y.start), cmp.Compare(x.seq, y.seq))
 	})
+	if len(all) == 0 {
+		return nil
+	}
+	db.eras.put(e) // before a query may look for them in the store
 	var key []byte
 	for i := range all {
 		key = all[i].append(key[:0], db.prefix, resRaw)
@@ -166,7 +173,7 @@ func (db *DB) saveChunks(b *pebble.Batch) error {
 			return err
 		}
 	}
-	return nil
+	return db.saveEra(b, e)
 }
 
 // headEvery is after how many saves at most a head row is written again, in place
@@ -364,7 +371,7 @@ func (db *DB) Load(r pebble.Reader) error {
 	if err := db.loadMeta(r); err != nil {
 		return err
 	}
-	return db.loadParts(r)
+	return db.loadEras(r)
 }
 
 // openRow checks a row's frame and returns its body.
@@ -624,13 +631,13 @@ func (s *shard) readRun(u *run, d *rowReader, n uint64, last int64) (int64, erro
 
 func (db *DB) loadMeta(r pebble.Reader) error {
 	return db.each(r, kindMeta, func(key, row []byte) error {
-		b, err := openRow(key, row, magicMeta, metaVersion, metaVersion-1)
+		b, err := openRow(key, row, magicMeta, metaVersion, metaVersion-1, metaVersion-2)
 		if err != nil {
 			return err
 		}
 		d := rowReader{b: b}
 		db.lateSeq.Store(uint32(d.uvarint()))
-		if row[1] == metaVersion {
+		if row[1] >= metaVersion-1 {
 			db.saves = d.uvarint()
 		}
 		if d.bad {
@@ -638,23 +645,6 @@ func (db *DB) loadMeta(r pebble.Reader) error {
 		}
 		return nil
 	})
-}
-
-// loadParts finds the first and the last partition.
-func (db *DB) loadParts(r pebble.Reader) (err error) {
-	it, err := r.NewIter(db.chunkBounds())
-	if err != nil {
-		return err
-	}
-	for _, seek := range []func() bool{it.First, it.Last} {
-		if !seek() {
-			break
-		}
-		if k, ok := parseChunkKey(it.Key()); ok {
-			db.parts.widen(k.part)
-		}
-	}
-	return it.Close()
 }
 
 func (db *DB) chunkBounds() *pebble.IterOptions {

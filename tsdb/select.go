@@ -29,6 +29,7 @@ type query struct {
 	stored uint64 // db.stored from before it was made
 	mem    memory
 	key    []byte
+	eras   []uint32
 	late   []stored
 }
 
@@ -106,30 +107,16 @@ func (q *query) read(ref uint32, from, to int64, ts []int64, vs []float64) ([]in
 // readChunks appends the stored chunks in order and gathers late ones.
 func (q *query) readChunks(ref uint32, from, to int64, ts []int64, vs []float64) ([]int64, []float64, error) {
 	q.late = q.late[:0]
-	lo, hi := q.db.parts.bounds()
-	if lo > hi || to < from {
-		return ts, vs, nil
-	}
 	start := max(from, MinTime+spanMs) - spanMs
-	last := min(hi, partOf(min(to, MaxTime)))
-	for part := max(lo, partOf(start)); part <= last; part++ {
-		q.key = appendStart(q.key[:0], q.db.prefix, resRaw, part, uint64(ref), start)
-		for ok := q.it.SeekGE(q.key); ; ok = q.it.Next() {
-			if !ok {
-				return ts, vs, q.it.Error()
-			}
+	q.eras = q.db.eras.within(q.eras[:0], from, to)
+	for _, era := range q.eras {
+		q.key = appendStart(q.key[:0], q.db.prefix, resRaw, era, uint64(ref), start)
+		for ok := q.it.SeekGE(q.key); ok; ok = q.it.Next() {
 			k, good := parseChunkKey(q.it.Key())
 			if !good {
 				return ts, vs, fmt.Errorf("%w: chunk key %q", ErrCorrupt, q.it.Key())
 			}
-			if k.part != part || k.ref != uint64(ref) || k.start > to {
-				// What lies between has nothing of the series: leap.
-				if k.part > part {
-					part = k.part - 1
-					if k.ref > uint64(ref) {
-						part = k.part
-					}
-				}
+			if k.era != era || k.ref != uint64(ref) || k.start > to {
 				break
 			}
 			data, err := q.it.ValueAndErr()
@@ -147,6 +134,9 @@ func (q *query) readChunks(ref uint32, from, to int64, ts []int64, vs []float64)
 			if err != nil {
 				return ts, vs, fmt.Errorf("chunk of series %d at %d: %w", ref, k.start, err)
 			}
+		}
+		if err := q.it.Error(); err != nil {
+			return ts, vs, err
 		}
 	}
 	return ts, vs, nil

@@ -160,7 +160,7 @@ func (s *shard) append(db *DB, ref, slot uint32, t int64, v float64) {
 		r.s.LastV = math.Float64bits(v)
 		s.replaced++
 		return
-	case r.s.N > 0 && t > r.closedT && partOf(t) == partOf(r.s.LastT) && r.s.LastT-t <= spanMs:
+	case r.s.N > 0 && t > r.closedT && r.s.LastT-t <= spanMs:
 		if s.insert(db, ref, r, t, v) {
 			r.total++
 		} else {
@@ -177,8 +177,7 @@ func (s *shard) append(db *DB, ref, slot uint32, t int64, v float64) {
 // fits tells whether a sample at t may follow in the same run.
 func (r *run) fits(ref uint32, t int64) bool {
 	samples, bytes := r.most(ref)
-	return int(r.s.N) < samples && int(r.chain.len) <= bytes &&
-		t-r.first <= spanMs && partOf(t) == partOf(r.first)
+	return int(r.s.N) < samples && int(r.chain.len) <= bytes && t-r.first <= spanMs
 }
 
 // push appends behind the newest sample.
@@ -214,7 +213,6 @@ func (s *shard) pend(db *DB, ref uint32, ts []int64, vs []float64, seq uint32) {
 	s.closed[ref] = append(s.closed[ref], p)
 	s.chunks++
 	s.chunkBytes += uint64(len(p.data))
-	db.parts.widen(partOf(p.first))
 }
 
 // insert puts a sample among those of the run; it tells whether it is one more
@@ -268,7 +266,7 @@ func (s *shard) flushLate(db *DB, ref uint32, l *late) {
 	ts, vs := sortLastWins(l.ts, l.vs)
 	for len(ts) > 0 {
 		n := 1
-		for n < len(ts) && ts[n]-ts[0] <= spanMs && partOf(ts[n]) == partOf(ts[0]) {
+		for n < len(ts) && ts[n]-ts[0] <= spanMs {
 			n++
 		}
 		s.pend(db, ref, ts[:n], vs[:n], db.lateSeq.Add(1))

@@ -1,40 +1,6 @@
 package tsdb
 
-import (
-	"math"
-	"slices"
-	"sync"
-)
-
-// partRange bounds the partitions that hold chunks, so that a query over all
-// of time does not probe every day since 1970.
-type partRange struct {
-	mu       sync.Mutex
-	min, max int32
-}
-
-func (p *partRange) clear() {
-	p.mu.Lock()
-	p.min, p.max = math.MaxInt32, math.MinInt32
-	p.mu.Unlock()
-}
-
-func (p *partRange) widen(part int32) {
-	p.mu.Lock()
-	p.min, p.max = min(p.min, part), max(p.max, part)
-	p.mu.Unlock()
-}
-
-func (p *partRange) bounds() (lo, hi int32) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.min, p.max
-}
-
-func sorted(ss []string) []string {
-	slices.Sort(ss)
-	return ss
-}
+import "slices"
 
 // sortLastWins sorts samples by time, in place where it can; of several at one
 // time the one that came last stays.
