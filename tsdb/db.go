@@ -53,6 +53,7 @@ func Open(store *pebble.DB, prefix byte, o Options) (*DB, error) {
 		return nil, fmt.Errorf("tsdb: SeriesMax %d, want 1..%d", o.SeriesMax, 1<<28)
 	}
 	db := &DB{store: store, prefix: prefix, o: o}
+	db.eras.most = eraBytes
 	db.Reset()
 	if o.Metrics != nil {
 		db.register(o.Metrics)

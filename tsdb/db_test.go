@@ -254,6 +254,7 @@ func TestAgainstModel(t *testing.T) {
 func TestReadersSeeEverySample(t *testing.T) {
 	p := testStore(t)
 	db := openDB(t, p)
+	db.eras.most = 1 << 10
 	const series, samples = 8, 6000
 	var refs []uint64
 	for i := range series {
@@ -315,6 +316,9 @@ func TestReadersSeeEverySample(t *testing.T) {
 	}
 	close(stop)
 	wg.Wait()
+	if len(db.eras.all) < 10 {
+		t.Errorf("only %d eras", len(db.eras.all))
+	}
 }
 
 func TestMatchers(t *testing.T) {

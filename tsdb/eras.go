@@ -3,6 +3,7 @@ package tsdb
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -13,20 +14,30 @@ import (
 // all time, and a query asks only the eras that have samples of its time. Late samples go where
 // they are saved, as all others.
 //
-// Its row: 0xE9 | version 1 | first s | last s | bytes u | crc
+// Its row: 0xE9 | version 1 | bytes u | begun s | of each time: first s | last - first u | crc
 type era struct {
-	no          uint32
-	first, last int64  // timestamps of its samples, Unix ms
-	bytes       uint64 // of its chunks, with their keys
+	no    uint32
+	bytes uint64 // of its chunks, with their keys
+	begun int64  // the newest sample of the first Save
+	times []span // of its samples, ascending, at most eraTimes; not changed once it is among the eras
 }
+
+// span is from first to last, both included, Unix ms.
+type span struct{ first, last int64 }
 
 const (
 	// eraBytes is how much an era gets, eraLeast what it has at least when it ends
-	// since its samples span eraSpan: what is kept for some days is dropped by the day, or in
+	// since it has gone on for eraSpan: what is kept for some days is dropped by the day, or in
 	// pieces too small to matter.
 	eraBytes = 256 << 20
 	eraLeast = 16 << 20
 	eraSpan  = dayMs
+
+	// eraTimes is how many times that lie more than eraGap apart are told from each other. Samples of
+	// a clock that is wrong, or of what was gathered long ago, would else make one
+	// time of all that lies between.
+	eraTimes = 16
+	eraGap   = spanMs
 
 	// eraFirst is the first number. Those below are days since 1970, the sign bit flipped,
 	// by which chunks were parted before; they have no rows.
@@ -48,26 +59,22 @@ func (x *eras) clear() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.all = nil
-	if x.most == 0 {
-		x.most = eraBytes
-	}
 }
 
 // enter returns the era that the next chunks belong to.
 func (x *eras) enter() era {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	fresh := era{no: eraFirst, first: MaxTime, last: MinTime}
 	if len(x.all) == 0 {
-		return fresh
+		return era{no: eraFirst}
 	}
 	e := x.all[len(x.all)-1]
-	full := e.bytes >= x.most || e.bytes >= min(eraLeast, x.most) && e.last-e.first >= eraSpan
-	if e.no >= eraFirst && !full {
-		return e
+	full := e.bytes >= x.most || e.bytes >= min(eraLeast, x.most) && e.last()-e.begun >= eraSpan
+	if e.no < eraFirst || full {
+		return era{no: max(eraFirst, e.no+1)}
 	}
-	fresh.no = max(eraFirst, e.no+1)
-	return fresh
+	e.times = slices.Clone(e.times)
+	return e
 }
 
 // put adds an era, or what there is more of the newest one.
@@ -86,23 +93,61 @@ func (x *eras) within(dst []uint32, from, to int64) []uint32 {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	for i := range x.all {
-		if e := &x.all[i]; e.first <= to && e.last >= from {
-			dst = append(dst, e.no)
+		if x.all[i].meets(from, to) {
+			dst = append(dst, x.all[i].no)
 		}
 	}
 	return dst
 }
 
+func (e *era) meets(from, to int64) bool {
+	for _, t := range e.times {
+		if t.first <= to && t.last >= from {
+			return true
+		}
+	}
+	return false
+}
+
+// last returns the newest sample of an era that has some.
+func (e *era) last() int64 { return e.times[len(e.times)-1].last }
+
 // add notes a chunk of the era.
 func (e *era) add(first, last int64, bytes int) {
-	e.first, e.last = min(e.first, first), max(e.last, last)
 	e.bytes += uint64(bytes)
+	// Where it goes: behind all that end more than eraGap before it, in place of those near it.
+	i := 0
+	for i < len(e.times) && e.times[i].last < first-eraGap {
+		i++
+	}
+	j := i
+	for ; j < len(e.times) && e.times[j].first <= last+eraGap; j++ {
+		first, last = min(first, e.times[j].first), max(last, e.times[j].last)
+	}
+	e.times = slices.Replace(e.times, i, j, span{first, last})
+	if len(e.times) > eraTimes {
+		e.join()
+	}
+}
+
+// join makes one of the two times that are nearest to each other.
+func (e *era) join() {
+	at, gap := 0, int64(0)
+	for i := range len(e.times) - 1 {
+		if g := e.times[i+1].first - e.times[i].last; i == 0 || g < gap {
+			at, gap = i, g
+		}
+	}
+	e.times = slices.Replace(e.times, at, at+2, span{e.times[at].first, e.times[at+1].last})
 }
 
 func (db *DB) saveEra(b *pebble.Batch, e era) error {
 	key := appendEraKey(nil, db.prefix, kindEra, resRaw, e.no)
-	row := binary.AppendVarint([]byte{magicEra, eraVersion}, e.first)
-	row = binary.AppendUvarint(binary.AppendVarint(row, e.last), e.bytes)
+	row := binary.AppendUvarint([]byte{magicEra, eraVersion}, e.bytes)
+	row = binary.AppendVarint(row, e.begun)
+	for _, t := range e.times {
+		row = binary.AppendUvarint(binary.AppendVarint(row, t.first), uint64(t.last-t.first))
+	}
 	return b.Set(key, sealRow(key, row), nil)
 }
 
@@ -115,8 +160,12 @@ func (db *DB) loadEras(r pebble.Reader) (err error) {
 			return err
 		}
 		d := rowReader{b: b}
-		e := era{first: d.varint(), last: d.varint(), bytes: d.uvarint()}
-		if len(key) != 7 || key[2] != resRaw || d.bad || len(d.b) > 0 || e.first > e.last {
+		e := era{bytes: d.uvarint(), begun: d.varint()}
+		for len(d.b) > 0 && len(e.times) < eraTimes {
+			first := d.varint()
+			e.times = append(e.times, span{first, first + int64(d.uvarint())})
+		}
+		if len(key) != 7 || key[2] != resRaw || d.bad || len(d.b) > 0 || len(e.times) == 0 {
 			return fmt.Errorf("%w: row of an era under %q", ErrCorrupt, key)
 		}
 		e.no = binary.BigEndian.Uint32(key[3:])
@@ -143,7 +192,7 @@ func (db *DB) loadEras(r pebble.Reader) (err error) {
 		}
 		if k.era < eraFirst {
 			from := int64(int32(k.era^1<<31)) * dayMs
-			db.eras.put(era{no: k.era, first: from, last: from + dayMs - 1})
+			db.eras.put(era{no: k.era, times: []span{{from, from + dayMs - 1}}})
 		} else {
 			for len(known) > 0 && known[0].no < k.era {
 				known = known[1:]

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"testing"
@@ -58,7 +59,7 @@ func TestEras(t *testing.T) {
 			add(ref, at+i*60_000, float64(i*int64(k)))
 		}
 		if i%100 == 99 {
-			add(refs[0], at-i*60_000-1, 1) // late
+			add(refs[0], at-dayMs-i*60_000, 1) // late
 			save(t, db, true)
 		}
 	}
@@ -68,19 +69,19 @@ func TestEras(t *testing.T) {
 		t.Fatalf("%d eras, chunks in %d", len(all), len(stored))
 	}
 	for i, e := range all {
-		if e.no != eraFirst+uint32(i) || stored[e.no] == 0 || e.first > e.last {
+		if e.no != eraFirst+uint32(i) || stored[e.no] == 0 || len(e.times) == 0 {
 			t.Errorf("era %d: %+v with %d chunks", i, e, stored[e.no])
 		}
 		if i < len(all)-1 && e.bytes < db.eras.most {
 			t.Errorf("era %d ended with %d bytes", i, e.bytes)
 		}
 	}
-	// Without the late ones an hour lies in few eras.
-	if n := len(db.eras.within(nil, at+3000*60_000, at+3060*60_000)); n == 0 || n > len(all)/2 {
+	// An hour lies in few eras, though each has late samples from before all.
+	if n := len(db.eras.within(nil, at+3000*60_000, at+3060*60_000)); n == 0 || n > 4 {
 		t.Errorf("%d of %d eras for an hour", n, len(all))
 	}
 	again := openDB(t, p)
-	if !slices.Equal(again.eras.all, all) {
+	if !reflect.DeepEqual(again.eras.all, all) {
 		t.Errorf("loaded %+v, were %+v", again.eras.all, all)
 	}
 	for _, d := range []*DB{db, again} {
@@ -97,6 +98,22 @@ func TestEras(t *testing.T) {
 			}
 		}
 	}
+	// All eras forget a series, and no other.
+	b := p.NewBatch()
+	if err := errors.Join(again.Forget(b, map[uint64]bool{refs[3]: true}), b.Commit(pebble.NoSync)); err != nil {
+		t.Fatal(err)
+	}
+	again = openDB(t, p)
+	for _, ref := range refs[2:5] {
+		wt, wv := m.want(ref, math.MinInt64, math.MaxInt64)
+		if ref == refs[3] {
+			wt, wv = nil, nil
+		}
+		ts, vs, err := again.Range(ref, math.MinInt64, math.MaxInt64, nil, nil)
+		if err = errors.Join(err, equalSamples(ts, wt, vs, wv)); err != nil {
+			t.Errorf("series %d with one forgotten: %v", ref, err)
+		}
+	}
 	if err := p.Delete(appendEraKey(nil, 't', kindEra, resRaw, all[3].no), pebble.NoSync); err != nil {
 		t.Fatal(err)
 	}
@@ -111,28 +128,64 @@ func TestEras(t *testing.T) {
 
 // TestEraEnds tells when the next chunks begin another era.
 func TestEraEnds(t *testing.T) {
+	const at = 1_700_000_000_000
 	for _, c := range []struct {
 		last era
 		want uint32
 	}{
-		{era{eraFirst + 7, 0, 1000, eraBytes - 1}, eraFirst + 7},
-		{era{eraFirst + 7, 0, 1000, eraBytes}, eraFirst + 8},
-		{era{eraFirst + 7, 0, eraSpan, eraLeast}, eraFirst + 8},
-		{era{eraFirst + 7, 0, eraSpan, eraLeast - 1}, eraFirst + 7},
-		{era{eraFirst + 7, 0, eraSpan - 1, eraLeast}, eraFirst + 7},
-		{era{1<<31 + 19_000, 0, dayMs - 1, 0}, eraFirst}, // a day of before
+		{era{eraFirst + 7, eraBytes - 1, at, []span{{at, at}}}, eraFirst + 7},
+		{era{eraFirst + 7, eraBytes, at, []span{{at, at}}}, eraFirst + 8},
+		{era{eraFirst + 7, eraLeast, at, []span{{at, at + eraSpan}}}, eraFirst + 8},
+		{era{eraFirst + 7, eraLeast - 1, at, []span{{at, at + eraSpan}}}, eraFirst + 7},
+		{era{eraFirst + 7, eraLeast, at, []span{{0, 1}, {at, at + eraSpan - 1}}}, eraFirst + 7}, // late ones count for nothing
+		{era{1<<31 + 19_000, 0, 0, []span{{at, at + dayMs - 1}}}, eraFirst},                     // a day of before
 	} {
-		var x eras
-		x.clear()
+		x := eras{most: eraBytes}
 		x.put(c.last)
-		if e := x.enter(); e.no != c.want || e.no != c.last.no && (e.bytes != 0 || e.first < e.last) {
+		if e := x.enter(); e.no != c.want || e.no != c.last.no && (e.bytes != 0 || len(e.times) > 0) {
 			t.Errorf("behind %+v: %+v, want number %d", c.last, e, c.want)
 		}
 	}
-	var x eras
-	x.clear()
+	x := eras{most: eraBytes}
 	if e := x.enter(); e.no != eraFirst {
 		t.Errorf("the first has number %d", e.no)
+	}
+}
+
+// TestEraTimes adds chunks at random: no time of theirs may be missing, and what lies far from
+// all is not among them while there are few.
+func TestEraTimes(t *testing.T) {
+	for seed := range uint64(200) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		var e era
+		var all []span
+		places := 1 + rng.IntN(2*eraTimes)
+		for range 300 {
+			first := int64(rng.IntN(places))*10*dayMs + rng.Int64N(dayMs)
+			s := span{first, first + rng.Int64N(spanMs+1)}
+			all = append(all, s)
+			e.add(s.first, s.last, 1)
+			for i := range len(e.times) - 1 {
+				if e.times[i].last+eraGap >= e.times[i+1].first {
+					t.Fatalf("seed %d: times %v", seed, e.times)
+				}
+			}
+			if len(e.times) > eraTimes || e.bytes != uint64(len(all)) {
+				t.Fatalf("seed %d: %d times, %d bytes", seed, len(e.times), e.bytes)
+			}
+		}
+		for _, s := range all {
+			if !e.meets(s.first, s.first) || !e.meets(s.last, s.last) || !e.meets(MinTime, MaxTime) {
+				t.Fatalf("seed %d: %v is not in %v", seed, s, e.times)
+			}
+		}
+		if places <= eraTimes {
+			for i := range int64(places) {
+				if at := (i*10 + 5) * dayMs; e.meets(at, at+dayMs) {
+					t.Fatalf("seed %d: nothing is at %d, of %v", seed, at, e.times)
+				}
+			}
+		}
 	}
 }
 

@@ -49,9 +49,12 @@ func (db *DB) forgetChunks(b *pebble.Batch, refs []uint64) (err error) {
 					return err
 				}
 			}
+			if err := it.Error(); err != nil { // the next seek would forget it
+				return err
+			}
 		}
 	}
-	return it.Error()
+	return nil
 }
 
 // forgetSeries writes a row of definitions again.

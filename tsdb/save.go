@@ -165,6 +165,9 @@ func (db *DB) saveChunks(b *pebble.Batch) error {
 	if len(all) == 0 {
 		return nil
 	}
+	if e.begun == 0 {
+		e.begun = e.last()
+	}
 	db.eras.put(e) // before a query may look for them in the store
 	var key []byte
 	for i := range all {

@@ -22,7 +22,7 @@ const blockSize = 32 << 10
 
 // baseBytes is how large the level above the last one gets. A merge of level 0 writes all of it
 // again, so it is small. What leaves it for the last level meets there the rows of the current
-// eras and partitions, not all.
+// eras, not all.
 const baseBytes = 256 << 20
 
 // OpenStore opens or makes the views store in dir. It has no write-ahead log:
