@@ -16,7 +16,10 @@ type Options struct {
 	Metrics   *metrics.Set // where the DB's own figures go; nil: nowhere
 }
 
-const seriesMaxDefault = 4_000_000
+const (
+	seriesMaxDefault = 4_000_000
+	seriesMaxMost    = 1 << 22 // the index has room for so many of labelsMax labels
+)
 
 // shardCount spreads lock and arenas; a power of two.
 const shardCount = 16
@@ -39,8 +42,9 @@ type DB struct {
 	// stored counts the times that pending chunks were dropped because they
 	// are in the store: a reader whose view of the store is older takes a new
 	// one.
-	stored  atomic.Uint64
-	refused atomic.Uint64
+	stored      atomic.Uint64
+	refused     atomic.Uint64
+	erasUnknown atomic.Int64 // of the last Load
 }
 
 // Open makes an empty DB over the keys below prefix in store; Load fills it.
@@ -49,8 +53,8 @@ func Open(store *pebble.DB, prefix byte, o Options) (*DB, error) {
 	if o.SeriesMax == 0 {
 		o.SeriesMax = seriesMaxDefault
 	}
-	if o.SeriesMax < 0 || o.SeriesMax > 1<<28 {
-		return nil, fmt.Errorf("tsdb: SeriesMax %d, want 1..%d", o.SeriesMax, 1<<28)
+	if o.SeriesMax < 0 || o.SeriesMax > seriesMaxMost {
+		return nil, fmt.Errorf("tsdb: SeriesMax %d, want 1..%d", o.SeriesMax, seriesMaxMost)
 	}
 	db := &DB{store: store, prefix: prefix, o: o}
 	db.eras.most = eraBytes
@@ -88,7 +92,7 @@ func locate(ref uint32) (shard, slot uint32) {
 
 // Series returns the ref of the series with these labels, making it on first
 // sight; 0 when it would be one series, or one label, too many. Refs are never
-// reused and outlive a reopening.
+// reused, and outlive a reopening once they are saved.
 func (db *DB) Series(ls Labels) uint64 {
 	ls = ls.normal()
 	if len(ls) > labelsMax || len(ls) == 0 {

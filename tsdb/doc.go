@@ -5,6 +5,6 @@
 // commit: Save (save.go) writes what changed into a batch of the caller, who
 // adds the cursor from which samples are appended again after a crash.
 //
-// Append, Series and all queries (select.go, range.go) may run concurrently.
+// Append, Series and all queries (select.go) may run concurrently.
 // Load, Reset and Save need the appending side to hold still.
 package tsdb

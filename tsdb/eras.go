@@ -3,6 +3,7 @@ package tsdb
 import (
 	"encoding/binary"
 	"fmt"
+	"math"
 	"slices"
 	"sync"
 
@@ -141,6 +142,11 @@ func (e *era) join() {
 	e.times = slices.Replace(e.times, at, at+2, span{e.times[at].first, e.times[at+1].last})
 }
 
+// eraUnknown is an era of which no more is known than that it was there: it has ended.
+func eraUnknown(no uint32) era {
+	return era{no: no, bytes: math.MaxUint64, times: []span{{MinTime, MaxTime}}}
+}
+
 func (db *DB) saveEra(b *pebble.Batch, e era) error {
 	key := appendEraKey(nil, db.prefix, kindEra, resRaw, e.no)
 	row := binary.AppendUvarint([]byte{magicEra, eraVersion}, e.bytes)
@@ -151,30 +157,40 @@ func (db *DB) saveEra(b *pebble.Batch, e era) error {
 	return b.Set(key, sealRow(key, row), nil)
 }
 
-// loadEras reads the rows, and finds the days that have none.
+// loadEras reads the rows, and finds the days that have none. They only say where to look: where
+// one is damaged or gone, its era is looked into for all times.
 func (db *DB) loadEras(r pebble.Reader) (err error) {
 	var rows []era
+	unknown := int64(0)
 	if err := db.each(r, kindEra, func(key, row []byte) error {
-		b, err := openRow(key, row, magicEra, eraVersion)
-		if err != nil {
-			return err
+		if len(key) != 7 || key[2] != resRaw {
+			return fmt.Errorf("%w: row of an era under %q", ErrCorrupt, key)
 		}
+		no := binary.BigEndian.Uint32(key[3:])
+		for n := len(rows); n > 0 && rows[n-1].no+1 < no; n++ {
+			rows = append(rows, eraUnknown(rows[n-1].no+1))
+			unknown++
+		}
+		b, err := openRow(key, row, magicEra, eraVersion)
 		d := rowReader{b: b}
 		e := era{bytes: d.uvarint(), begun: d.varint()}
 		for len(d.b) > 0 && len(e.times) < eraTimes {
 			first := d.varint()
 			e.times = append(e.times, span{first, first + int64(d.uvarint())})
 		}
-		if len(key) != 7 || key[2] != resRaw || d.bad || len(d.b) > 0 || len(e.times) == 0 {
-			return fmt.Errorf("%w: row of an era under %q", ErrCorrupt, key)
+		if err != nil || d.bad || len(d.b) > 0 || len(e.times) == 0 {
+			e = eraUnknown(no)
+			unknown++
 		}
-		e.no = binary.BigEndian.Uint32(key[3:])
+		e.no = no
 		rows = append(rows, e)
 		return nil
 	}); err != nil {
 		return err
 	}
-	it, err := r.NewIter(db.chunkBounds())
+	days := db.chunkBounds()
+	days.UpperBound = appendEraKey(nil, db.prefix, kindChunk, resRaw, eraFirst)
+	it, err := r.NewIter(days)
 	if err != nil {
 		return err
 	}
@@ -184,27 +200,18 @@ func (db *DB) loadEras(r pebble.Reader) (err error) {
 		}
 	}()
 	var key []byte
-	known := rows
 	for ok := it.First(); ok; ok = it.SeekGE(key) {
 		k, good := parseChunkKey(it.Key())
 		if !good {
 			return fmt.Errorf("%w: chunk key %q", ErrCorrupt, it.Key())
 		}
-		if k.era < eraFirst {
-			from := int64(int32(k.era^1<<31)) * dayMs
-			db.eras.put(era{no: k.era, times: []span{{from, from + dayMs - 1}}})
-		} else {
-			for len(known) > 0 && known[0].no < k.era {
-				known = known[1:]
-			}
-			if len(known) == 0 || known[0].no != k.era {
-				return fmt.Errorf("%w: era %d has chunks and no row", ErrCorrupt, k.era)
-			}
-		}
+		from := int64(int32(k.era^1<<31)) * dayMs
+		db.eras.put(era{no: k.era, times: []span{{from, from + dayMs - 1}}})
 		key = appendEraKey(key[:0], db.prefix, kindChunk, resRaw, k.era+1)
 	}
 	for _, e := range rows {
 		db.eras.put(e)
 	}
+	db.erasUnknown.Store(unknown)
 	return it.Error()
 }

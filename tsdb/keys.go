@@ -18,7 +18,7 @@ import "encoding/binary"
 // all at once.
 //
 // A chunk belongs to the era in which it was saved: all of an era's chunks are
-// neighbours, and retention drops an era by excising one key range. res names the
+// neighbours, and may be dropped by one key range. res names the
 // resolution: zero is raw samples; the numbers above belong to rollups (1: 1m,
 // 2: 5m, 3: 1h), whose keys read the same. Within an era a series' chunks are
 // neighbours in order of their first sample.

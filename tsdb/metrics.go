@@ -15,12 +15,13 @@ type Stats struct {
 	Dirty       int // series whose run may not be saved as it is
 	Pending     int // series with closed chunks not known to be stored
 	RunBytes    int // memory of the open runs' pages
+	ErasUnknown int // eras of which Load found no row, or a damaged one: queries of any time look into them
 }
 
 // Stats gathers the figures, locking shard after shard.
 func (db *DB) Stats() Stats {
 	db.mu.RLock()
-	st := Stats{Series: db.ix.len(), Refused: db.refused.Load()}
+	st := Stats{Series: db.ix.len(), Refused: db.refused.Load(), ErasUnknown: int(db.erasUnknown.Load())}
 	db.mu.RUnlock()
 	for i := range db.shards {
 		s := &db.shards[i]
@@ -46,6 +47,7 @@ func (db *DB) register(set *metrics.Set) {
 	gauge("eyrie_tsdb_series", func(s Stats) float64 { return float64(s.Series) })
 	gauge("eyrie_tsdb_run_bytes", func(s Stats) float64 { return float64(s.RunBytes) })
 	gauge("eyrie_tsdb_dirty_series", func(s Stats) float64 { return float64(s.Dirty) })
+	gauge("eyrie_tsdb_eras_unknown", func(s Stats) float64 { return float64(s.ErasUnknown) })
 	gauge("eyrie_tsdb_samples_total", func(s Stats) float64 { return float64(s.Samples) })
 	gauge("eyrie_tsdb_late_samples_total", func(s Stats) float64 { return float64(s.LateSamples) })
 	gauge("eyrie_tsdb_replaced_samples_total", func(s Stats) float64 { return float64(s.Replaced) })

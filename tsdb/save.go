@@ -351,7 +351,7 @@ func (s *shard) appendRun(row []byte, r *run, last int64) ([]byte, int64) {
 func (db *DB) Saved() { db.dropSaving() }
 
 func (db *DB) dropSaving() {
-	db.stored.Add(1) // before the chunks go: see readChunks
+	db.stored.Add(1) // before the chunks go: see query.refresh
 	for i := range db.shards {
 		s := &db.shards[i]
 		s.mu.Lock()

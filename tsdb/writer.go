@@ -2,8 +2,8 @@ package tsdb
 
 // Writer appends samples one after the other at less cost than DB's own methods:
 // it keeps the lock of a shard from one sample to the next. It belongs to one
-// goroutine, as do Append and Add. Until Done, no other method of DB may be
-// called there, and queries of that shard wait.
+// goroutine, as do Append and Add. Until Done, no other method of DB but
+// Refs and Symbol may be called there, and queries of that shard wait.
 type Writer struct {
 	db *DB
 	s  *shard
