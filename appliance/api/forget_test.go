@@ -237,6 +237,31 @@ func TestForget(t *testing.T) {
 	if r.get("/v1/spans?space=main", &spans); spans.Total != 1 || len(spans.Items) != 1 {
 		t.Errorf("%+v", spans)
 	}
+
+	// What it has said since stays when views are folded anew once more.
+	p, _ = r.post(r.keys["agent"], `{"agent":"ada","type":"metrics","metrics":{"later":3}}`)
+	r.caughtUp(p.Last)
+	r.stop()
+	if err := os.RemoveAll(filepath.Join(r.dir, "views")); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	r.caughtUp(p.Last)
+	r.forgets(2)
+	if found := r.grep(gone); len(found) > 0 {
+		t.Errorf("the agent is still in %q", found)
+	}
+	if a := r.ask("GET", "/v1/agents/main/ada", admin, ""); a.StatusCode != 200 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	if r.get("/v1/spans?space=main", &spans); spans.Total != 1 || len(spans.Items) != 1 {
+		t.Errorf("%+v", spans)
+	}
+	var series struct{ Items []struct{ Metric string } }
+	if r.get("/v1/series?space=main&agent=ada", &series); len(series.Items) != 1 || series.Items[0].Metric != "later" {
+		t.Errorf("%+v", series)
+	}
+
 	var log struct {
 		Items []struct{ Action, Object, Detail string }
 	}

@@ -98,6 +98,9 @@ type Scope struct {
 	Agents []uint32
 	Run    string // "" for all of the agents
 	Below  uint64
+	// Again: it was done before, and is done again since a view was folded anew. From the log that
+	// view was not given what is forgotten; what it and the others have of the agents by now came later.
+	Again bool
 }
 
 // Scope returns that of an entry at an offset.

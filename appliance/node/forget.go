@@ -242,7 +242,7 @@ func sweepForgotten(ctx context.Context, s *blobs.Sweeper) error {
 func (n *Node) forget(ctx context.Context, v *shown, j *forgetJob) error {
 	f := &n.forgets
 	scope := j.Scope(j.Offset)
-	if !j.views {
+	if scope.Again = j.views; !j.views {
 		f.set(func() { j.State = forgetLog })
 		r, err := n.log.Forget(ctx, wal.Forgetting{Agents: j.Agents, Below: j.Offset, Match: matches(n.log, &j.Entry),
 			Rest: func(r *wal.Record) []byte { return forget.LinkRest(r.Payload) }})

@@ -2,6 +2,7 @@ package views
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -50,6 +51,14 @@ func (r *Runner) Forget(ctx context.Context, fs ...*forget.Scope) error {
 
 // rewrite saves every fold, has it forget, and loads it again.
 func (r *Runner) rewrite(fs []*forget.Scope) error {
+	for _, m := range r.folds {
+		if _, ok := m.Fold.(Forgetter); !ok {
+			continue
+		}
+		if h := m.halted.Load(); h != nil {
+			return *h // nothing was done yet; the others go on
+		}
+	}
 	if err := r.await(nil); err != nil {
 		return err
 	}
@@ -61,7 +70,7 @@ func (r *Runner) rewrite(fs []*forget.Scope) error {
 	}
 	for _, m := range r.folds {
 		g, ok := m.Fold.(Forgetter)
-		if !ok || m.halted.Load() != nil {
+		if !ok {
 			continue
 		}
 		for _, f := range fs {
@@ -69,8 +78,12 @@ func (r *Runner) rewrite(fs []*forget.Scope) error {
 				return err
 			}
 		}
+		stood := m.next
 		if err := m.open(&r.o); err != nil {
 			return err
+		}
+		if m.next < stood {
+			return fmt.Errorf("views: %s could not be loaded again, and is folded anew at the next start", m.name)
 		}
 	}
 	return nil

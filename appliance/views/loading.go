@@ -125,8 +125,8 @@ func (f *foldLoading) progress(store *pebble.DB) (FoldProgress, error) {
 // noteEvery is after how many keys of a load one is noted.
 const noteEvery = 64
 
-// watched is a Reader whose iterators tell f where they are, and find nothing
-// any more once the load is stopped.
+// watched is a Reader whose iterators tell f where they are. Once the load is stopped
+// those that it has find nothing any more, and it gives no others.
 type watched struct {
 	pebble.Reader
 	f *foldLoading
@@ -139,6 +139,9 @@ func (w watched) NewIter(o *pebble.IterOptions) (*pebble.Iterator, error) {
 
 // NewIterWithContext implements pebble.Reader.
 func (w watched) NewIterWithContext(ctx context.Context, o *pebble.IterOptions) (*pebble.Iterator, error) {
+	if w.f.l.stopped.Load() {
+		return nil, ErrClosed
+	}
 	var opts pebble.IterOptions
 	if o != nil {
 		opts = *o

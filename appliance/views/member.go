@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -130,6 +131,8 @@ func (f *member) opened(o *Options, reason string) error {
 func (f *member) load(o *Options, rows pebble.Reader) (reason string, err error) {
 	c, ok, err := readCursor(o.Store, f.name)
 	switch {
+	case err != nil && ofSystem(err):
+		return "", err
 	case err != nil:
 		reason = err.Error()
 	case !ok:
@@ -157,11 +160,20 @@ func (f *member) load(o *Options, rows pebble.Reader) (reason string, err error)
 		return "", err
 	}
 	f.Fold.Reset()
-	if err := errors.Join(f.Fold.Load(rows), f.resume(o.Store, &c, o.Log)); err != nil {
+	if err := errors.Join(f.Fold.Load(rows), f.resume(o.Store, &c, o.Log)); ofSystem(err) {
+		return "", err
+	} else if err != nil {
 		return err.Error(), nil
 	}
 	f.at(c.next)
 	return "", nil
+}
+
+// ofSystem tells that an error is the operating system's: what is stored may be well, and is found so
+// at the next try. A view holds what the log has dropped by now, so it is not thrown away for that.
+func ofSystem(err error) bool {
+	var no syscall.Errno
+	return errors.As(err, &no)
 }
 
 // rebuild deletes the fold's rows and starts it before offset 1, loudly.

@@ -117,7 +117,9 @@ func (r *Runner) next(ctx context.Context, in *reader) (*turn, error) {
 		return nil, nil
 	case w := <-r.rewrites:
 		err := r.rewrite(w.f)
-		w.done <- err
+		if w.done <- err; errors.Is(err, ErrHalted) {
+			err = nil
+		}
 		return nil, err
 	case <-ctx.Done():
 		return nil, ctx.Err()

@@ -231,7 +231,10 @@ func (r *Runner) finish() error {
 	if err := r.await(nil); err != nil {
 		return err
 	}
-	if err := r.saveAll(func(*member) bool { return true }); err != nil {
+	// A turn that was cut short was not accounted for: those that took of it save nothing, and are
+	// given it again in the next life.
+	whole := func(f *member) bool { return f.failed == nil && (f.own != nil || f.next == r.givenNext) }
+	if err := r.saveAll(whole); err != nil {
 		return err
 	}
 	r.flushing = true

@@ -77,6 +77,10 @@ const forgetBytes = 4 << 20
 // strip takes out of a what goes. gone: the whole agent.
 func (g *forgetting) strip(a *agent) (changed, gone bool) {
 	meant := slices.Contains(g.Agents, a.num)
+	if g.Again { // what there is of it was told later; without that it is known by its links alone
+		gone = meant && g.Run == "" && a.counts[cEvents] == 0
+		return gone, gone
+	}
 	if meant && g.Run == "" {
 		return true, true
 	}
@@ -139,6 +143,9 @@ func (g *forgetting) awaitedRow(k, val []byte) error {
 }
 
 func (g *forgetting) stripAwaited(key string, w *awaited) (changed bool) {
+	if g.Again {
+		return false
+	}
 	space := key[:slices.Index([]byte(key), 0)]
 	tasks, workers := len(w.tasks), len(w.workers)
 	w.tasks = slices.DeleteFunc(w.tasks, func(s span) bool { return g.from(space, &s) })

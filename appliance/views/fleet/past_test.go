@@ -320,7 +320,7 @@ func TestPastSharesAndCancels(t *testing.T) {
 	}
 	waitAskers := func(off uint64, n int) {
 		t.Helper()
-		for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			p.mu.Lock()
 			b := p.builds[target{offset: off}]
 			ok := b == nil && n == 0 || b != nil && b.askers == n

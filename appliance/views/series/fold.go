@@ -1,6 +1,8 @@
 package series
 
 import (
+	"math"
+
 	"eyrie/engine/wire"
 	"eyrie/wal/block"
 )
@@ -128,7 +130,7 @@ func (v *View) sample(a *agent, w *wire.View, name []byte, x float64, add bool) 
 		v.units.set(a.space, name, v.cur.unit)
 	}
 	switch {
-	case ref == 0:
+	case ref == 0, add && (math.IsNaN(x) || math.IsInf(x, 0)): // a sum would stay that
 		v.drops++
 	case add:
 		v.w.Add(ref, v.cur.t, x)

@@ -8,9 +8,10 @@ import (
 )
 
 // Forget implements views.Forgetter. Of a run nothing is taken: a series is its
-// agent's, and its samples do not tell of runs.
+// agent's, and its samples do not tell of runs; nor where it was done before, for they do not
+// tell of offsets either.
 func (v *View) Forget(store *pebble.DB, f *forget.Scope) error {
-	if f.Run != "" {
+	if f.Run != "" || f.Again {
 		return nil
 	}
 	refs := map[uint64]bool{}

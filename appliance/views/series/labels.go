@@ -23,7 +23,7 @@ const (
 // Bounds of what one agent may claim; what lies beyond is dropped and counted.
 const (
 	agentSeriesMax  = 2048
-	agentSourcesMax = 64 // remembered, not kept: the oldest is looked up anew
+	agentSourcesMax = 64 // remembered, not kept: one more takes the place of the last
 	labelBytesMax   = 256
 	labelsMax       = 32
 )

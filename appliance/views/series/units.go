@@ -12,7 +12,7 @@ import (
 type units struct {
 	mu    sync.RWMutex
 	of    map[string]string // space NUL metric → unit
-	dirty []string
+	dirty map[string]bool
 	key   []byte
 }
 
@@ -25,7 +25,7 @@ const (
 
 func (u *units) clear() {
 	u.mu.Lock()
-	u.of, u.dirty = map[string]string{}, nil
+	u.of, u.dirty = map[string]string{}, map[string]bool{}
 	u.mu.Unlock()
 }
 
@@ -43,7 +43,7 @@ func (u *units) set(space string, metric, unit []byte) {
 	u.mu.Lock()
 	u.of[k] = string(unit)
 	u.mu.Unlock()
-	u.dirty = append(u.dirty, k)
+	u.dirty[k] = true
 }
 
 func (u *units) get(space, metric string) string {
@@ -53,12 +53,12 @@ func (u *units) get(space, metric string) string {
 }
 
 func (u *units) save(w *pebble.Batch) error {
-	for _, k := range u.dirty {
+	for k := range u.dirty {
 		if err := w.Set(append([]byte{ownPrefix, unitKind}, k...), []byte(u.of[k]), nil); err != nil {
 			return err
 		}
 	}
-	u.dirty = u.dirty[:0]
+	clear(u.dirty)
 	return nil
 }
 
