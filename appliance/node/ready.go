@@ -2,12 +2,17 @@ package node
 
 import (
 	"fmt"
+	"time"
 
 	"eyrie/appliance/api"
 )
 
-// lagMax is how many records a view may be behind and still count as caught up.
-const lagMax = 200_000
+// Views count as caught up while they are behind by less than lagMax records, or by what they fold
+// in less than lagLong: a save or a merge holds them up for moments, and at a high rate that is many records.
+const (
+	lagMax  = 200_000
+	lagLong = 10 * time.Second
+)
 
 // takes reports whether the log takes writes and the disk has room for them.
 func (n *Node) takes() (ok bool, why []string) {
@@ -47,8 +52,8 @@ func (n *Node) Ready() (ok bool, why []string) {
 			why = append(why, f.Differs.String())
 		}
 	}
-	if lag := v.Runner.Lag(); lag > lagMax {
-		why = append(why, fmt.Sprintf("views are %d records behind the log", lag))
+	if lag, d := v.Runner.Behind(); lag > lagMax && (d == 0 || d > lagLong) {
+		why = append(why, fmt.Sprintf("views are %d records behind the log, some %v of work", lag, d.Round(time.Second)))
 	}
 	why = append(why, n.refused...)
 	return len(why) == 0, why

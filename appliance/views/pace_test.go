@@ -63,6 +63,25 @@ func slow(t *testing.T, fs *vfs.MemFS, l *memLog, o Options) (*Runner, *tally, *
 	return r, a, p
 }
 
+// TestBehind: how long what views have not folded yet takes is known from what they have.
+func TestBehind(t *testing.T) {
+	l := newLog()
+	r, _, p := slow(t, vfs.NewMem(), l, Options{})
+	if n, d := r.Behind(); n != 0 || d != 0 {
+		t.Errorf("of an empty log %d, %v", n, d)
+	}
+	l.add(events(rand.New(rand.NewPCG(1, 2)), 1000)...)
+	waitFor(t, r, l.Next()-1)
+	mustClose(t, r, p)
+	if n, d := r.Behind(); n != 0 || d != 0 {
+		t.Errorf("caught up %d, %v", n, d)
+	}
+	l.add(events(rand.New(rand.NewPCG(1, 3)), 500)...)
+	if n, d := r.Behind(); n != 500 || d < 4900*time.Microsecond || d > 5100*time.Microsecond {
+		t.Errorf("%d records at 10 µs each: %v", n, d)
+	}
+}
+
 // flushedTo waits until a crash would leave what lies before offset next.
 func flushedTo(t *testing.T, r *Runner, next uint64) {
 	t.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -120,6 +121,7 @@ type Runner struct {
 	flushedAt time.Time
 	unflushed int64 // payload bytes applied since
 	pace      pace
+	million   atomic.Int64 // ns that the folds take over a million records; 0 before anything is known
 	shown     uint64
 	flushing  bool
 	broken    error // the store failed
@@ -293,6 +295,7 @@ func (r *Runner) take(ctx context.Context, t *turn) error {
 	}
 	r.account(t)
 	r.pace.took(t.records(), r.o.Now().Sub(began))
+	r.million.Store(int64(r.pace.of(1e6)))
 	for _, b := range t.blocks {
 		r.unflushed += int64(b.PayloadBytes())
 		if b.Next() > r.shown {
@@ -439,6 +442,13 @@ func (r *Runner) Lag() uint64 {
 		lag = max(lag, f.lag(r.o.Log))
 	}
 	return lag
+}
+
+// Behind returns Lag, and how long the folds lately took over so many records; 0 before
+// that is known.
+func (r *Runner) Behind() (records uint64, d time.Duration) {
+	n := r.Lag()
+	return n, time.Duration(float64(n) * float64(r.million.Load()) / 1e6)
 }
 
 // FoldStats are figures of one fold.
