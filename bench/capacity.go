@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -361,8 +362,8 @@ func (f *findings) say() {
 		if ours > 0 && disk > 0 {
 			rep.Add("of the disk", 100*ours/disk, "%", "of what the disk makes durable one append after the other, used by the log at full load: far below 100, the CPU is what ends it")
 		}
-		if one := f.figure(partBaseline, "one core"); one > 0 {
-			rep.Add("events per MB", most/one, "events/MB", "capacity over what one core compresses: compare this between hosts and runs, it moves less than the rates do")
+		if core := cmp.Or(f.figure(partEvents, figureCore), f.figure(partBaseline, "one core")); core > 0 {
+			rep.Add("events per MB", most/core, report.PerMB, "capacity over what one core compressed meanwhile: compare this between hosts and runs, it moves less than the rates do")
 		}
 	}
 }

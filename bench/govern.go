@@ -104,7 +104,7 @@ func (x *sustainRun) govern(ctx context.Context) error {
 		d = d.Truncate(time.Second)
 		x.rep.Unfinish("%s: there was time for %v of %v", phaseGovern, d, x.Govern)
 	}
-	before, err := x.look(ctx)
+	before, err := x.seek(ctx)
 	if err != nil {
 		return err
 	}

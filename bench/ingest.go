@@ -195,6 +195,7 @@ type usage struct {
 	clock  host.Clock
 	server host.Process
 	client time.Duration
+	self   time.Duration // of this process
 	status Status
 	meters map[string]float64
 }
@@ -210,7 +211,7 @@ func (x *ingestRun) look(ctx context.Context) (u usage, err error) {
 		return u, err
 	}
 	u.client = host.CPU(x.fleet.Pids()...)
-	u.clock = host.ReadClock()
+	u.clock, u.self = host.ReadClock(), selfCPU()
 	return u, nil
 }
 

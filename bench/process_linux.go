@@ -21,6 +21,15 @@ func selfCPU() (d time.Duration) {
 	return d
 }
 
+// threadCPU is what the calling thread has used.
+func threadCPU() time.Duration {
+	var t unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t) != nil {
+		return 0
+	}
+	return time.Duration(t.Nano())
+}
+
 // dataSync makes what was written to the file durable, and its size.
 func dataSync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 

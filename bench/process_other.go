@@ -9,6 +9,8 @@ import (
 
 func selfCPU() time.Duration { return 0 }
 
+func threadCPU() time.Duration { return 0 }
+
 func dataSync(f *os.File) error { return f.Sync() }
 
 func descriptorsMax() uint64 { return 0 }

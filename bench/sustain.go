@@ -44,6 +44,9 @@ type sustainRun struct {
 
 	writes, written uint64 // of the disk, before the last hold
 	noDisk          error
+
+	core   *coreProbe // while the capacity is sought and held
+	sought usage      // when that began
 }
 
 // Run measures and reports.
@@ -66,6 +69,9 @@ func (m Sustain) Run(ctx context.Context) (*report.Report, error) {
 	err = x.measure(ctx)
 	if x.fleet != nil {
 		x.fleet.Close()
+	}
+	if x.core != nil {
+		x.core.end()
 	}
 	rep.Figures = ordered(rep.Figures)
 	return rep, err
@@ -318,6 +324,7 @@ const (
 	figureAcknowledged = "acknowledged"
 	figureBorne        = "borne"
 	figureCapacity     = "capacity"
+	figureCore         = "capacity: core"
 	figureAccepted     = "restart: first accepted"
 	figureLoaded       = "restart: views loaded"
 )

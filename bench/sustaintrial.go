@@ -112,7 +112,7 @@ func (x *sustainRun) hold(ctx context.Context) error {
 			d = d.Truncate(time.Second)
 			x.rep.Unfinish("%s: there was time for %v of %v at %s events/s", phaseHold, d, x.Hold, report.Number(x.rate))
 		}
-		before, err := x.look(ctx)
+		before, err := x.seek(ctx)
 		if err != nil {
 			return err
 		}
@@ -139,6 +139,34 @@ func (x *sustainRun) hold(ctx context.Context) error {
 	return nil
 }
 
+// seek is look, before the capacity is sought or held.
+func (x *sustainRun) seek(ctx context.Context) (usage, error) {
+	u, err := x.look(ctx)
+	if err == nil && x.core == nil {
+		x.core, x.sought = probeCore(), u
+	}
+	return u, err
+}
+
+// found says what the machine was like until then.
+func (x *sustainRun) found(after *usage) {
+	core := x.core.end()
+	x.core = nil
+	from := &x.sought
+	ours := after.client - from.client + after.self - from.self
+	if x.srv.serverHere() {
+		ours += after.server.CPU - from.server.CPU
+	}
+	noise := host.Since(from.clock, after.clock, x.rep.Machine.Cores, ours)
+	if was := x.rep.Noise; was == nil || was.Trusted || !noise.Trusted {
+		x.rep.Noise = &noise
+	}
+	if busy := after.clock.Busy - from.clock.Busy; busy > 0 && core > 0 {
+		core *= 1 - float64(after.clock.Steal-from.clock.Steal)/float64(busy)
+		x.rep.Add(figureCore, core, "MB/s", "S2 compression of events by one core while the capacity was sought and held, by the time that it worked; what the hypervisor took of it is off. A core that others slow down does less than at rest")
+	}
+}
+
 // held reports the capacity and what it costs.
 func (x *sustainRun) held(ctx context.Context, before usage, how string) error {
 	after, err := x.look(ctx)
@@ -148,6 +176,7 @@ func (x *sustainRun) held(ctx context.Context, before usage, how string) error {
 	took := after.clock.At.Sub(before.clock.At).Seconds()
 	events := after.meters[meterStored] - before.meters[meterStored]
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
+	x.found(&after)
 	add := x.rep.Add
 	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view: %s. Plan for 70 %% of it", how))
 	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event while the capacity was measured, all views on, sealing included")

@@ -141,8 +141,11 @@ func (r *Report) AddRatio(name string, a, b []float64, says string) {
 	r.AddRounds(name, rounds, Times, says)
 }
 
-// Times is the unit of a ratio.
-const Times = "times"
+// Units of ratios.
+const (
+	Times = "times"
+	PerMB = "events/MB" // of what a core compressed meanwhile
+)
 
 // Doubt adds a reason why the figures are not to be trusted.
 func (r *Report) Doubt(format string, args ...any) {
