@@ -81,6 +81,15 @@ func variables() kong.Option {
 	})
 }
 
+// helpOf is a flag's help with its default, where its placeholder does not say it.
+func helpOf(v *kong.Value) string {
+	help := kong.DefaultHelpValueFormatter(v)
+	if v.Flag == nil || v.Flag.PlaceHolder == "" || v.Default == "" || v.IsBool() {
+		return help
+	}
+	return help + " Default: " + v.Default + "."
+}
+
 func main() {
 	os.Exit(run(os.Args[1:], os.Stderr))
 }
@@ -104,10 +113,11 @@ func newDir(ctx *kong.DecodeContext, target reflect.Value) error {
 func newParser(c *command, user string) (*kong.Kong, error) {
 	return kong.New(c,
 		kong.Name("eyrie"),
-		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; every other verb but restore, verify and plan talks to a running one."),
+		kong.Description("Watches a fleet of AI agents live. `eyrie serve` starts it; doctor, bench, restore and version need no running one, plan may ask one; backup, verify and compact ask the one that holds the folder, or work on a folder where none runs; every other verb talks to a running one."),
 		variables(),
 		kong.Vars{"user": user},
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.ValueFormatter(helpOf),
 		kong.NamedMapper("newdir", kong.MapperFunc(newDir)),
 	)
 }

@@ -108,8 +108,9 @@ await step('held, the page stands still and counts; then it goes on', async () =
   await page.waitForSelector('button:has-text("Live")[aria-pressed=false]')
 })
 await step('after a cut it comes back by itself', async () => {
+  const down = page.waitForSelector('.linkstate:has-text("offline"), .linkstate:has-text("connecting")')
   mock.cut()
-  await page.waitForSelector('.linkstate:has-text("offline"), .linkstate:has-text("connecting")')
+  await down
   await page.waitForSelector('.linkstate:has-text("live")', { timeout: 10_000 })
 })
 await step('foreign text is text', async () => {
@@ -135,7 +136,7 @@ await step('capacity: the slider and the fields are in the address, and change t
   await page.waitForSelector('.field input[aria-invalid=true]')
   await page.getByRole('button', { name: 'As it is now' }).click()
   await page.waitForFunction(() => !location.search)
-  assert.equal(await page.locator('.limits li.first .num').textContent(), before)
+  await page.waitForFunction((was) => document.querySelector('.limits li.first .num')?.textContent === was, before)
 })
 await step('signing out leads to the sign-in page, a wrong key stays there', async () => {
   await page.goto(mock.url + '/settings')

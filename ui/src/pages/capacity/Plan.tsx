@@ -62,6 +62,7 @@ function Slider({ view: v, entered }: { view: CapacityView; entered: boolean }) 
 export function Ask({ view: v, entered }: { view: CapacityView; entered: boolean }) {
   const { params } = usePlace()
   const any = ['times', ...fields.map((f) => f.name)].some((name) => params.has(name))
+  const [resets, setResets] = useState(0) // other keys: what was typed and not taken yet goes, too
   const busiest = v.busiest ? `${rate(v.busiest.events, 's')}` : ''
   return (
     <div className="capacity-body">
@@ -71,13 +72,16 @@ export function Ask({ view: v, entered }: { view: CapacityView; entered: boolean
           <button type="button" aria-pressed={v.of === 'busiest'} disabled={!v.busiest} title={v.busiest ? `${busiest} events, the most of the last day` : 'There was no whole minute yet'} onClick={() => setParams({ of: 'busiest' })}>the busiest of the day{busiest ? `, ${busiest}` : ''}</button>
         </span>
         <span className="grow" />
-        {any ? <button type="button" className="quiet" onClick={() => setParams({ times: '', ...Object.fromEntries(fields.map((f) => [f.name, ''])) })}>As it is now</button> : null}
+        {any ? <button type="button" className="quiet" onClick={() => {
+          setResets(resets + 1)
+          setParams({ times: '', ...Object.fromEntries(fields.map((f) => [f.name, ''])) })
+        }}>As it is now</button> : null}
       </div>
-      <Slider view={v} entered={entered} />
+      <Slider key={`times ${resets}`} view={v} entered={entered} />
       <div className="capacity-fields">
         {fields.map((f) => {
           const t = f.of(v.today)
-          return <Input key={f.name} field={f} today={t === undefined ? '' : small(t)} />
+          return <Input key={`${f.name} ${resets}`} field={f} today={t === undefined ? '' : small(t)} />
         })}
       </div>
     </div>
