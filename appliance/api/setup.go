@@ -73,7 +73,7 @@ asyncio.run(main())
 `)
 
 var snippetTypeScript = strings.TrimSpace(`
-// Node 22 or a browser; elsewhere: npm install ws
+// Node 22; elsewhere: npm install ws
 const ws = new WebSocket("ws://{ADDR}/v1/agent", ["eyrie.v1.json", "eyrie.key.{KEY}"]);
 ws.onopen = () => ws.send(JSON.stringify({ op: "hello", producer: crypto.randomUUID(), epoch: 1, first: 1,
   agent: { agent: "demo-ts", role: "example" } }));

@@ -16,7 +16,7 @@ import (
 	"eyrie/engine/wire"
 )
 
-// realData is the folder of recorded transcripts beside the repository. They name internal work and are not part of it.
+// realData is the folder of recorded transcripts beside the repository, which are too large to be part of it. Without it the test is skipped.
 func realData(t *testing.T) string {
 	t.Helper()
 	dir, err := os.Getwd()
