@@ -57,12 +57,12 @@ test: deps lint build test-go test-ui test-browser test-race ## install what is 
 BENCH := eyrie/bench
 
 test-go: $(UI_STAMP) ## Go unit tests
-	go test $$(go list ./... | grep -vx $(BENCH))
-	go test $(BENCH)
+	go test -timeout 20m $$(go list ./... | grep -vx $(BENCH))
+	go test -timeout 20m $(BENCH)
 
 test-race: $(UI_STAMP) ## Go tests under the race detector
-	go test -race -short $$(go list ./... | grep -vx $(BENCH))
-	go test -race -short $(BENCH)
+	go test -timeout 20m -race -short $$(go list ./... | grep -vx $(BENCH))
+	go test -timeout 20m -race -short $(BENCH)
 
 sim: ## agents to views from seeds: SIM_SECONDS=3600, from SIM_SEED=0 on
 	EYRIE_SIM_SECONDS=$(SIM_SECONDS) EYRIE_SIM_SEED=$(SIM_SEED) go test -count=1 -timeout 0 -v -run 'TestSimulation|TestOneSeed' ./appliance/sim

@@ -38,8 +38,7 @@ func waiting(t *testing.T, c Common, token []byte) string {
 // A server that runs already is loaded from two hosts, told of by its own metrics,
 // and runs on.
 func TestAcrossHosts(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	c := common(t)
 	srv, err := NewServer(c.Exe, filepath.Join(c.Dir, "data"))
 	if err != nil {
@@ -59,7 +58,7 @@ func TestAcrossHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	shape := workload.Shape{Seed: 9, Agents: 120, Connections: 12, Frame: 10, Events: workload.Telemetry, Metrics: 5}
-	r, err := Ingest{Common: c, Shape: shape, Window: 1, For: 2 * time.Second, Rates: []float64{1000}}.Run(ctx)
+	r, err := Ingest{Common: c, Shape: shape, Window: 1, For: 8 * time.Second, Rates: []float64{1000}}.Run(ctx)
 	if r == nil {
 		t.Fatal(err)
 	}

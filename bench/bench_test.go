@@ -112,6 +112,18 @@ func serve(args []string) error {
 	return err
 }
 
+// patient is the context of what takes as long as it takes on a busy machine: it ends
+// a little before go test would end all.
+func patient(t *testing.T) context.Context {
+	end, ok := t.Deadline()
+	if !ok {
+		return t.Context()
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), end.Add(-5*time.Second))
+	t.Cleanup(cancel)
+	return ctx
+}
+
 func common(t *testing.T) Common {
 	return Common{Exe: children, Client: []string{"bench", "client"}, Dir: t.TempDir(), Command: t.Name(), Progress: t.Logf}
 }
@@ -122,8 +134,7 @@ func common(t *testing.T) Common {
 func TestKill(t *testing.T) {
 	t.Parallel()
 	k := Kill{Common: common(t), Times: 5, Life: 600 * time.Millisecond, Rate: 4000, Seed: uint64(time.Now().UnixNano()), Shape: workload.Shape{Seed: 1, Agents: 300, Connections: 20, Frame: 20}}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := k.Run(ctx)
 	if err != nil {
 		t.Errorf("seed %d: %v", k.Seed, err)
@@ -165,8 +176,7 @@ func TestStorm(t *testing.T) {
 			t.Errorf("%s, %v", b, err)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := s.Run(ctx)
 	if err != nil {
 		t.Error(err)
@@ -189,9 +199,8 @@ func TestStorm(t *testing.T) {
 }
 
 func TestIngest(t *testing.T) {
-	m := Ingest{Common: common(t), Window: 1, For: time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50}}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	m := Ingest{Common: common(t), Window: 1, For: 4 * time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50}}
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -221,8 +230,7 @@ func TestIngest(t *testing.T) {
 func TestMatrix(t *testing.T) {
 	m := Matrix{Ingest: Ingest{Common: common(t), For: time.Second, Loads: []float64{0.3}, Shape: workload.Shape{Seed: 1, Agents: 300}},
 		Frames: []int{1, 50}, Connections: []int{20}, JetStream: t.TempDir()}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -249,8 +257,7 @@ func TestMatrix(t *testing.T) {
 // for a test that shares its machine.
 func TestOverloadBooks(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	rep, err := Overload{
 		Common: common(t), For: 2 * time.Second, Calibrate: time.Second, Times: 3, Critical: 2, Rate: 20,
 		Shape: workload.Shape{Seed: 3, Agents: 60, Connections: 24, Frame: 50},

@@ -18,10 +18,9 @@ import (
 func TestSustain(t *testing.T) {
 	m := Sustain{
 		Common: common(t), Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50},
-		Full: time.Second, Share: time.Second, Govern: 4 * time.Second, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 2, Life: 500 * time.Millisecond,
+		Full: 4 * time.Second, Share: time.Second, Govern: 4 * time.Second, Hold: 3 * time.Second, Loads: []float64{0.3}, Frames: []int{5}, Kills: 2, Life: 500 * time.Millisecond,
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -71,8 +70,7 @@ func TestSustainWithoutHold(t *testing.T) {
 		Common: common(t), Shape: workload.Shape{Seed: 1, Agents: 500, Connections: 20, Frame: 50},
 		Full: 500 * time.Millisecond, Share: time.Second, Govern: 2 * time.Second,
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if err != nil || len(r.Faults) > 0 {
 		t.Fatal(err, r)
@@ -96,8 +94,7 @@ func TestSyncs(t *testing.T) {
 // TestRamp: links are opened in steps, and what a link takes is found.
 func TestRamp(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := Ramp{Common: common(t), Most: 400, Steps: []float64{0.25, 0.5, 1}, Rest: 100 * time.Millisecond}.Run(ctx)
 	if err != nil {
 		t.Fatal(err)

@@ -30,7 +30,7 @@ func fewFaults(_ io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	defer cancel()
 	rep, err := Faults{
 		Common: Common{Exe: exe, Client: []string{"bench", "client"}, Dir: dir}, Hostile: []string{"bench", "hostile"},

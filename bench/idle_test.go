@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"context"
 	"testing"
 	"time"
 )
@@ -12,8 +11,7 @@ import (
 // process: 128 bytes, as the slope from one number of links to the next.
 func TestIdle(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	rep, err := Idle{Common: common(t), Steps: []int{500, 3000}}.Run(ctx)
 	if err != nil {
 		t.Fatal(err)
@@ -30,8 +28,7 @@ func TestIdle(t *testing.T) {
 // say anything about drift.
 func TestHold(t *testing.T) {
 	t.Parallel()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	rep, err := Hold{Common: common(t), Count: 200, Rate: 500, For: 2 * time.Second}.Run(ctx)
 	if rep == nil {
 		t.Fatal(err)

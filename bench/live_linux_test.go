@@ -25,10 +25,10 @@ func TestLive(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.ContainsFunc(LiveKinds, func(k string) bool { n, ok := r.Figure(k + ": viewers"); return ok && n == 0 }) {
+		if !slices.ContainsFunc(LiveKinds, func(k string) bool { n, ok := r.Figure(k + ": viewers"); return ok && n == 0 }) && given(r, "agent", 50) && given(r, "all", 1050) {
 			break
 		}
-		t.Logf("steps of %v: not every kind was borne: %v", d, r.Settings)
+		t.Logf("steps of %v: not every kind was borne, or got as much as there was: %v", d, r.Settings)
 	}
 	value := func(name string) float64 {
 		v, ok := r.Figure(name)
@@ -45,13 +45,20 @@ func TestLive(t *testing.T) {
 			t.Errorf("%s: p50 %v ms, p99 %v ms", k, p50, p99)
 		}
 	}
-	if n, d := value("agent: viewers"), value("agent: deliveries"); d < 0.8*50*n || d > 1.2*50*n {
-		t.Errorf("%v viewers of an agent with 50 events/s got %v a second", n, d)
-	}
-	if n, d := value("all: viewers"), value("all: deliveries"); d < 0.8*1050*n || d > 1.2*1050*n {
-		t.Errorf("%v viewers of 1,050 events/s got %v a second", n, d)
+	for kind, rate := range map[string]float64{"agent": 50, "all": 1050} {
+		if !given(r, kind, rate) {
+			t.Errorf("%v viewers of %v events/s got %v a second", value(kind+": viewers"), rate, value(kind+": deliveries"))
+		}
 	}
 	if len(r.Curves) != 3 || len(r.Curves[0].Lines) != 3 {
 		t.Errorf("%d curves", len(r.Curves))
 	}
+}
+
+// given tells whether each viewer of a kind was sent the events that there were: what comes late in a short step
+// is missing there, or comes on top.
+func given(r *report.Report, kind string, rate float64) bool {
+	n, _ := r.Figure(kind + ": viewers")
+	d, _ := r.Figure(kind + ": deliveries")
+	return d >= 0.8*rate*n && d <= 1.2*rate*n
 }

@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -24,8 +23,7 @@ func TestLogQuery(t *testing.T) {
 	t.Parallel()
 	m := testLog(t)
 	m.Parts, m.Events, m.Samples = []string{"query"}, 500_000, 20
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if err != nil {
 		t.Fatal(err)

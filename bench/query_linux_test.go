@@ -1,7 +1,6 @@
 package bench
 
 import (
-	"context"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +10,7 @@ import (
 // test that shares its machine, and neither is whether the load is held up.
 func TestQuery(t *testing.T) {
 	m := Query{Common: common(t), Seed: 5, Events: 2 * QueryEventsMin, Links: 3, Teams: 2, Rate: 500, Frame: 10, Asks: 60, For: 900 * time.Millisecond, Each: 10 * time.Millisecond}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
+	ctx := patient(t)
 	r, err := m.Run(ctx)
 	if r == nil || err != nil && len(r.Faults) == 0 {
 		t.Fatal(err)

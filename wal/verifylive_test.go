@@ -37,12 +37,13 @@ func TestVerifyOfAnOpenLog(t *testing.T) {
 		err error
 	}
 	done := make(chan result)
-	begun := make(chan struct{})
+	begun, asked := make(chan struct{}), make(chan struct{})
 	go func() {
 		first := true
 		res, err := r.Verify(context.Background(), VerifyOptions{Block: func([16]byte, *Block, bool) {
 			if first {
 				close(begun)
+				<-asked
 				first = false
 			}
 		}})
@@ -52,6 +53,7 @@ func TestVerifyOfAnOpenLog(t *testing.T) {
 	if _, err := r.Verify(t.Context(), VerifyOptions{}); !errors.Is(err, ErrVerifyRunning) {
 		t.Errorf("a second one at once: %v", err)
 	}
+	close(asked)
 	for range 20 {
 		turn()
 	}

@@ -102,7 +102,7 @@ func TestSSEResumes(t *testing.T) {
 	defer func() { cancel(); begin(); <-wrote }()
 	got, last, breaks := 0, "", 0
 	for ; got < total; breaks++ {
-		left := rand.IntN(30) // messages until the line breaks; 0: right after the greeting
+		left := rand.IntN(10) // messages until the line breaks; 0: right after the greeting
 		last = r.stream("what=events&agent=flow&space=main", last, func(event string, data []byte) bool {
 			switch event {
 			case "subscribed":

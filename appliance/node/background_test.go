@@ -46,7 +46,7 @@ func TestBackgroundYields(t *testing.T) {
 		if tid == os.Getpid() {
 			continue // the process' first thread: the runtime parks it for good
 		}
-		for until := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+		for until := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 			if _, err := nice(tid); err == unix.ESRCH {
 				break
 			}
@@ -88,7 +88,7 @@ func TestYieldToIngest(t *testing.T) {
 	}
 	defer n.Stop(t.Context())
 	// The log's sealer begins on a goroutine of its own.
-	for until := time.Now().Add(10 * time.Second); was < upkeepNice && !anyAt(t, upkeepNice) && time.Now().Before(until); {
+	for until := time.Now().Add(30 * time.Second); was < upkeepNice && !anyAt(t, upkeepNice) && time.Now().Before(until); {
 		time.Sleep(time.Millisecond)
 	}
 	n.YieldToIngest()

@@ -3,6 +3,7 @@ package views
 import (
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,6 +101,9 @@ func TestDigestsTell(t *testing.T) {
 			l.AskDigests()
 			r.Start()
 			waitFor(t, r, l.Next()-1)
+			for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && slices.ContainsFunc(r.Stats(), func(s FoldStats) bool { return s.Differs == nil && s.Agreed != l.Next() }); {
+				time.Sleep(time.Millisecond) // a fold is done before what it was given is compared
+			}
 			for _, s := range r.Stats() {
 				if strings.Contains(c.who, s.Name) != (s.Differs != nil) && c.store == nil || s.Differs == nil && s.Agreed != l.Next() {
 					t.Errorf("%s: %+v", name, s)
@@ -146,6 +150,9 @@ func TestDigestsBeginAnew(t *testing.T) {
 	r := open(t, Options{Folds: []Mount{{newTally('a', "alpha"), "a"}}, Store: p, Log: l})
 	r.Start()
 	waitFor(t, r, 30)
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && r.Stats()[0].Agreed != 31; {
+		time.Sleep(time.Millisecond)
+	}
 	if s := r.Stats()[0]; s.Differs != nil || s.Agreed != 31 {
 		t.Errorf("%+v", s)
 	}

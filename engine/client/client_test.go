@@ -287,7 +287,7 @@ func TestLostIsTold(t *testing.T) {
 	for conn := range s.conns {
 		conn.Close()
 	}
-	for end := time.Now().Add(5 * time.Second); c.Stats().Connected && time.Now().Before(end); {
+	for end := time.Now().Add(30 * time.Second); c.Stats().Connected && time.Now().Before(end); {
 		time.Sleep(time.Millisecond)
 	}
 	c.Send(within(t), event(1), event(2), event(3))
@@ -427,7 +427,7 @@ func TestCommandsShedsAndPings(t *testing.T) {
 	c := dial(t, s, func(o *Options) {
 		o.OnCommand = func(cmd wire.Command) { commands <- cmd }
 		o.OnShed = func(sh Shed) { sheds <- sh }
-		o.Ping = 10 * time.Millisecond
+		o.Ping = 400 * time.Millisecond // a link on which three times as long nothing comes is left
 	})
 	cmd := <-commands
 	if args, err := wire.ReadValue(cmd.Args); err != nil || cmd.ID != "c1" || cmd.Name != "pause" || fmt.Sprint(args) != "map[n:3]" {

@@ -49,6 +49,13 @@ func TestCampaign(t *testing.T) {
 			c.run(i, in)
 		}()
 		d := threadTime() - at
+		for range 3 { // what the hypervisor takes may count
+			if d > time.Second {
+				at = threadTime()
+				c.run(i, in)
+				d = threadTime() - at
+			}
+		}
 		if d > time.Second {
 			t.Fatalf("input %d of seed %d, %d bytes, took %v", i, seed, len(in), d)
 		}

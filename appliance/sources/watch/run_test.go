@@ -42,7 +42,7 @@ func sample(args []string) {
 			fmt.Println("line", i)
 		}
 	case "busy":
-		for end := time.Now().Add(400 * time.Millisecond); time.Now().Before(end); {
+		for { // until the test has seen enough of it
 		}
 	case "wait":
 		fmt.Println("ready")
@@ -226,8 +226,22 @@ func TestStopped(t *testing.T) {
 }
 
 func TestMeasures(t *testing.T) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	k := &keep{}
-	if code, err := Run(context.Background(), Options{Argv: as("busy"), Sink: k, Every: 50 * time.Millisecond}); err != nil || code != 0 {
+	go func() {
+		for ctx.Err() == nil {
+			k.mu.Lock()
+			for _, e := range k.events {
+				if e.Counters["cpu_seconds"] >= 0.2 && (runtime.GOOS != "linux" || e.Metrics["cpu_percent"] >= 5) {
+					cancel()
+				}
+			}
+			k.mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+		}
+	}()
+	if code, err := Run(ctx, Options{Argv: as("busy"), Sink: k, Every: 50 * time.Millisecond}); err != nil || code != 128+15 && runtime.GOOS != "windows" {
 		t.Fatal(code, err)
 	}
 	last := map[string]float64{}
@@ -240,8 +254,8 @@ func TestMeasures(t *testing.T) {
 			seen[n] = max(seen[n], x)
 		}
 	}
-	if last["cpu_seconds"] < 0.05 || last["cpu_seconds"] > 5 {
-		t.Errorf("cpu: got %v s, want about 0.4", last["cpu_seconds"])
+	if last["cpu_seconds"] < 0.2 || last["cpu_seconds"] > 50 {
+		t.Errorf("cpu: got %v s, want a little more than 0.2", last["cpu_seconds"])
 	}
 	if runtime.GOOS == "linux" && (seen["rss_bytes"] < 1<<20 || seen["processes"] < 1 || seen["cpu_percent"] < 5) {
 		t.Errorf("got %v", seen)
