@@ -42,7 +42,7 @@ func sample(args []string) {
 			fmt.Println("line", i)
 		}
 	case "busy":
-		for { // until the test has seen enough of it
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); { // or until the test has seen enough of it
 		}
 	case "wait":
 		fmt.Println("ready")
