@@ -176,9 +176,9 @@ func (x *sustainRun) held(ctx context.Context, before usage, how string) error {
 	took := after.clock.At.Sub(before.clock.At).Seconds()
 	events := after.meters[meterStored] - before.meters[meterStored]
 	server, client := after.server.CPU-before.server.CPU, after.client-before.client
-	x.found(&after)
 	add := x.rep.Add
 	add(figureCapacity, x.rate, "events/s", fmt.Sprintf("durable, acknowledged, in every view: %s. Plan for 70 %% of it", how))
+	x.found(&after)
 	add("capacity: server cpu", float64(server.Microseconds())/events, "µs/event", "of the server per event while the capacity was measured, all views on, sealing included")
 	add("capacity: server cores", server.Seconds()/took, "cores", fmt.Sprintf("of %d that the server used while the capacity was measured", x.rep.Machine.Cores))
 	add("capacity: client cores", client.Seconds()/took, "cores", "that the load clients used beside it: agents on other machines leave them to the server")

@@ -91,7 +91,7 @@ func TestCreateRevoke(t *testing.T) {
 	if _, err := k.Revoke("operator"); !errors.Is(err, ErrStanding) {
 		t.Errorf("revoke operator: %v", err)
 	}
-	for _, bad := range []Token{{Role: "boss"}, {Role: Agent, Agents: []string{"[a"}}, {Role: Agent, Space: "*"}, {Role: Viewer, Space: strings.Repeat("x", 129)}} {
+	for _, bad := range []Token{{Role: "boss"}, {Role: Agent, Agents: []string{"[a"}}, {Role: Agent, Space: "*"}, {Role: Viewer, Space: strings.Repeat("x", 129)}, {Role: Viewer, Space: "team/eu"}, {Role: Viewer, Space: "a\x00b"}} {
 		if _, _, err := k.Create(bad); !errors.Is(err, ErrBadToken) {
 			t.Errorf("create %+v: %v", bad, err)
 		}

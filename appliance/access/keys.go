@@ -164,7 +164,7 @@ func (k *Keys) Create(t Token) (key string, made Token, err error) {
 	if t.Space == "" {
 		t.Space = DefaultSpace
 	}
-	if !t.Role.Valid() || len(t.Space) > 128 || len(t.Name) > 128 || t.Role == Agent && t.Space == AnySpace {
+	if !t.Role.Valid() || len(t.Space) > 128 || strings.ContainsAny(t.Space, "/\x00") || len(t.Name) > 128 || t.Role == Agent && t.Space == AnySpace {
 		return "", Token{}, ErrBadToken
 	}
 	if len(t.Agents) == 0 {

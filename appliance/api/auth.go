@@ -41,6 +41,9 @@ func (q *req) allowed(r *route) error {
 	if !q.who.Role.Includes(r.min) {
 		return problem(403, "role", "The role "+string(q.who.Role)+" may not do this.")
 	}
+	if r.all && q.who.Space != access.AnySpace {
+		return problem(403, "space", "This is of all spaces, and for keys that may read them all.")
+	}
 	return nil
 }
 

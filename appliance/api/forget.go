@@ -101,5 +101,5 @@ func (q *req) startForget(ask ForgetAsk) error {
 
 // forgets answers what was forgotten and what is to be, newest first.
 func (q *req) forgets() error {
-	return q.json(map[string]any{"items": q.s.p.Host.Forgets(), "next": nil})
+	return q.json(map[string]any{"items": q.s.p.Host.Forgets(q.who.Reads), "next": nil})
 }

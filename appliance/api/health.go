@@ -6,6 +6,7 @@ import (
 	"net/http/pprof"
 	"time"
 
+	"eyrie/appliance/access"
 	"eyrie/appliance/obs"
 
 	"github.com/VictoriaMetrics/metrics"
@@ -92,8 +93,12 @@ func (q *req) status() error {
 		"loading":       q.s.p.Host.Loading(),
 	}
 	if v := q.s.p.Views(); v != nil {
-		all, own := v.Fleet.Fleet(""), v.Fleet.Fleet(SelfSpace)
-		out["agents"], out["first_event"] = all.Live+all.Ended, all.Live+all.Ended > own.Live+own.Ended
+		space := q.who.Space
+		if space == access.AnySpace {
+			space = ""
+		}
+		seen, all, own := v.Fleet.Count(space), v.Fleet.Count(""), v.Fleet.Count(SelfSpace)
+		out["agents"], out["first_event"] = seen, all > own
 	} else {
 		out["agents"], out["first_event"] = nil, q.s.othersKnown()
 	}

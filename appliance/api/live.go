@@ -237,9 +237,13 @@ func (q *req) livePoll() error {
 		case <-q.s.conns.stop:
 			return problem(503, "busy", "eyrie is stopping")
 		case <-ctx.Done():
+			reached := v.Reached(1) // first: what was sent of what lies below is in ch by now
+			if len(ch) > 0 {
+				continue
+			}
 			after := q.arg("after")
-			if after == "" && last > 0 {
-				after = epoch + ":" + strconv.FormatUint(last-1, 10)
+			if last = max(last, reached); last > 0 && (after == "" || reached > 0) {
+				after = epoch + ":" + strconv.FormatUint(last-1, 10) // the next poll need not look through it again
 			}
 			return q.json(map[string]any{"items": []any{}, "after": after})
 		}

@@ -24,6 +24,7 @@ type route struct {
 	min     access.Role // "" = anyone
 	write   bool        // needs the page's own origin when a session asks
 	views   bool        // answers 503 until they are loaded
+	all     bool        // is of the whole node: needs a key of every space
 	fn      handler
 }
 
@@ -46,11 +47,15 @@ func (s *Server) table() []route {
 		x.views = true
 		return x
 	}
+	all := func(x route) route {
+		x.all = true
+		return x
+	}
 	return []route{
 		r("GET", "/health", "", (*req).health),
 		r("GET", "/ready", "", (*req).ready),
 		r("GET", "/metrics", access.Viewer, (*req).metrics),
-		r("GET", "/debug/pprof/*", access.Admin, (*req).pprof),
+		all(r("GET", "/debug/pprof/*", access.Admin, (*req).pprof)),
 		r("GET", "/v1/openapi.json", "", (*req).openapi),
 		r("GET", "/v1/session", access.Viewer, (*req).session),
 		r("POST", "/v1/session", "", (*req).signIn),
@@ -86,13 +91,13 @@ func (s *Server) table() []route {
 		r("GET", "/v1/tokens", access.Admin, (*req).tokens),
 		r("POST", "/v1/tokens", access.Admin, (*req).createToken),
 		r("DELETE", "/v1/tokens/*", access.Admin, (*req).revokeToken),
-		r("GET", "/v1/audit", access.Admin, (*req).audit),
-		r("GET", "/v1/backup", access.Admin, (*req).backupState),
-		r("POST", "/v1/backup", access.Admin, (*req).startBackup),
-		v("GET", "/v1/compact", access.Admin, (*req).compactState),
-		v("POST", "/v1/compact", access.Admin, (*req).startCompact),
-		v("GET", "/v1/verify", access.Admin, (*req).verifyState),
-		v("POST", "/v1/verify", access.Admin, (*req).startVerify),
+		all(r("GET", "/v1/audit", access.Admin, (*req).audit)),
+		all(r("GET", "/v1/backup", access.Admin, (*req).backupState)),
+		all(r("POST", "/v1/backup", access.Admin, (*req).startBackup)),
+		all(v("GET", "/v1/compact", access.Admin, (*req).compactState)),
+		all(v("POST", "/v1/compact", access.Admin, (*req).startCompact)),
+		all(v("GET", "/v1/verify", access.Admin, (*req).verifyState)),
+		all(v("POST", "/v1/verify", access.Admin, (*req).startVerify)),
 		r("GET", "/v1/live/sse", access.Viewer, (*req).liveSSE),
 		r("GET", "/v1/live/poll", access.Viewer, (*req).livePoll),
 	}

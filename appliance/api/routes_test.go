@@ -382,6 +382,38 @@ func TestSpacesApart(t *testing.T) {
 	if err := r.ask("GET", "/v1/live/poll?after=1&space=main", there["viewer"], "").problem(400, "forbidden", ""); err != nil {
 		t.Errorf("polling another space: %v", err)
 	}
+	// What another space costs and how busy it is, is seen by those alone who read it.
+	for path, at := range map[string]func(s string) string{"/v1/fleet": func(s string) string { return s }, "/v1/state?at=-1ms": func(s string) string { return s }} {
+		var whole, own struct {
+			Tokens float64 `json:"tokens_per_h"`
+			Share  float64 `json:"failed_call_share"`
+			Cost   float64 `json:"cost_nanousd_h"`
+		}
+		if r.get(at(path), &whole); whole.Tokens == 0 || whole.Share == 0 {
+			t.Errorf("%s of all: %+v", path, whole)
+		}
+		if err := json.Unmarshal(r.ask("GET", path, there["viewer"], "").body, &own); err != nil || own.Tokens != 0 || own.Share != 0 || own.Cost != 0 {
+			t.Errorf("%s of b: %+v, %v", path, own, err)
+		}
+	}
+	var status struct{ Agents int }
+	if err := json.Unmarshal(r.ask("GET", "/v1/status", there["viewer"], "").body, &status); err != nil || status.Agents != 1 {
+		t.Errorf("status of b: %+v, %v", status, err)
+	}
+	// An admin there is none of the whole node.
+	for _, ask := range []string{"GET /v1/audit", "GET /v1/backup", "POST /v1/backup", "GET /v1/compact", "POST /v1/compact", "GET /v1/verify", "POST /v1/verify", "GET /debug/pprof/heap"} {
+		method, path, _ := strings.Cut(ask, " ")
+		if err := r.ask(method, path, there["admin"], `{"to":"/nowhere"}`).problem(403, "space", ""); err != nil {
+			t.Errorf("%s: %v", ask, err)
+		}
+	}
+	if a := r.ask("POST", "/v1/runs/main/r1/forget", r.keys["admin"], `{"reason":"x"}`); a.StatusCode != 202 {
+		t.Errorf("%d %s", a.StatusCode, a.body)
+	}
+	r.forgets(1)
+	if a := r.ask("GET", "/v1/forgets", there["admin"], ""); a.StatusCode != 200 || strings.Contains(string(a.body), "r1") {
+		t.Errorf("what was forgotten, as seen from b: %d %s", a.StatusCode, a.body)
+	}
 	// An operator elsewhere gets no key of ours, an admin elsewhere makes none.
 	if err := r.ask("GET", "/v1/setup", there["operator"], "").problem(403, "space", ""); err != nil {
 		t.Errorf("setup: %v", err)

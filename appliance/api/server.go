@@ -73,7 +73,8 @@ type Host interface {
 	// remote, and returns how far that is.
 	StartForget(ctx context.Context, ask ForgetAsk, by, remote string) (any, error)
 	// Forgets tells what was forgotten and what is to be, newest first.
-	Forgets() any
+	// reads tells of a space that who asks may read it.
+	Forgets(reads func(space string) bool) any
 	// StartVerify begins to verify log and views, as the holder of key by asked
 	// for from remote; wal.ErrVerifyRunning while that is under way.
 	StartVerify(by, remote string) error

@@ -99,13 +99,15 @@ func (f *forgets) kick() {
 }
 
 // Forgets implements api.Host.
-func (n *Node) Forgets() any {
+func (n *Node) Forgets(reads func(space string) bool) any {
 	f := &n.forgets
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := make([]forgetJob, 0, len(f.jobs))
 	for _, j := range slices.Backward(f.jobs) {
-		out = append(out, *j)
+		if reads(j.Space) {
+			out = append(out, *j)
+		}
 	}
 	return out
 }

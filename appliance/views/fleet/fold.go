@@ -64,6 +64,9 @@ func (v *View) agent(num uint32) *agent {
 		for _, s := range w.tasks {
 			v.hold(a, s)
 		}
+		if n := len(w.tasks); n > 0 {
+			v.imply(a, w.tasks[n-1].since)
+		}
 	}
 	v.touch(a)
 	return a
@@ -236,7 +239,9 @@ func (v *View) manage(a *agent, id string, said bool) {
 	}
 	if a.manager != "" {
 		if m := v.get(v.byID[string(v.keyFor(a.space, a.manager))]); m != nil {
-			m.workers--
+			if m.workers > 0 { // it may have been forgotten meanwhile, and have come back
+				m.workers--
+			}
 			v.touch(m)
 		} else if w := v.awaited[string(v.keyFor(a.space, a.manager))]; w != nil {
 			w.workers = remove(w.workers, a.num)

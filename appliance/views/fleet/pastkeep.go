@@ -68,6 +68,9 @@ func (p *Past) run(ctx context.Context, b *building) {
 		b.err = ctx.Err()
 		return
 	}
+	if b.err = ctx.Err(); b.err != nil {
+		return
+	}
 	p.o.Background()
 	begin := p.o.Now()
 	b.state, b.err = p.build(ctx, b.target)
@@ -77,9 +80,10 @@ func (p *Past) run(ctx context.Context, b *building) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.builds[b.target] == b {
-		delete(p.builds, b.target)
+	if p.builds[b.target] != b { // given up, or of what was forgotten meanwhile
+		return
 	}
+	delete(p.builds, b.target)
 	if b.err != nil {
 		return
 	}

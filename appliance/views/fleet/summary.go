@@ -40,12 +40,29 @@ func (v *View) sum(a *agent) {
 	a.summed = now
 }
 
-// Fleet sums up all agents of a space, or of all spaces when space is "".
-// Rates are always those of the whole log.
+// rates adds up what the agents of a space had in the last minutes. It holds mu.
+func (v *View) rates(space string, f *Fleet) {
+	now, events := floorMinute(v.clock), uint64(0)
+	for _, a := range v.agents {
+		if a == nil || a.space != space {
+			continue
+		}
+		each, cost := a.ring.read(now)
+		f.CostH += cost
+		for _, n := range each {
+			events += uint64(n)
+		}
+	}
+	f.CostH *= 60 / ringMinutes
+	f.EventsPerS = float64(events) / (ringMinutes * 60)
+}
+
+// Fleet sums up all agents of a space, or of all spaces when space is "". What a space takes of
+// tokens, and the share of its calls that failed, is not known: they are 0.
 func (v *View) Fleet(space string) Fleet {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
-	f := Fleet{ByShow: make(map[string]int, shows), Offset: v.offset, Clock: ms(v.clock), EventsPerS: v.total.eventsPerSecond(v.clock)}
+	f := Fleet{ByShow: make(map[string]int, shows), Offset: v.offset, Clock: ms(v.clock)}
 	var by [shows]int
 	for name, s := range v.sums {
 		if space != "" && name != space {
@@ -63,10 +80,30 @@ func (v *View) Fleet(space string) Fleet {
 		}
 	}
 	f.Ended = by[shEnded]
+	if space != "" {
+		v.rates(space, &f)
+		return f
+	}
+	f.EventsPerS = v.total.eventsPerSecond(v.clock)
 	tokens, cost, calls, failed := v.total.sums(v.clock)
 	f.TokensH, f.CostH = tokens*(60/ringMinutes), cost*(60/ringMinutes)
 	if calls > 0 {
 		f.FailedCallShare = float64(failed) / float64(calls)
 	}
 	return f
+}
+
+// Count returns how many agents of a space there are, ended or not; of all spaces when space is "".
+func (v *View) Count(space string) (n int) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	for name, s := range v.sums {
+		if space != "" && name != space {
+			continue
+		}
+		for _, k := range s.by {
+			n += k
+		}
+	}
+	return n
 }

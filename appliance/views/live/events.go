@@ -83,6 +83,7 @@ func (s *sub) events(r *reader) bool {
 	if s.follow == nil {
 		s.follow = h.o.Log.Follow(s.next)
 	}
+	defer func() { s.reached.Store(s.next) }()
 	for range blocksRun {
 		if s.passOver(); s.next >= h.o.Log.Next() || !s.latest && s.credit() <= 0 {
 			s.flush(r)

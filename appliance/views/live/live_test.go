@@ -500,6 +500,27 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestReached: who waits for what does not come knows how far it was looked for.
+func TestReached(t *testing.T) {
+	r := newRig(t)
+	s := r.open("")
+	s.tell(`{"op":"subscribe","id":7,"what":"events","from":1,"filter":{"agent":"nobody"}}`)
+	if m := s.next(); m.Op != "subscribed" {
+		t.Fatalf("%+v", m)
+	}
+	for i := range 5 {
+		r.say("a", wire.TypeLog, fmt.Sprint(i))
+	}
+	for end := time.Now().Add(20 * time.Second); s.Reached(7) != r.log.Next(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("reached %d of %d", s.Reached(7), r.log.Next())
+		}
+	}
+	if n := s.Reached(8); n != 0 {
+		t.Errorf("another subscription has reached %d", n)
+	}
+}
+
 func TestManyViewers(t *testing.T) {
 	r := newRig(t)
 	const n = 200

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eyrie/engine/wire"
@@ -52,6 +53,7 @@ type sub struct {
 	busy     time.Duration // how long it waited the last time, 0 when it was not busy
 	follow   *wal.Follower
 	next     uint64            // offset
+	reached  atomic.Uint64     // next: what lies below was sent, or is not wanted
 	pending  map[uint32][]byte // newest event per agent
 	order    []uint32          // of pending
 	mine     []uint32          // numbers of the one agent that is wanted,
@@ -78,6 +80,10 @@ func (s *sub) serve(r *reader) bool {
 	}
 	if !s.started {
 		if err := s.begin(); err != nil {
+			if !errors.Is(err, ErrBusy) && !errors.Is(err, errClosed) && s.h.ctx.Err() == nil {
+				s.v.end(s, "from", "the log cannot be read where this begins")
+				return false
+			}
 			s.refused(err)
 			return false
 		}

@@ -141,6 +141,28 @@ func (v *Viewer) Close() {
 	v.h.mu.Unlock()
 }
 
+// end ends a subscription that cannot go on, and says why.
+func (v *Viewer) end(s *sub, code, detail string) {
+	_ = v.send(errorMessage(s.id, code, detail))
+	v.mu.Lock()
+	if v.subs[s.id] == s {
+		delete(v.subs, s.id)
+	}
+	v.mu.Unlock()
+	v.h.drop(s)
+}
+
+// Reached returns the offset from which a subscription to events goes on: all that it wants of what
+// lies below has been sent. 0 is not known.
+func (v *Viewer) Reached(id int64) uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if s := v.subs[id]; s != nil && !s.latest {
+		return s.reached.Load()
+	}
+	return 0
+}
+
 func (h *Hub) drop(s *sub) {
 	h.mu.Lock()
 	delete(h.subs, s)

@@ -198,10 +198,12 @@ func (x *expiring) run() error {
 			}
 		}
 	}
+	for _, s := range x.v.open.all() { // what is open keeps the totals of its run
+		x.v.tally(s.agent, s.run)
+	}
 	for _, s := range x.keep {
 		s.was = x.era.no
 		s.flags |= flOlder
-		x.v.tally(s.agent, s.run)
 		x.v.put(s)
 	}
 	return x.v.err

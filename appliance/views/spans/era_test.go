@@ -190,6 +190,62 @@ func nothingBehind(t *rapid.T, v *View, db *pebble.DB) {
 	}
 }
 
+// The totals of a run are kept for as long as one of its rows is, or it is open: whatever
+// happened in the eras that are gone.
+func TestRetentionKeepsTotals(t *testing.T) {
+	d := &dict{}
+	ada, bob := d.add("main", "ada"), d.add("main", "bob")
+	db := openStore(t)
+	defer db.Close()
+	from := uint64(0)
+	fresh := func() *View {
+		v := New(d, db)
+		v.eraRows = 50
+		v.Retain(Retention{From: func() uint64 { return from }})
+		return v
+	}
+	v := fresh()
+	run := func(ph wire.Phase) wire.Event {
+		return ev(ph, func(e *wire.Event) { e.Type, e.Span, e.Run, e.TS = wire.TypeRun, "r1", "r1", t0 })
+	}
+	next := apply(v, 1, ada, run(wire.PhaseStart),
+		ev(wire.PhaseWhole, func(e *wire.Event) { e.Span, e.Run, e.TS = "t1", "r1", t0 }),
+		ev(wire.PhaseStart, func(e *wire.Event) { e.Span, e.Run, e.TS = "t2", "r1", t0 }))
+	others := func() {
+		for range 4 {
+			for range 50 {
+				next = apply(v, next, bob, ev(wire.PhaseWhole, func(e *wire.Event) { e.Span, e.TS = fmt.Sprint("b", next), t0+int64(next)*1e9 }))
+			}
+			save(t, v, db)
+			v.Saved()
+		}
+	}
+	look := func(when string) {
+		t.Helper()
+		v = fresh()
+		if err := v.Load(db); err != nil {
+			t.Fatal(err)
+		}
+		r, ok, err := v.Run(t.Context(), "main", "r1")
+		if err != nil || !ok || r.Spans != 2 || r.Tools != 2 {
+			t.Errorf("%s: %v, %v, %d spans, %d tools, want 2 of each", when, ok, err, r.Spans, r.Tools)
+		}
+	}
+	others()
+	look("before anything is dropped")
+	from = next - 60
+	others()
+	if v.eras[0].first == 1 {
+		t.Fatal("no era was dropped")
+	}
+	look("open, its first era dropped")
+	next = apply(v, next, ada, ev(wire.PhaseEnd, func(e *wire.Event) { e.Span, e.Run, e.TS = "t2", "r1", t0+int64(next)*1e9 }), run(wire.PhaseEnd))
+	others()
+	from = next - 260
+	others()
+	look("ended in an era that is kept")
+}
+
 // The newest rows of an agent are found without a look into older eras.
 func TestNewestOpensFewEras(t *testing.T) {
 	d := &dict{}

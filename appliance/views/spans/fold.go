@@ -315,6 +315,7 @@ func (v *View) finish(s *span, r *block.Record, w *wire.View) {
 // put hands a row that is not among the open ones to the next Save, and takes
 // its memory back.
 func (v *View) put(s *span) {
+	v.tally(s.agent, s.run) // totals are kept as long as rows of the run
 	v.fresh.add(s)
 	v.filter.add(s.hash, v.pages)
 	if s.flags&flOlder != 0 {
