@@ -383,6 +383,9 @@ func (b *backup) finish(earlier []*Backup) error {
 	if err != nil {
 		return err
 	}
+	if len(p) > fileBytesMax {
+		return fmt.Errorf("its manifest takes %d bytes, at most %d can be read again", len(p), fileBytesMax)
+	}
 	final := b.path(backupsName, b.m.Name+backupSuffix)
 	part := final + partSuffix
 	if err := writePrivate(b.fs, part, p); err != nil {

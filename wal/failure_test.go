@@ -374,6 +374,64 @@ func TestAcceptedLoss(t *testing.T) {
 	r.mustClose(t)
 }
 
+// TestSealingBehindALoss seals what follows a hole at the very beginning, and one that lies right behind what is
+// sealed: no stretch says that it holds what is lost, and all of it reads.
+func TestSealingBehindALoss(t *testing.T) {
+	fs := newMem()
+	o := sealing(small(fs))
+	lose := func(r *rig) {
+		t.Helper()
+		it, err := r.db.NewIter(&pebble.IterOptions{LowerBound: []byte{prefixHeader}, UpperBound: []byte{prefixHeader + 1}})
+		if err != nil || !it.First() {
+			t.Fatal("no block is left to damage ", err)
+		}
+		base := baseIn(it.Key())
+		if err := errors.Join(it.Close(), r.db.Delete(key8(prefixHeader, base), pebble.Sync), r.db.Delete(key8(prefixBody, base), pebble.Sync)); err != nil {
+			t.Fatal(err)
+		}
+		r.mustClose(t)
+	}
+	reopen := func() *rig {
+		t.Helper()
+		if _, err := open(o); err == nil {
+			t.Fatal("the loss was not noticed")
+		}
+		o := o
+		o.AcceptLoss = true
+		return mustOpen(t, o)
+	}
+	off := o
+	off.Seal.Off = true
+	r := filled(t, off, 500)
+	lose(r)
+	r = reopen()
+	for round := range 2 {
+		before := r.all(t)
+		fill(t, r, 800)
+		if err := r.Seal(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		after := r.all(t)
+		if len(r.Stretches()) == 0 || len(after) < len(before) {
+			t.Fatalf("%d stretches, %d records of %d and more", len(r.Stretches()), len(after), len(before))
+		}
+		for i := range before {
+			if d := differ(&after[i], &before[i]); d != "" {
+				t.Fatal(d)
+			}
+		}
+		if round == 0 {
+			lose(r)
+			r = reopen()
+		}
+	}
+	r.mustClose(t)
+	res, err := Verify(t.Context(), VerifyOptions{Log: o})
+	if err != nil || len(res.Damages) > 0 {
+		t.Errorf("%v %v", err, damages(res))
+	}
+}
+
 func TestMarkIsNeeded(t *testing.T) {
 	fs := newMem()
 	mustOpen(t, small(fs)).mustClose(t)

@@ -136,6 +136,9 @@ func (s *search) blocks(from, to uint64) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, it.Close()) }()
+	if from < l.Sealed() {
+		return nil // sealed since the caller looked: their blocks may be gone
+	}
 	step, ok := it.Next, it.First()
 	if q.Reverse {
 		step, ok = it.Prev, it.Last()

@@ -148,6 +148,7 @@ func (o *obliteration) stretch(s *Stretch) (err error) {
 	defer o.w.Reset()
 	var r *rewriting
 	at := 0 // chunks of r that are put down
+	records, size := uint64(0), uint64(0)
 	for i := range chunks {
 		if err := o.ctx.Err(); err != nil {
 			return err
@@ -179,7 +180,7 @@ func (o *obliteration) stretch(s *Stretch) (err error) {
 		to := slices.IndexFunc(x.Chunks, func(c stretch.ChunkInfo) bool { return c.Tier == now.Tier && c.No == now.No })
 		for ; at < to; at++ {
 			if err := r.keep(at); err != nil {
-				return err
+				return o.keptAsItWas(s, err)
 			}
 		}
 		r.x.Chunks[to] = now
@@ -188,22 +189,36 @@ func (o *obliteration) stretch(s *Stretch) (err error) {
 			return err
 		}
 		at = to + 1
-		o.done.Records += uint64(n)
-		o.done.Bytes += uint64(bytes)
+		records += uint64(n)
+		size += uint64(bytes)
 	}
 	if r == nil {
 		return nil
 	}
 	for ; at < len(x.Chunks); at++ {
 		if err := r.keep(at); err != nil {
-			return err
+			return o.keptAsItWas(s, err)
 		}
 	}
+	if err := r.end(o.ctx); err != nil {
+		return err
+	}
 	o.done.Stretches++
-	return r.end(o.ctx)
+	o.done.Records += records
+	o.done.Bytes += size
+	return nil
 }
 
 var errNotTheSame = errors.New("it is not what was meant")
+
+// keptAsItWas notes a stretch that cannot be written again, for a part of it cannot be read. The others go on.
+func (o *obliteration) keptAsItWas(s *Stretch, err error) error {
+	if !pebble.IsCorruptionError(err) {
+		return err
+	}
+	o.done.Unreadable = append(o.done.Unreadable, &LostError{From: s.Base, To: s.Next - 1, Reason: "nothing of it was forgotten: " + brief(err)})
+	return nil
+}
 
 // unreadable notes what cannot be read.
 func (o *obliteration) unreadable(err error) error {

@@ -199,9 +199,9 @@ func OpenBackup(fs vfs.FS, dir, name string) (*Backup, error) {
 	return b, err
 }
 
-// fileBytesMax bounds a file that is read as a whole: a manifest names some
-// thousand files, a key file is small.
-const fileBytesMax = 64 << 20
+// fileBytesMax bounds a file that is read as a whole: a manifest takes some 300 bytes for each file,
+// and a blob is one; a key file is small.
+const fileBytesMax = 1 << 30
 
 func readFile(fs vfs.FS, name string) ([]byte, error) {
 	f, err := fs.Open(name)

@@ -356,6 +356,9 @@ type truncation struct {
 
 // run finds out what is to be written.
 func (t *truncation) run(ctx context.Context) error {
+	if list := t.l.Stretches(); t.l.First() > 1 && len(list) > 0 && t.next < list[0].Next {
+		return fmt.Errorf("%w: retention had left the log from offset %d on; the first point is %d", ErrPoint, list[0].Base, list[0].Next-1)
+	}
 	some := t.l.First() > 1 // something was dropped by retention
 	for _, st := range t.l.Stretches() {
 		if some = some || st.Dropped != 0; st.Dropped != 0 && st.Next > t.next {

@@ -35,7 +35,10 @@ func (l *Log) salvage(m mark, first *LostError) error {
 	if err := fs.MkdirAll(part, 0o755); err != nil {
 		return err
 	}
-	to, err := l.openPebble(part, l.storeOptions(nil))
+	// All that is put there is intact, and it may be much: the store has to merge meanwhile.
+	o := l.storeOptions(nil)
+	o.DisableAutomaticCompactions = false
+	to, err := l.openPebble(part, o)
 	if err != nil {
 		return fmt.Errorf("salvage: %w", err)
 	}
@@ -224,8 +227,10 @@ func (s *salvager) stretch(it *pebble.Iterator) error {
 		copies = append(copies, st.chunkKey(x.Chunks[i].Tier, x.Chunks[i].No))
 	}
 	for _, k := range copies {
-		if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); err != nil {
+		if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); errors.Is(err, pebble.ErrNotFound) || pebble.IsCorruptionError(err) {
 			continue // what cannot be read here cannot be read there
+		} else if err != nil {
+			return err
 		}
 		if err := s.spill(); err != nil {
 			return err
@@ -255,6 +260,10 @@ func (s *salvager) block(it *pebble.Iterator, value *[]byte) error {
 		return err
 	}
 	if _, err := l.loadBody(&h); err != nil {
+		var bad *block.CorruptError
+		if !errors.As(err, &bad) && !pebble.IsCorruptionError(err) && !errors.Is(err, pebble.ErrNotFound) {
+			return err // what cannot be read just now is not lost
+		}
 		return nil
 	}
 	if h.Base > r.next() {

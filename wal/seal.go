@@ -272,7 +272,7 @@ func (s *sealer) collect(limit uint64) (st Stretch, sum uint64, err error) {
 			return st, 0, err
 		}
 		if st.Records == 0 {
-			st.Base, st.RecvMin, st.chain = s.l.Sealed(), h.RecvMin, h.Chain
+			st.Base, st.RecvMin, st.chain = h.Base, h.RecvMin, h.Chain // a hole may lie before it
 			if list := s.l.Stretches(); len(list) > 0 && list[len(list)-1].digest != h.Chain {
 				return st, 0, fmt.Errorf("the block at offset %d does not follow from what is sealed", h.Base)
 			}
@@ -329,8 +329,10 @@ func (s *sealer) write(st *Stretch, sum uint64) (err error) {
 	if sum != 0 {
 		return errors.New("what was sealed is not what the blocks hold")
 	}
-	x.Base = st.Base
 	index := x.Append(nil)
+	if _, err := stretch.DecodeIndex(index); err != nil {
+		return fmt.Errorf("what was just encoded cannot be read: %w", err)
+	}
 	st.IndexBytes = uint64(len(index))
 	for _, p := range pages {
 		st.IndexBytes += uint64(len(p))

@@ -100,7 +100,7 @@ func BackupAtRest(ctx context.Context, data string, ask Ask, by string, progress
 	if _, err := os.Stat(dir); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoLog, err)
 	}
-	log, err := wal.Open(wal.Options{Dir: dir})
+	log, err := wal.Open(wal.Options{Dir: dir, Seal: wal.SealOptions{Off: true, Tier: Tier}})
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func Restore(ctx context.Context, w Wanted, progress func(done, total int64)) (*
 	for _, n := range d.Producers {
 		out.Dropped.Numbers = append(out.Dropped.Numbers, Numbers{Producer: n.Producer.Space + "/" + n.Producer.Owner + "/" + wire.FormatUUID(n.Producer.ID), From: n.From, To: n.To})
 	}
-	log, err := wal.Open(wal.Options{Dir: filepath.Join(w.Data, "log")})
+	log, err := wal.Open(wal.Options{Dir: filepath.Join(w.Data, "log"), Seal: wal.SealOptions{Off: true, Tier: Tier}})
 	if err != nil {
 		return nil, fmt.Errorf("what was restored does not open: %w", err)
 	}
