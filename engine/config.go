@@ -45,6 +45,8 @@ const (
 	// replySlack is outbound room beyond the sockets' backlog, for control
 	// frames and for agents' replies.
 	replySlack = 64 << 10
+	// refusalsMax is outbound room for the nacks of one commit.
+	refusalsMax = 16 << 20
 )
 
 func (c *Config) fill() {
@@ -77,8 +79,10 @@ func (c *Config) fill() {
 	def(&c.BacklogAll, 64<<20)
 	def(&c.JoinBytes, 64<<20)
 	def(&c.Poll.ReadBuffer, 256<<10)
-	// A socket's answer may be as large as a message, behind a turn's others.
-	c.Poll.WriteMax = max(c.Poll.WriteMax, max(c.SocketBacklog, c.SocketMessage+c.Poll.ReadBuffer)+replySlack)
+	// A socket's answer may be as large as a message, behind a turn's others; and one commit may
+	// refuse every event of some frames, each with a reason of its own. An agent with more than a
+	// little waiting for it is not read, so that is the most there is.
+	c.Poll.WriteMax = max(c.Poll.WriteMax, max(c.SocketBacklog, c.SocketMessage+c.Poll.ReadBuffer)+replySlack, refusalsMax)
 	if c.Poll.Now == nil {
 		start := time.Now()
 		c.Poll.Now = func() int64 { return int64(time.Since(start)) }

@@ -63,7 +63,7 @@ func (l *loop) charge(lk *link, r *admit.Rates, fl *flow, n, critical int) {
 	}
 	if critical > 0 {
 		if w := fl.critical.Take(now, float64(critical), r.Critical); w > wait {
-			wait, rate = w, r.Critical
+			wait, rate = w, min(rate, r.Critical*float64(n)/float64(critical)) // of all that it sends, in the mix of now
 		}
 	}
 	if wait > -admit.Burst/2 && (fl.told == 0 || now-fl.toldAt >= toldEvery && (rate > fl.told*toldChange || rate < fl.told/toldChange)) {

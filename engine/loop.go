@@ -316,6 +316,7 @@ func (l *loop) Drained(h netpoll.Handle) {
 		l.flush(lk)
 	}
 	l.resume(lk, linkSlow)
+	l.count()
 }
 
 // Timeout is the link's one timer: head and hello come in time, a silent peer
@@ -329,6 +330,10 @@ func (l *loop) Timeout(h netpoll.Handle) {
 	case linkHead:
 		l.refuse(lk, &Refusal{408, "timeout", "the request head did not come in time"})
 	case linkHello:
+		if lk.flags&linkFull != 0 { // it has come, and waits for the ring
+			l.idle(lk)
+			break
+		}
 		l.fail(lk, ws.StatusPolicyViolation, "no hello in time")
 	case linkAgent, linkSocket:
 		l.idle(lk)

@@ -80,7 +80,9 @@ func (l *loop) retry() {
 		}
 	}
 	l.full = nil
-	l.waiting.Store(false)
+	if len(l.goodbye) == 0 { // else one of those just let go has left
+		l.waiting.Store(false)
+	}
 }
 
 // again lets one link try once more, ahead of those that came later.

@@ -145,7 +145,7 @@ func (s *Server) Cut(h netpoll.Handle, code ws.StatusCode, reason string) {
 	}
 	l := s.loops[i]
 	l.post(func() {
-		if lk := l.links.at(h); lk != nil && lk.state >= linkHello {
+		if lk := l.links.at(h); lk != nil && lk.state >= linkHello && lk.state < linkGone {
 			l.settle(lk)
 			l.fail(lk, code, reason)
 		}

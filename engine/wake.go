@@ -54,6 +54,9 @@ func (l *loop) answer(rs []Reply) {
 		}
 		l.m.replies.Inc()
 		l.tell(lk, r)
+		if lk.state != linkGone && len(l.out) > outHigh {
+			l.flush(lk)
+		}
 		if lk.state == linkGone {
 			lk = nil
 		}

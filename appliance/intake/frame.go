@@ -44,7 +44,7 @@ func (in *Intake) item(it *engine.Item) {
 	case engine.ItemPos:
 		// A frame that is sent again whole has its position behind it already:
 		// the producer may be further by now. One without events only moves it.
-		if stale := l.seen && !l.fresh; !l.gap && !stale && in.w.Pos(l.producer, it.Payload) == wal.Refuse {
+		if stale := l.seen && !l.fresh || it.Seq+1 != in.w.NextSeq(l.producer); !l.gap && !stale && in.w.Pos(l.producer, it.Payload) == wal.Refuse {
 			in.hold(l)
 		}
 	case engine.ItemFrameEnd:

@@ -201,6 +201,17 @@ func TestPositionNeverGoesBack(t *testing.T) {
 			break
 		}
 	}
+	r.put(pos(3, 1, "p4"), end(3, 1))   // without events, of a number that was settled before
+	r.put(pos(3, 99, "p5"), end(3, 99)) // and of one that nothing came up to
+	r.put(hello(4, 1, 1))
+	for {
+		if w := lastWelcome(r.wait(1)); w != nil {
+			if string(w.Pos) != "p3" {
+				t.Errorf("got position %q, want p3", w.Pos)
+			}
+			break
+		}
+	}
 }
 
 // The numbers of posted events are the server's: no client can choose a

@@ -452,6 +452,28 @@ func TestCommandsShedsAndPings(t *testing.T) {
 	}
 }
 
+// TestSlowIsTakenBack: what was owed to a rate that no longer counts is not waited for.
+func TestSlowIsTakenBack(t *testing.T) {
+	s := newServer(t)
+	s.say = func() []func(wire.Codec) []byte {
+		return []func(wire.Codec) []byte{func(c wire.Codec) []byte { return wire.AppendSlow(nil, c, 1e-3) }}
+	}
+	c := dial(t, s, nil)
+	for i := range 1200 {
+		c.Send(within(t), event(i))
+	}
+	s.until("the first frame", func() bool { return len(s.stored) > 0 })
+	s.mu.Lock()
+	for conn := range s.conns {
+		ws.WriteFrame(conn, ws.NewBinaryFrame(wire.AppendSlow(nil, wire.MsgPack, 0)))
+	}
+	s.mu.Unlock()
+	if err := c.Flush(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	wantMsgs(t, s.msgs(), 1200)
+}
+
 func TestASilentServerIsLeft(t *testing.T) {
 	s := newServer(t)
 	s.mute = true

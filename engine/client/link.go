@@ -24,6 +24,9 @@ type link struct {
 	wmu sync.Mutex
 	out []byte // frame being built
 
+	lastEvents uint64    // guarded by c.mu: of the last frame, which the server's rate counts
+	lastAt     time.Time // guarded by c.mu: when it was written
+
 	heard   time.Time // guarded by c.mu: when the last frame came
 	bye     error     // guarded by c.mu: the link ends with this as soon as nothing is in flight
 	byeAt   time.Time // guarded by c.mu: or at this time
@@ -177,10 +180,9 @@ func (l *link) serve() error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	pinged := c.opt.Now()
-	var paced time.Time // not before, by the server's rate
 	for {
 		now := c.opt.Now()
-		written, wait, err := l.writeNext(now, &paced)
+		written, wait, err := l.writeNext(now)
 		if err != nil {
 			return l.finish(err)
 		}
@@ -236,8 +238,12 @@ func (l *link) finish(err error) error {
 	return err
 }
 
+// pacedMax bounds a wait for the server's rate: it holds no link back for longer itself, and will say
+// so again where it is still too much.
+const pacedMax = 10 * time.Second
+
 // writeNext writes the next batch if one is due, else says how long to wait at most.
-func (l *link) writeNext(now time.Time, paced *time.Time) (written bool, wait time.Duration, err error) {
+func (l *link) writeNext(now time.Time) (written bool, wait time.Duration, err error) {
 	c := l.c
 	c.mu.Lock()
 	if l.bye != nil && (c.q.sent == 0 || !now.Before(l.byeAt)) {
@@ -249,9 +255,12 @@ func (l *link) writeNext(now time.Time, paced *time.Time) (written bool, wait ti
 		c.mu.Unlock()
 		return false, wait, nil
 	}
-	if d := paced.Sub(now); d > 0 {
-		c.mu.Unlock()
-		return false, d, nil
+	if c.rate > 0 { // as the server says by now
+		owed := min(float64(l.lastEvents)/c.rate, pacedMax.Seconds())
+		if d := l.lastAt.Add(time.Duration(owed * float64(time.Second))).Sub(now); d > 0 {
+			c.mu.Unlock()
+			return false, d, nil
+		}
 	}
 	wait = time.Hour
 	if c.q.sent == len(c.q.full) && c.q.open != nil {
@@ -273,9 +282,7 @@ func (l *link) writeNext(now time.Time, paced *time.Time) (written bool, wait ti
 	}
 	b.written = true
 	c.stats.Frames++
-	if c.rate > 0 {
-		*paced = now.Add(time.Duration(float64(b.n) / c.rate * float64(time.Second)))
-	}
+	l.lastEvents, l.lastAt = b.n, now
 	// The batch may be trimmed by the reader once the mutex is free: take what the frame needs now.
 	first, pos, payloads, reason, last := b.first, b.pos, b.payloads, b.reason, b.last()
 	c.mu.Unlock()

@@ -153,6 +153,7 @@ func (l *link) take(m *wire.ServerMessage) error {
 		c.mu.Lock()
 		c.rate = max(m.Rate, 0)
 		c.mu.Unlock()
+		c.wake()
 		c.opt.Log("the server asks to slow down", "events_per_s", m.Rate)
 	case wire.OpCommand:
 		if c.opt.OnCommand != nil {
