@@ -29,12 +29,22 @@ func (l *Log) purge(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	edge, hot, err := l.renewEdge()
+	if err != nil {
+		return err
+	}
 	if err := errors.Join(l.db.Flush(), l.Err()); err != nil {
 		return err
 	}
 	from, to, any, err := l.amendedRange()
 	if err != nil {
 		return err
+	}
+	if hot {
+		if !any {
+			from, to, any = edge, edge, true
+		}
+		from, to = min(from, edge), max(to, edge)
 	}
 	if any {
 		if err := l.db.Compact(ctx, key8(prefixBody, from), key8(prefixBody, to+1), false); err != nil {
@@ -45,6 +55,25 @@ func (l *Log) purge(ctx context.Context) error {
 		return err
 	}
 	return l.removeLogs(before)
+}
+
+// renewEdge writes the first body that is not sealed once more. What was sealed before it is cut off the table
+// in which it lies, but lies in that table's file for as long as nothing is merged with the rest.
+func (l *Log) renewEdge() (base uint64, ok bool, err error) {
+	l.shaping.Lock()
+	defer l.shaping.Unlock()
+	it, err := l.db.NewIter(&pebble.IterOptions{LowerBound: key8(prefixBody, l.Sealed()), UpperBound: []byte{prefixBody + 1}})
+	if err != nil {
+		return 0, false, err
+	}
+	if ok = it.First(); ok {
+		base = baseIn(it.Key())
+		var v []byte
+		if v, err = it.ValueAndErr(); err == nil {
+			err = errors.Join(l.db.Set(key8(prefixBody, base), v, pebble.NoSync), l.Err())
+		}
+	}
+	return base, ok, errors.Join(err, it.Error(), it.Close())
 }
 
 // amendedRange returns the first and last base of blocks with another body.
