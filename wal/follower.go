@@ -49,10 +49,18 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		if len(f.lost) > 0 {
+			var err error
+			err, f.lost = f.lost[0], f.lost[1:]
+			return nil, err
+		}
 		wake := f.l.cache.waiter()
 		if f.next < f.l.Next() {
 			b, err := f.l.blockFrom(f.next, &f.in)
 			if err != nil {
+				if w := f.in.w; w != nil && w == f.in.told && w != f.told { // it was told of the first
+					f.told, f.lost = w, w.lost[1:]
+				}
 				return nil, err
 			}
 			if f.first && f.in.stored > 0 {
@@ -64,10 +72,10 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 			}
 			if f.in.w != f.told {
 				f.told, f.lost = f.in.w, f.in.lost()
+				f.in.told = f.told
 			}
 			if len(f.lost) > 0 {
-				err, f.lost = f.lost[0], f.lost[1:]
-				return nil, err
+				continue
 			}
 			if b != nil {
 				f.next = b.Next()

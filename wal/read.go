@@ -52,6 +52,7 @@ func (l *Log) ReadOf(off uint64, agent uint32) (Record, error) {
 // reading is where a reader in order of offset is: the sealed stretch, if it is in one.
 type reading struct {
 	w      *whole
+	told   *whole      // whose losses the reader has been told
 	to     uint64      // the offset that it goes on to; 0: nobody knows
 	ahead  chan *whole // holds the stretch behind w, once it is decoded; or nil
 	stored int         // blocks that came from the store, since they had left the cache
@@ -131,6 +132,10 @@ func (l *Log) sealedFrom(off uint64, c *reading) (b *Block, next uint64, err err
 		c.ahead = l.decodeAhead(s.Next, c.to)
 	}
 	if b = c.w.block(off); b == nil {
+		if c.told != c.w && len(c.w.lost) > 0 { // nothing of the rest reads
+			c.told = c.w
+			return nil, 0, c.w.lost[0]
+		}
 		return nil, c.w.s.Next, nil
 	}
 	return b, 0, nil

@@ -167,6 +167,10 @@ func (l *Log) retain(ctx context.Context) (r Retained, err error) {
 			return err
 		}
 		n, err := l.dropTier(s.Base, tier)
+		if unreadable(err) && l.Err() == nil {
+			r.Kept = err.Error()
+			return nil // the others go all the same
+		}
 		if err == nil {
 			r.Dropped++
 			r.Bytes += n
@@ -262,7 +266,14 @@ func (t *holdTable) setReleased() {
 	t.released = true
 }
 
-// dropReleased drops what was left of dropped tiers for holds that are over.
+// unreadable tells of an error that a part of what is stored is damaged.
+func unreadable(err error) bool {
+	var lost *LostError
+	return errors.As(err, &lost) || pebble.IsCorruptionError(err)
+}
+
+// dropReleased drops what was left of dropped tiers for holds that are over. What cannot be read is
+// tried again the next time.
 func (l *Log) dropReleased() error {
 	for _, s := range l.Stretches() {
 		if s.Dropped == 0 {
@@ -276,7 +287,9 @@ func (l *Log) dropReleased() error {
 			if err == nil && left {
 				_, err = l.dropTier(s.Base, tier)
 			}
-			if err != nil {
+			if unreadable(err) && l.Err() == nil {
+				l.holds.setReleased()
+			} else if err != nil {
 				return err
 			}
 		}
@@ -384,7 +397,8 @@ func (l *Log) redrop() error {
 	for _, s := range l.Stretches() {
 		for tier := range uint8(64) {
 			if s.dropping>>tier&1 == 1 {
-				if _, err := l.dropTier(s.Base, tier); err != nil {
+				// One that is damaged is tried again at the next start; what was dropped of it is not shown.
+				if _, err := l.dropTier(s.Base, tier); err != nil && !(unreadable(err) && l.Err() == nil) {
 					return err
 				}
 			}

@@ -247,3 +247,30 @@ func TestForgettingIsKnownFromLoss(t *testing.T) {
 		t.Errorf("%v %v, want %s", err, damages(res), want)
 	}
 }
+
+// TestRetainPassesWhatIsDamaged: a stretch whose index cannot be read stays, and keeps no other.
+func TestRetainPassesWhatIsDamaged(t *testing.T) {
+	o := sealing(small(newMem()))
+	r := filled(t, o, 10_000)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	list := r.Stretches()
+	bad := list[1].Base
+	if err := r.db.Delete(stretchKey(bad, partIndex), pebble.Sync); err != nil {
+		t.Fatal(err)
+	}
+	r.mustClose(t)
+	o.Retain.Bytes = 1
+	r = mustOpen(t, o)
+	defer r.mustClose(t)
+	got, err := r.Retain(t.Context())
+	if err != nil || got.Kept == "" || got.Dropped == 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, s := range r.Stretches() {
+		if (s.Base == bad) == (s.Dropped == s.Tiers) {
+			t.Errorf("of the stretch at %d tiers %b are dropped of %b", s.Base, s.Dropped, s.Tiers)
+		}
+	}
+}

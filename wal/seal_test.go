@@ -248,6 +248,48 @@ func TestSealsByItself(t *testing.T) {
 	}
 }
 
+// TestStretchWithoutChunks: of a stretch of which nothing reads, all that it held is named as lost, from
+// wherever it is read.
+func TestStretchWithoutChunks(t *testing.T) {
+	o := sealing(small(newMem()))
+	r := filled(t, o, 10_000)
+	want := r.all(t)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	st := r.Stretches()[1]
+	x, err := r.index(&st)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range x.Chunks {
+		if err := r.db.Delete(st.chunkKey(c.Tier, c.No), pebble.Sync); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.sealed.whole = wholeCache{}
+	for _, from := range []uint64{1, st.Base, st.Base + 7, st.Next - 1} {
+		f, lost, n := r.Follow(from), 0, 0
+		for f.Offset() < r.Next() {
+			b, err := f.Next(t.Context())
+			if e := (*LostError)(nil); errors.As(err, &e) {
+				if lost += e.Records; e.Records == 0 || e.From < st.Base || e.To >= st.Next {
+					t.Errorf("from %d: %v", from, e)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			n += b.Len()
+		}
+		if before := int(max(st.Base, from) - from); lost != int(st.Records) || n != before+len(want)-int(st.Next-1) {
+			t.Errorf("from %d: %d named as lost of %d, %d read of %d", from, lost, st.Records, n, before+len(want)-int(st.Next-1))
+		}
+	}
+	r.mustClose(t)
+}
+
 // A chunk that is damaged is named, and what is beside and behind it still reads.
 func TestDamagedChunkIsNamed(t *testing.T) {
 	o := sealing(small(newMem()))
