@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"eyrie/appliance/access"
@@ -17,7 +18,8 @@ import (
 
 // Bounds of the fall-backs of /v1/live.
 const (
-	sseQueue   = 64               // messages that wait for a slow reader; beyond it the hub holds back
+	sseQueue   = 64               // messages that wait for a slow reader; beyond it the hub holds back,
+	sseBytes   = 1 << 20          // and beyond so many bytes of them
 	sseComment = 15 * time.Second // silence after which a comment keeps proxies from closing
 	pollWait   = 25 * time.Second
 	topUp      = 1000 // credits given after each message
@@ -86,22 +88,40 @@ func (q *req) deadEpoch(epoch string) *Problem {
 	return problem(409, "dead_epoch", fmt.Sprintf("%s The histories part at offset %d: what lies below is the same, %d:%d goes on from there.", what, off, log.Epoch(), off-1))
 }
 
-// viewer opens a viewer of the hub whose messages come through a channel.
-func (q *req) viewer() (*live.Viewer, chan []byte, error) {
-	ch := make(chan []byte, sseQueue)
+// outbox holds the messages for one reader, sseQueue and sseBytes of them at most.
+type outbox struct {
+	ch   chan []byte
+	held atomic.Int64 // bytes
+}
+
+// send takes a message, or has the hub wait. It is called by one goroutine at a time.
+func (o *outbox) send(p []byte) error {
+	n := int64(len(p))
+	if held := o.held.Load(); held > 0 && held+n > sseBytes {
+		return live.ErrBusy
+	}
+	o.held.Add(n)
+	select {
+	case o.ch <- bytes.Clone(p):
+		return nil
+	default:
+		o.held.Add(-n)
+		return live.ErrBusy
+	}
+}
+
+// took says that a message was taken out.
+func (o *outbox) took(p []byte) { o.held.Add(-int64(len(p))) }
+
+// viewer opens a viewer of the hub whose messages come through an outbox.
+func (q *req) viewer() (*live.Viewer, *outbox, error) {
+	box := &outbox{ch: make(chan []byte, sseQueue)}
 	space := q.who.Space
 	if space == access.AnySpace {
 		space = ""
 	}
-	v, err := q.s.p.Hub.Open(live.Conn{Space: space, Send: func(p []byte) error {
-		select {
-		case ch <- bytes.Clone(p):
-			return nil
-		default:
-			return live.ErrBusy
-		}
-	}})
-	return v, ch, err
+	v, err := q.s.p.Hub.Open(live.Conn{Space: space, Send: box.send})
+	return v, box, err
 }
 
 // liveSSE streams what /v1/live streams as server-sent events: the event is
@@ -115,7 +135,7 @@ func (q *req) liveSSE() error {
 	if err != nil {
 		return err
 	}
-	v, ch, err := q.viewer()
+	v, box, err := q.viewer()
 	if err != nil {
 		return err
 	}
@@ -139,7 +159,8 @@ func (q *req) liveSSE() error {
 				return
 			}
 			select {
-			case p := <-ch:
+			case p := <-box.ch:
+				box.took(p)
 				writeEvent(w, p, epoch)
 				if v.Message([]byte(`{"op":"request","id":1,"n":`+strconv.Itoa(topUp)+`}`)) != nil {
 					return
@@ -155,7 +176,7 @@ func (q *req) liveSSE() error {
 			case <-stop:
 				return
 			}
-			if len(ch) == 0 && w.Flush() != nil {
+			if len(box.ch) == 0 && w.Flush() != nil {
 				return
 			}
 		}
@@ -201,7 +222,7 @@ func (q *req) livePoll() error {
 	if err != nil {
 		return err
 	}
-	v, ch, err := q.viewer()
+	v, box, err := q.viewer()
 	if err != nil {
 		return err
 	}
@@ -215,7 +236,8 @@ func (q *req) livePoll() error {
 	var last uint64
 	for {
 		select {
-		case p := <-ch:
+		case p := <-box.ch:
+			box.took(p)
 			var m struct {
 				Op     string            `json:"op"`
 				Code   string            `json:"code"`
@@ -237,8 +259,8 @@ func (q *req) livePoll() error {
 		case <-q.s.conns.stop:
 			return problem(503, "busy", "eyrie is stopping")
 		case <-ctx.Done():
-			reached := v.Reached(1) // first: what was sent of what lies below is in ch by now
-			if len(ch) > 0 {
+			reached := v.Reached(1) // first: what was sent of what lies below is in the outbox by now
+			if len(box.ch) > 0 {
 				continue
 			}
 			after := q.arg("after")

@@ -6,6 +6,8 @@ import (
 	"net"
 	"testing"
 
+	"eyrie/appliance/views/live"
+
 	"github.com/valyala/fasthttp"
 )
 
@@ -43,5 +45,36 @@ func TestOutsideRole(t *testing.T) {
 		if got := q.outsideRole(c.path) != nil; got != c.refused {
 			t.Errorf("%v on listener %d: %s %s: refused %v, want %v", c.addr, c.listener, c.method, c.path, got, c.refused)
 		}
+	}
+}
+
+// What waits for one reader is bounded in number and bytes; one message of any size goes.
+func TestOutbox(t *testing.T) {
+	o := &outbox{ch: make(chan []byte, sseQueue)}
+	large := make([]byte, sseBytes/2+1)
+	if err := o.send(make([]byte, 3*sseBytes)); err != nil {
+		t.Error(err)
+	}
+	if err := o.send(large); err != live.ErrBusy {
+		t.Error("beyond its bytes: ", err)
+	}
+	o.took(<-o.ch)
+	if err := o.send(large); err != nil {
+		t.Error(err)
+	}
+	if err := o.send(large); err != live.ErrBusy {
+		t.Error("beyond its bytes: ", err)
+	}
+	o.took(<-o.ch)
+	for i := range sseQueue + 1 {
+		if err := o.send([]byte("x")); (err != nil) != (i == sseQueue) {
+			t.Errorf("message %d: %v", i, err)
+		}
+	}
+	for range sseQueue {
+		o.took(<-o.ch)
+	}
+	if n := o.held.Load(); n != 0 {
+		t.Errorf("%d bytes are held by an empty one", n)
 	}
 }

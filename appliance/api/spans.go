@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"time"
 
 	"eyrie/appliance/query"
 	"eyrie/appliance/views/spans"
@@ -37,13 +38,18 @@ func (q *req) spanQuery() (s spans.Query, err error) {
 	return s, nil
 }
 
+// spansLong bounds how long one request reads the store of spans; beyond it the answer is 503 busy.
+const spansLong = time.Minute
+
 // spans answers a page of spans.
 func (q *req) spans() error {
 	s, err := q.spanQuery()
 	if err != nil {
 		return err
 	}
-	p, err := q.views.Spans.List(q, s)
+	ctx, release := detach(q, spansLong)
+	defer release()
+	p, err := q.views.Spans.List(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -56,7 +62,9 @@ func (q *req) runs() error {
 	if err != nil {
 		return err
 	}
-	p, err := q.views.Spans.Runs(q, s)
+	ctx, release := detach(q, spansLong)
+	defer release()
+	p, err := q.views.Spans.Runs(ctx, s)
 	if err != nil {
 		return err
 	}
@@ -69,7 +77,9 @@ func (q *req) run() error {
 	if err != nil {
 		return err
 	}
-	r, ok, err := q.views.Spans.Run(q, space, q.args[1])
+	ctx, release := detach(q, spansLong)
+	defer release()
+	r, ok, err := q.views.Spans.Run(ctx, space, q.args[1])
 	if err != nil {
 		return err
 	}
@@ -97,7 +107,9 @@ func (q *req) span() error {
 	if err != nil {
 		return err
 	}
-	sp, ok, err := q.views.Spans.Get(q, space, q.args[1])
+	ctx, release := detach(q, spansLong)
+	defer release()
+	sp, ok, err := q.views.Spans.Get(ctx, space, q.args[1])
 	if err != nil {
 		return err
 	}
