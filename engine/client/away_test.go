@@ -13,6 +13,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/gobwas/ws"
+
+	"eyrie/engine/wire"
 )
 
 // pipes runs a server and a client on a clock of their own, joined by pipes; dials returns the time of each dial. The
@@ -168,4 +170,34 @@ func TestToldBeforeTheFirstWelcome(t *testing.T) {
 	if final(&RefusedError{Status: 1008, After: time.Second}, false) || !final(&RefusedError{Status: 1008}, false) {
 		t.Fatal("a close that says when to come back is not final; one that does not is")
 	}
+}
+
+// TestCloseWhileNotRead: a server that does not read holds no Close up for longer than it is given.
+func TestCloseWhileNotRead(t *testing.T) {
+	var release chan struct{}
+	pipes(t, func(s *server, o *Options) {
+		release = make(chan struct{}) // of the bubble
+		s.onFrame = func(int, *wire.Message) fault {
+			<-release
+			return 0
+		}
+	}, func(t *testing.T, c *Client, err error, dials func() []time.Duration) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 3 {
+			if _, err := c.Send(t.Context(), event(i)); err != nil {
+				t.Error(err)
+			}
+			time.Sleep(time.Second)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		_ = c.Close(ctx)
+		if d := time.Since(began); d > 5*time.Second {
+			t.Errorf("closed after %v", d)
+		}
+		close(release)
+	})
 }

@@ -2,6 +2,7 @@ package client
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -180,6 +181,9 @@ func (l *link) serve() error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	pinged := c.opt.Now()
+	// A write to a server that does not read ends soon after the client was closed, too.
+	stop := context.AfterFunc(c.ctx, func() { time.AfterFunc(time.Second, func() { l.conn.Close() }) })
+	defer stop()
 	for {
 		now := c.opt.Now()
 		written, wait, err := l.writeNext(now)
