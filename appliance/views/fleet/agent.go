@@ -187,7 +187,8 @@ type agent struct {
 	gone     bool // ended by inference: nothing was heard for goneAfter
 	said     bool // a state was declared: the fold implies none any more
 	pastNext uint8
-	summed   summed // not saved
+	summed   summed   // not saved
+	sums     *summary // of its space; not saved
 
 	lastOff   uint64
 	open      []span

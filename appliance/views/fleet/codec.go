@@ -310,6 +310,24 @@ func (c *codec) producer(p *producer) {
 	c.u64(&p.off)
 }
 
+// spaces walks the totals of each space.
+func (c *codec) spaces() {
+	if n := c.size(len(c.v.sums)); c.read {
+		for range n {
+			var name string
+			if c.word(&name); c.err != nil {
+				return
+			}
+			c.totals(&c.v.summary(name).total)
+		}
+		return
+	}
+	for name, s := range c.v.sums {
+		c.word(&name)
+		c.totals(&s.total)
+	}
+}
+
 func (c *codec) totals(t *totals) {
 	c.i64(&t.second)
 	for i := range t.perSec {

@@ -77,7 +77,7 @@ func (v *View) install(a *agent) {
 		v.agents = append(v.agents, nil)
 		v.due = append(v.due, never)
 	}
-	v.agents[a.num] = a
+	v.agents[a.num], a.sums = a, v.summary(a.space)
 	a.seed = xxhash.Sum64String(a.space) * 0x9e3779b97f4a7c15
 	v.due[a.num] = 0
 	v.byID[string(v.keyFor(a.space, a.id))] = a.num

@@ -20,7 +20,7 @@ type forgetting struct {
 }
 
 // Forget implements views.Forgetter. Of a forgotten agent nothing stays but what
-// others said of it, in the state of now and in snapshots of past moments. An agent of a
+// others said of it and its part in the sums of its space, in the state of now and in snapshots of past moments. An agent of a
 // forgotten run loses what it had in hand or had delegated, and what was last said
 // of it: a state does not know which run that was of.
 func (v *View) Forget(db *pebble.DB, f *forget.Scope) error {

@@ -300,7 +300,7 @@ func (v *View) outcome(a *agent, typ wire.Type, s *span, ts int64, off uint64, w
 	_, _, has := w.Error()
 	isCall := typ == wire.TypeTool || typ == wire.TypeLLM
 	if isCall {
-		v.total.call(v.clock, ts)
+		a.sums.total.call(v.clock, ts)
 	}
 	st, _ := wire.ParseStatus(w.Str(wire.FStatus))
 	switch st {
@@ -311,7 +311,7 @@ func (v *View) outcome(a *agent, typ wire.Type, s *span, ts int64, off uint64, w
 	case wire.StatusError, wire.StatusTimeout:
 		if isCall {
 			a.counts[cFailed]++
-			v.total.fail(v.clock, ts)
+			a.sums.total.fail(v.clock, ts)
 			v.failedCall(a, s, ts, off)
 		}
 		if typ == wire.TypeRun && !a.said && !v.hasOpen(a, wire.TypeRun) {
@@ -386,7 +386,7 @@ func (v *View) spend(a *agent, old *usage, ts int64, w *wire.View) (u usage, ok 
 	if c := a.ring.at(floorMinute(min(ts, v.clock))); c >= 0 {
 		a.ring.cost[c] += delta
 	}
-	v.total.spend(v.clock, ts, u.tokens()-was.tokens(), delta)
+	a.sums.total.spend(v.clock, ts, u.tokens()-was.tokens(), delta)
 	if a.budget > 0 {
 		v.checkBudget(a, ts)
 	}

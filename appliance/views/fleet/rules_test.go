@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"eyrie/engine/wire"
 	"eyrie/wal/block"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -276,6 +278,46 @@ func TestUsageCountsOnce(t *testing.T) {
 	f := w.v.Fleet("")
 	if f.CostH != 420*4 || f.TokensH != 44*4 || f.FailedCallShare != 0 {
 		t.Errorf("%+v", f)
+	}
+}
+
+// TestSpacesHaveTheirOwnSums: a space is told what its own agents did, and their sum is that of all.
+func TestSpacesHaveTheirOwnSums(t *testing.T) {
+	w := newWorld(t, "a")
+	w.d.add("other", "b")
+	use := func(span string, in, cost int64) wire.Event {
+		e := end(wire.TypeLLM, span, wire.StatusOK)
+		e.Usage = &wire.Usage{Input: in, CostNanoUSD: cost}
+		return e
+	}
+	w.say("a", use("1", 10, 100), use("2", 20, 200), end(wire.TypeTool, "3", wire.StatusError))
+	w.say("b", use("1", 5, 50))
+	w.pass(1)
+	db := openStore(t)
+	defer db.Close()
+	b := db.NewBatch()
+	if err := errors.Join(w.v.Save(b), b.Commit(pebble.NoSync)); err != nil {
+		t.Fatal(err)
+	}
+	w.v = New(w.d)
+	if err := w.v.Load(db); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		space        string
+		tokens, cost int64
+		failed       float64
+		events       float64
+	}{
+		{"main", 30, 300, 1. / 3, 3},
+		{"other", 5, 50, 0, 1},
+		{"", 35, 350, 1. / 4, 4},
+		{"none", 0, 0, 0, 0},
+	} {
+		f := w.v.Fleet(c.space)
+		if f.TokensH != 4*c.tokens || f.CostH != 4*c.cost || f.FailedCallShare != c.failed || f.EventsPerS != c.events/(ringSeconds-1) {
+			t.Errorf("%q: %+v", c.space, f)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 
 // Keys of the snapshot in the views store:
 //
-//	'f' 0x00                 format, clock, offset, totals, work
+//	'f' 0x00                 format, clock, offset, totals of spaces, work
 //	'f' 0x01 num(4, BE)      format, agent
 //	'f' 0x02 space NUL id    format, what is known of an agent not seen yet
 //	'f' 0x03 producer(4, BE) format, its link
@@ -21,7 +21,7 @@ const (
 	keyAgent    = 0x01
 	keyAwaited  = 0x02
 	keyProducer = 0x03
-	format      = 2
+	format      = 3
 )
 
 // Prefixes are the first bytes of all keys of the view.
@@ -123,7 +123,7 @@ func (v *View) saveState(w *pebble.Batch) error {
 	begin()
 	c.i64(&v.clock)
 	c.u64(&v.offset)
-	c.totals(&v.total)
+	c.spaces()
 	c.u64(&v.snaps.work)
 	return put([]byte{prefix, keyClock})
 }
@@ -167,7 +167,7 @@ func (v *View) load(k, val []byte) error {
 	case keyClock:
 		c.i64(&v.clock)
 		c.u64(&v.offset)
-		c.totals(&v.total)
+		c.spaces()
 		c.u64(&v.snaps.work)
 	case keyAgent:
 		if len(k) != 6 {

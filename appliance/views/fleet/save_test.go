@@ -34,7 +34,7 @@ func all(v *View) map[string]any {
 		panic(err)
 	}
 	off, clock := v.Offset()
-	return map[string]any{"agents": p.Items, "fleet": v.Fleet(""), "attention": v.Attention("", 1000), "offset": off, "clock": clock}
+	return map[string]any{"agents": p.Items, "fleet": v.Fleet(""), "main": v.Fleet("main"), "other": v.Fleet("other"), "attention": v.Attention("", 1000), "offset": off, "clock": clock}
 }
 
 func drawRecord(t *rapid.T, d *dict, now *int64) block.Record {
@@ -89,7 +89,7 @@ func TestSaveLoadResetProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		d := &dict{}
 		for i := range 5 {
-			d.add("main", fmt.Sprint("a", i))
+			d.add([]string{"main", "main", "other"}[i%3], fmt.Sprint("a", i))
 		}
 		now := t0
 		var blocks []*block.Block

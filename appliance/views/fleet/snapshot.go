@@ -15,14 +15,14 @@ import (
 // moment is folded on. Their keys in the views store:
 //
 //	'h' 0x00 offset(8, BE)                head: clock, work, number of agents, the rows it adds
-//	'h' 0x02 offset(8, BE)                the rest: totals, producers, agents not seen yet
+//	'h' 0x02 offset(8, BE)                the rest: totals of spaces, producers, agents not seen yet
 //	'h' 0x03 offset(8, BE) chunk(4, BE)   agents chunk×1,024 to chunk×1,024 + 1,023
 //
 // A chunk in which nothing has changed since the snapshot before is not written
 // again: of each chunk the newest row at or below the snapshot's offset counts.
 // Each value is
 //
-//	'E' 'S' | format 1 | S2 body | crc32c u32 of all before, LE
+//	'E' 'S' | format 2 | S2 body | crc32c u32 of all before, LE
 //
 // and its body MessagePack values, in the order of codec.go.
 const (
@@ -30,7 +30,7 @@ const (
 	pastHead   = 0x00
 	pastRest   = 0x02
 	pastChunk  = 0x03
-	pastFormat = 1
+	pastFormat = 2
 
 	chunkAgents = 1024
 	bodyMax     = 64 << 20
@@ -251,7 +251,7 @@ func (v *View) restBody() []byte {
 	c := codec{v: v, b: make([]byte, 0, 1024+24*len(v.prods))}
 	c.i64(&v.clock)
 	c.u64(&v.offset)
-	c.totals(&v.total)
+	c.spaces()
 	c.size(len(v.prods))
 	for n, p := range v.prods {
 		c.u32(&n)
@@ -288,7 +288,7 @@ func (v *View) readRest(body []byte) error {
 	c := codec{v: v, b: body, read: true}
 	c.i64(&v.clock)
 	c.u64(&v.offset)
-	c.totals(&v.total)
+	c.spaces()
 	for range c.size(0) {
 		var n uint32
 		p := &producer{}

@@ -1,11 +1,22 @@
 package fleet
 
-// summary counts the agents of one space by what they show and want, kept up
-// with every agent that changes, so that asking costs nothing however many
+// summary is one space: its agents counted by what they show and want, and what it
+// does, kept up with every event, so that asking costs nothing however many agents
 // there are.
 type summary struct {
-	by   [shows]int
-	want int
+	by    [shows]int
+	want  int
+	total totals // saved; the counts are not
+}
+
+// summary returns that of a space, which it begins where there is none.
+func (v *View) summary(space string) *summary {
+	s := v.sums[space]
+	if s == nil {
+		s = &summary{}
+		v.sums[space] = s
+	}
+	return s
 }
 
 // summed is what an agent has added to its space's summary.
@@ -21,11 +32,7 @@ func (v *View) sum(a *agent) {
 	if now == a.summed {
 		return
 	}
-	s := v.sums[a.space]
-	if s == nil {
-		s = &summary{}
-		v.sums[a.space] = s
-	}
+	s := a.sums
 	if a.summed.in {
 		s.by[a.summed.show]--
 		s.want -= int(a.summed.want)
@@ -40,30 +47,14 @@ func (v *View) sum(a *agent) {
 	a.summed = now
 }
 
-// rates adds up what the agents of a space had in the last minutes. It holds mu.
-func (v *View) rates(space string, f *Fleet) {
-	now, events := floorMinute(v.clock), uint64(0)
-	for _, a := range v.agents {
-		if a == nil || a.space != space {
-			continue
-		}
-		each, cost := a.ring.read(now)
-		f.CostH += cost
-		for _, n := range each {
-			events += uint64(n)
-		}
-	}
-	f.CostH *= 60 / ringMinutes
-	f.EventsPerS = float64(events) / (ringMinutes * 60)
-}
-
-// Fleet sums up all agents of a space, or of all spaces when space is "". What a space takes of
-// tokens, and the share of its calls that failed, is not known: they are 0.
+// Fleet sums up all agents of a space, or of all spaces when space is "".
 func (v *View) Fleet(space string) Fleet {
 	v.mu.RLock()
 	defer v.mu.RUnlock()
 	f := Fleet{ByShow: make(map[string]int, shows), Offset: v.offset, Clock: ms(v.clock)}
 	var by [shows]int
+	var events uint64
+	var tokens, cost, calls, failed int64
 	for name, s := range v.sums {
 		if space != "" && name != space {
 			continue
@@ -72,6 +63,9 @@ func (v *View) Fleet(space string) Fleet {
 			by[i] += n
 		}
 		f.Attention += s.want
+		events += s.total.events(v.clock)
+		t, c, n, bad := s.total.sums(v.clock)
+		tokens, cost, calls, failed = tokens+t, cost+c, calls+n, failed+bad
 	}
 	for i, n := range by {
 		if i != shEnded {
@@ -80,12 +74,7 @@ func (v *View) Fleet(space string) Fleet {
 		}
 	}
 	f.Ended = by[shEnded]
-	if space != "" {
-		v.rates(space, &f)
-		return f
-	}
-	f.EventsPerS = v.total.eventsPerSecond(v.clock)
-	tokens, cost, calls, failed := v.total.sums(v.clock)
+	f.EventsPerS = float64(events) / (ringSeconds - 1)
 	f.TokensH, f.CostH = tokens*(60/ringMinutes), cost*(60/ringMinutes)
 	if calls > 0 {
 		f.FailedCallShare = float64(failed) / float64(calls)

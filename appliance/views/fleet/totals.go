@@ -2,28 +2,26 @@ package fleet
 
 const ringSeconds = 10
 
-// totals are the fleet's own figures: by minute of event time for rates, by
+// totals are a space's own figures: by minute of event time for rates, by
 // second of the log's clock for events.
 type totals struct {
-	second  int64
-	perSec  [ringSeconds]uint32
-	minute  int64
-	tokens  [ringMinutes]int64
-	cost    [ringMinutes]int64
-	calls   [ringMinutes]int64
-	failed  [ringMinutes]int64
-	changed bool
+	second int64
+	perSec [ringSeconds]uint32
+	minute int64
+	tokens [ringMinutes]int64
+	cost   [ringMinutes]int64
+	calls  [ringMinutes]int64
+	failed [ringMinutes]int64
 }
 
 func floorMinute(ts int64) int64 { return ts / minute }
 
-// count notes an event in the agent's ring and in the fleet's.
+// count notes an event in the agent's ring and in its space's.
 func (v *View) count(a *agent, ts int64) {
 	if c := a.ring.at(floorMinute(min(ts, v.clock))); c >= 0 {
 		a.ring.events[c]++
 	}
-	t := &v.total
-	t.changed = true
+	t := &a.sums.total
 	s := v.clock / 1e9
 	if s > t.second {
 		for i := max(t.second+1, s-ringSeconds+1); i <= s; i++ {
@@ -86,14 +84,13 @@ func (t *totals) sums(clock int64) (tokens, cost, calls, failed int64) {
 	return tokens, cost, calls, failed
 }
 
-// eventsPerSecond averages the whole seconds before the clock's own.
-func (t *totals) eventsPerSecond(clock int64) float64 {
+// events counts those of the ringSeconds-1 whole seconds before the clock's own.
+func (t *totals) events(clock int64) (n uint64) {
 	now := clock / 1e9
-	n := uint32(0)
 	for s := now - ringSeconds + 1; s < now; s++ {
 		if s >= 0 && s <= t.second && s > t.second-ringSeconds {
-			n += t.perSec[s%ringSeconds]
+			n += uint64(t.perSec[s%ringSeconds])
 		}
 	}
-	return float64(n) / (ringSeconds - 1)
+	return n
 }

@@ -39,7 +39,6 @@ type View struct {
 
 	clock   int64
 	offset  uint64
-	total   totals
 	touched []uint32
 	apply   uint64
 	ticks   int             // of the block at hand
@@ -93,7 +92,7 @@ func New(names Names) *View {
 func (v *View) Name() string { return "fleet" }
 
 // Version is the version of rules and snapshot: another one means a rebuild.
-func (v *View) Version() uint32 { return 4 }
+func (v *View) Version() uint32 { return 5 }
 
 // OnChanged sets the one listener for changed rows; nil for none.
 func (v *View) OnChanged(fn Changed) {
@@ -121,7 +120,7 @@ func (v *View) reset() {
 	v.recent = [256]string{}
 	v.strings, v.gone, v.left = map[string]string{}, map[string]bool{}, map[uint32]bool{}
 	v.sums, v.wanting = map[string]*summary{}, map[uint32]struct{}{}
-	v.clock, v.offset, v.total = 0, 0, totals{}
+	v.clock, v.offset = 0, 0
 	v.touched = v.touched[:0]
 	v.snaps.reset()
 }
