@@ -84,6 +84,18 @@ func (s *Server) backlog() int64 {
 	return min(int64(s.cfg.SocketBacklog), max(left, backlogLeast))
 }
 
+// full tells whether a peer that is behind by so much, with n bytes that are to be sent, is too
+// far behind for them.
+func (s *Server) full(behind, n int64) bool {
+	return behind > int64(s.cfg.SocketBacklog) || behind > n && behind > s.backlog()
+}
+
+// Full tells whether Send of a message of n bytes would return ErrBacklog now.
+func (s Socket) Full(n int) bool {
+	b := int64(n + ws.MaxHeaderSize)
+	return s.s.l.srv.full(s.s.posted.Load()+s.s.queued.Load()+b, b)
+}
+
 // Send queues one message, copying it. ErrBacklog says that the peer is too far
 // behind: by Config.SocketBacklog bytes, or less while many are. The message is
 // not sent, the socket lives on. A peer that is not behind is sent any message
@@ -93,8 +105,7 @@ func (s Socket) Send(op ws.OpCode, payload []byte) error {
 		return ErrClosed
 	}
 	n := int64(len(payload) + ws.MaxHeaderSize)
-	behind := s.s.post(n)
-	if most := int64(s.s.l.srv.cfg.SocketBacklog); behind > most || behind > n && behind > s.s.l.srv.backlog() {
+	if s.s.l.srv.full(s.s.post(n), n) {
 		s.s.post(-n)
 		return ErrBacklog
 	}

@@ -65,7 +65,7 @@ func (l liveSocket) Open(s engine.Socket, g engine.Grant, _ *engine.Request) {
 	if space == access.AnySpace {
 		space = ""
 	}
-	v, err := l.hub().Open(live.Conn{Space: space, Send: func(p []byte) error {
+	v, err := l.hub().Open(live.Conn{Space: space, Full: s.Full, Send: func(p []byte) error {
 		err := s.Send(ws.OpText, p)
 		if errors.Is(err, engine.ErrBacklog) {
 			return live.ErrBusy

@@ -150,7 +150,7 @@ func (s *sub) forward(r *reader, b *wal.Block) bool {
 		r.out = out
 		next := b.Base() + uint64(i)
 		if n > 0 {
-			if err := s.v.send(s.eventsMessage(out, next-1)); err != nil {
+			if err := s.send(s.eventsMessage(out, next-1)); err != nil {
 				s.refused(err)
 				return false
 			}
@@ -193,7 +193,7 @@ func (s *sub) conflate(r *reader, b *wal.Block) {
 
 // flush sends conflated events when their time has come.
 func (s *sub) flush(r *reader) {
-	if len(s.order) == 0 || s.early(s.gap) {
+	if len(s.order) == 0 || s.early(s.gap) || s.full() {
 		return
 	}
 	n := int(min(s.credit(), pageItems, int64(len(s.order))))
@@ -208,7 +208,7 @@ func (s *sub) flush(r *reader) {
 		out = append(out, s.pending[num]...)
 	}
 	r.out = out
-	if err := s.v.send(s.eventsMessage(out, s.next-1)); err != nil {
+	if err := s.send(s.eventsMessage(out, s.next-1)); err != nil {
 		s.refused(err)
 		return
 	}

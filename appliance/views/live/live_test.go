@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,10 +128,11 @@ func (o one) Texts(fn func(s string) bool) bool { return fn(string(o)) }
 // screen is a viewer that collects what it gets.
 type screen struct {
 	*Viewer
-	t    testing.TB
-	mu   sync.Mutex
-	busy bool
-	got  chan message
+	t     testing.TB
+	mu    sync.Mutex
+	busy  bool
+	tries int // while it was busy
+	got   chan message
 }
 
 type message struct {
@@ -153,11 +155,17 @@ type message struct {
 }
 
 func (r *rig) open(space string) *screen {
+	return r.openAs(Conn{Space: space})
+}
+
+// openAs opens a screen over c, whose Send becomes the screen's.
+func (r *rig) openAs(c Conn) *screen {
 	s := &screen{t: r.t, got: make(chan message, 4096)}
-	v, err := r.hub.Open(Conn{Space: space, Send: func(p []byte) error {
+	c.Send = func(p []byte) error {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.busy {
+			s.tries++
 			return ErrBusy
 		}
 		m := message{at: time.Now()}
@@ -166,7 +174,8 @@ func (r *rig) open(space string) *screen {
 		}
 		s.got <- m
 		return nil
-	}})
+	}
+	v, err := r.hub.Open(c)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -183,6 +192,12 @@ func (s *screen) stall(on bool) {
 	s.mu.Lock()
 	s.busy = on
 	s.mu.Unlock()
+}
+
+func (s *screen) tried() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tries
 }
 
 func (s *screen) next() message {
@@ -566,5 +581,53 @@ func TestAppendEventJSON(t *testing.T) {
 	tick := wal.Record{Offset: 1, Kind: wal.KindTick}
 	if b := AppendEventJSON(nil, &tick, name); string(b) != `{"offset":1,"recv_ms":0,"type":"system","kind":"tick"}` {
 		t.Errorf("%s", b)
+	}
+}
+
+// TestNotTriedWhileFull: for a viewer who does not read, no message is made until there is room for it.
+func TestNotTriedWhileFull(t *testing.T) {
+	for _, subscribe := range []string{
+		`{"op":"subscribe","id":1,"what":"events","from":"now"}`,
+		`{"op":"subscribe","id":1,"what":"events","from":"now","mode":"latest"}`,
+		`{"op":"subscribe","id":1,"what":"agents"}`,
+		`{"op":"subscribe","id":1,"what":"fleet"}`,
+	} {
+		r := newRig(t)
+		var full atomic.Bool
+		s := r.openAs(Conn{Full: func(int) bool { return full.Load() }})
+		if err := s.Message([]byte(subscribe)); err != nil {
+			t.Fatal(err)
+		}
+		for s.next().Op != "subscribed" {
+		}
+		for len(s.got) > 0 {
+			s.next()
+		}
+		s.stall(true)
+		full.Store(true)
+		more := func() {
+			r.say("a", wire.TypeLog, "x")
+			r.fleet.set(1, fmt.Sprint(r.seq))
+			r.hub.Changed([]uint32{1}, r.seq)
+		}
+		for end := time.Now().Add(10 * time.Second); s.tried() == 0; time.Sleep(time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("%s: nothing was sent", subscribe)
+			}
+			more()
+		}
+		tried := s.tried()
+		for range 30 {
+			more()
+			time.Sleep(10 * time.Millisecond)
+		}
+		if n := s.tried(); n > tried+1 { // one may have been under way
+			t.Errorf("%s: sent to %d times more", subscribe, n-tried)
+		}
+		full.Store(false)
+		s.stall(false)
+		if m := s.next(); m.Op == "error" {
+			t.Errorf("%s: %+v", subscribe, m)
+		}
 	}
 }

@@ -142,7 +142,7 @@ func (s *sub) agents(r *reader) bool {
 	if end {
 		b = append(b, `,"end":true`...)
 	}
-	if err := s.v.send(append(b, '}')); err != nil {
+	if err := s.send(append(b, '}')); err != nil {
 		s.putBack(r.nums, cursor)
 		s.refused(err)
 		return false
@@ -278,7 +278,7 @@ func (s *sub) fleet(*reader) bool {
 		return false
 	}
 	b := append(head(nil, "fleet", s.id), s.h.fleetBody(s.filter.space)...)
-	if err := s.v.send(b); err != nil {
+	if err := s.send(b); err != nil {
 		s.refused(err)
 		return false
 	}

@@ -51,6 +51,7 @@ type sub struct {
 	gap      time.Duration
 	restAt   time.Time     // when rows that are not in focus are due again
 	busy     time.Duration // how long it waited the last time, 0 when it was not busy
+	unsent   int           // bytes of the message that the viewer was too busy for; 0: none
 	follow   *wal.Follower
 	next     uint64            // offset
 	reached  atomic.Uint64     // next: what lies below was sent, or is not wanted
@@ -78,6 +79,9 @@ func (s *sub) serve(r *reader) bool {
 	if s.what != whatEvents && s.h.shown.Load() == nil {
 		return false // Show pushes it again
 	}
+	if keeps := s.started && s.what == whatEvents && s.latest; !keeps && s.full() {
+		return false // where the newest are kept, that goes on meanwhile
+	}
 	if !s.started {
 		if err := s.begin(); err != nil {
 			if !errors.Is(err, ErrBusy) && !errors.Is(err, errClosed) && s.h.ctx.Err() == nil {
@@ -97,6 +101,25 @@ func (s *sub) serve(r *reader) bool {
 	return s.events(r)
 }
 
+// full tells, without making it, whether the viewer cannot take now what it could not take
+// before; then the subscription waits.
+func (s *sub) full() bool {
+	if s.unsent == 0 || s.v.conn.Full == nil || !s.v.conn.Full(s.unsent) {
+		return false
+	}
+	s.refused(ErrBusy)
+	return true
+}
+
+// send is the viewer's, and notes the size of what that cannot take.
+func (s *sub) send(p []byte) error {
+	err := s.v.send(p)
+	if s.unsent = 0; errors.Is(err, ErrBusy) {
+		s.unsent = len(p)
+	}
+	return err
+}
+
 // begin settles where the subscription starts and says so.
 func (s *sub) begin() error {
 	s.gap = gapMin
@@ -104,7 +127,7 @@ func (s *sub) begin() error {
 	if err != nil {
 		return err
 	}
-	if err := s.v.send(subscribedMessage(s.id, off, recovered)); err != nil {
+	if err := s.send(subscribedMessage(s.id, off, recovered)); err != nil {
 		return err
 	}
 	s.started, s.next = true, off

@@ -10,6 +10,10 @@ import (
 // keeps; it may be called from several goroutines, one after the other.
 type Conn struct {
 	Send func(payload []byte) error
+	// Full tells whether Send would return ErrBusy for a message of n bytes. One that the viewer
+	// could not take is not made again before, so that who does not read costs nothing.
+	// It must not block. nil: not known.
+	Full func(n int) bool
 	// Space is the one that the viewer may see; "" is all.
 	Space string
 }
