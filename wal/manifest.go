@@ -61,6 +61,9 @@ type BackupFile struct {
 	Ends string `json:"ends"`
 }
 
+// Path returns where the folder dir of backups keeps the file.
+func (f *BackupFile) Path(fs vfs.FS, dir string) string { return fs.PathJoin(dir, poolName, f.SHA256) }
+
 // Bytes returns the size of all files.
 func (b *Backup) Bytes() (n int64) {
 	for i := range b.Files {
@@ -245,7 +248,7 @@ func newPooled(fs vfs.FS, dir, root string, b *Backup) *pooled {
 	p := &pooled{fs: fs, root: root, paths: map[string]string{}, dirs: map[string][]string{}}
 	for i := range b.Files {
 		at := fs.PathJoin(root, b.Files[i].Name)
-		p.paths[at] = fs.PathJoin(dir, poolName, b.Files[i].SHA256)
+		p.paths[at] = b.Files[i].Path(fs, dir)
 		for at != root {
 			up := fs.PathDir(at)
 			if up == at {

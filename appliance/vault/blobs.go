@@ -83,30 +83,16 @@ const anySpace = "\x00any"
 
 // check reads every blob and names those that are damaged or missing.
 func (c *blobCheck) check(ctx context.Context, s Subject) (wrong []wal.Damage, err error) {
-	there := map[string]bool{} // names, and bare SHA-256
-	note := func(name string) {
+	there := map[string]bool{}     // names, and bare SHA-256
+	damaged := map[string]string{} // name → why
+	if err := c.read(ctx, s, func(name string, err error) {
 		there[name], there[name[strings.LastIndexByte(name, '/')+1:]] = true, true
 		c.files++
-	}
-	damaged := map[string]string{} // name → why
-	if s.Backups != "" {
-		// Their content has been compared with the pool's hashes already.
-		b, err := wal.OpenBackup(vfs.Default, s.Backups, s.Backup)
 		if err != nil {
-			return nil, err
+			damaged[name] = "is damaged: " + err.Error()
 		}
-		for i := range b.Files {
-			if name, ok := strings.CutPrefix(b.Files[i].Name, blobsName+"/"); ok {
-				note(name)
-			}
-		}
-	} else {
-		dir := filepath.Join(s.Data, blobsName)
-		if _, err := os.Stat(dir); err == nil {
-			if err := c.read(ctx, dir, note, damaged); err != nil {
-				return nil, err
-			}
-		}
+	}); err != nil {
+		return nil, err
 	}
 	for _, k := range c.sorted() {
 		n, name := c.named[k], k.Name()
@@ -140,20 +126,45 @@ func (c *blobCheck) sorted() []blob.Key {
 	return keys
 }
 
-// read reads every blob of a folder, changing nothing.
-func (c *blobCheck) read(ctx context.Context, dir string, note func(name string), damaged map[string]string) error {
+// read reads every blob of a folder or of a backup, changing nothing. A backup has what was there: a
+// blob that was damaged before is a sound file of it.
+func (c *blobCheck) read(ctx context.Context, s Subject, tell func(name string, damage error)) error {
+	dir := filepath.Join(s.Data, blobsName)
+	if _, err := os.Stat(dir); err != nil && s.Backups == "" {
+		return nil // there are none
+	}
 	store, err := blob.Open(blob.Options{FS: wal.Overlay(vfs.Default), Dir: dir})
 	if err != nil {
 		return err
 	}
 	defer store.Close()
-	return store.Walk(func(f blob.Found) error {
-		note(f.Name)
-		_, err := store.GetFile(f.Name)
-		if errors.Is(err, blob.ErrDamaged) {
-			damaged[f.Name] = "is damaged: " + err.Error()
-			err = nil
+	look := func(name, path string) error {
+		_, err := store.GetCopy(name, path)
+		if err != nil && !errors.Is(err, blob.ErrDamaged) {
+			return err
 		}
-		return errors.Join(err, ctx.Err())
-	})
+		tell(name, err)
+		return ctx.Err()
+	}
+	if s.Backups == "" {
+		return store.Walk(func(f blob.Found) error { return look(f.Name, f.Path) })
+	}
+	b, err := wal.OpenBackup(vfs.Default, s.Backups, s.Backup)
+	if bad := (*wal.BackupDamage)(nil); errors.As(err, &bad) {
+		return nil // as is told already
+	} else if err != nil {
+		return err
+	}
+	for i := range b.Files {
+		if name, ok := strings.CutPrefix(b.Files[i].Name, blobsName+"/"); ok {
+			err := look(name, b.Files[i].Path(vfs.Default, s.Backups))
+			if errors.Is(err, blob.ErrNotFound) {
+				continue // from the pool: told already, and missing here
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

@@ -81,6 +81,14 @@ func TestBlobs(t *testing.T) {
 	if err := os.Remove(filepath.Join(again, blobsName, one.Name())); err != nil {
 		t.Fatal(err)
 	}
+	// A backup of it has the damage too, and says so.
+	bad := filepath.Join(t.TempDir(), "bad")
+	if _, err := BackupAtRest(ctx, again, Ask{To: bad}, "", nil); err != nil {
+		t.Fatal(err)
+	}
+	if r, all := verify(t, Subject{Backups: bad}); r.Intact || len(r.Damages) != 2 || !strings.Contains(all, one.String()+" is missing") || !strings.Contains(all, two.String()+" is damaged") {
+		t.Errorf("backup: %s", all)
+	}
 	r, all := verify(t, Subject{Data: again})
 	if r.Intact || len(r.Damages) != 2 || !strings.Contains(all, one.String()+" is missing; 2 events name it") || !strings.Contains(all, two.String()+" is damaged") || !strings.Contains(all, "1 events name it") {
 		t.Errorf("%s", all)

@@ -365,7 +365,7 @@ func (s *Store) Get(k Key) (*Blob, error) { return s.GetFile(k.Name()) }
 
 // StatFile is Stat of a file that Walk has found: whose it is, it says itself.
 func (s *Store) StatFile(name string) (*Blob, error) {
-	h, _, err := s.read(name, headerBytesMax)
+	h, _, err := s.read(name, s.path(name), headerBytesMax)
 	if err != nil {
 		return nil, err
 	}
@@ -373,17 +373,20 @@ func (s *Store) StatFile(name string) (*Blob, error) {
 }
 
 // GetFile is Get of a file that Walk has found.
-func (s *Store) GetFile(name string) (*Blob, error) {
-	h, body, err := s.read(name, SizeMax+headerBytesMax)
+func (s *Store) GetFile(name string) (*Blob, error) { return s.GetCopy(name, s.path(name)) }
+
+// GetCopy is GetFile of a copy of it that lies at a path.
+func (s *Store) GetCopy(name, path string) (*Blob, error) {
+	h, body, err := s.read(name, path, SizeMax+headerBytesMax)
 	if err != nil {
 		return nil, err
 	}
 	return s.content(&h, body)
 }
 
-// read reads at most so many bytes of a file: its header, and what follows.
-func (s *Store) read(name string, most int64) (h header, body []byte, err error) {
-	f, err := s.o.FS.Open(s.path(name))
+// read reads at most so many bytes of a file, or of a copy of it: its header, and what follows.
+func (s *Store) read(name, path string, most int64) (h header, body []byte, err error) {
+	f, err := s.o.FS.Open(path)
 	if oserror.IsNotExist(err) {
 		return h, nil, ErrNotFound
 	}
