@@ -27,7 +27,7 @@ type tuning struct {
 	memtableBytes uint64 // of the views store, capacity.Memtables of which may exist
 	blocksBytes   int64  // newest blocks of the log, kept for who follows it
 	stretchBytes  int64  // of the log's blocks, sealed at a time
-	filterBytes   int64  // that tells new spans from stored ones
+	filterBytes   int64  // that tells new spans from stored ones; not of the heap
 	memoryBytes   int64  // soft limit of the Go heap; 0 = none
 	descriptors   uint64
 	why           []config.Tuned
@@ -65,8 +65,8 @@ func decide(c *config.Config, h host) tuning {
 	because("log-blocks-mib", inMiB(t.blocksBytes), "a sixty-fourth of the memory limit, 16 to 256 MiB: views that fall behind while they save need not decode what they missed")
 	t.stretchBytes = b.Stretch
 	because("log-stretch-mib", inMiB(t.stretchBytes), "a sixty-fourth of the memory limit, 4 to 64 MiB: so much of the log is sealed at a time, in some four times as much memory. The larger, the smaller it gets on disk")
-	t.filterBytes = min(max(t.memoryBytes/16, 128<<20), 4<<30)
-	because("span-filter-mib", inMiB(t.filterBytes), "a sixteenth of the memory limit, 128 MiB to 4 GiB, at most; it takes 3 bytes a span as they come. Of spans beyond, each new one is sought in the store")
+	t.filterBytes = min(max(t.memoryBytes/32, 128<<20), 4<<30)
+	because("span-filter-mib", inMiB(t.filterBytes), "a thirty-second of the memory limit, 128 MiB to 4 GiB, at most, outside of the heap; it takes 3 bytes a span as they come. A span that ended before the newest that fit, and is named again, is a new one")
 	if t.descriptors = h.nofileMax; t.descriptors > 0 {
 		because("descriptors", strconv.FormatUint(t.descriptors, 10), "the hard limit; it was %d at the start", h.nofile)
 	}

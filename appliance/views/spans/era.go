@@ -126,7 +126,7 @@ func (v *View) expire() (d dropping, err error) {
 		d.eras = append(d.eras, e)
 		v.mu.Lock()
 		v.eras = slices.Clone(v.eras[1:])
-		v.filter.forget(v.eras[0].first, v.pages, kept(v.eras))
+		v.filter.forget(v.eras[0].first)
 		v.mu.Unlock()
 	}
 	return d, nil

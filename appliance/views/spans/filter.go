@@ -1,21 +1,34 @@
 package spans
 
-import "slices"
+import (
+	"math/bits"
+	"slices"
+)
 
 // filter tells hashes that are surely not among the rows that left the open
 // ones from those that may be: layers of a Bloom filter in blocks of one cache
-// line, each twice the former. A wrong "may be" costs a read, never a wrong
-// answer. A layer also says in which saves its rows are.
+// line, each twice the former up to an eighth of all. A wrong "may be" costs a read,
+// never a wrong answer. A layer also says in which saves its rows are.
+//
+// All layers together are bounded: where another does not fit the oldest go, and
+// the filter knows nothing of their rows any more; one that keeps all goes on with
+// the last, and more and more wrong answers.
 type filter struct {
 	layers []layer
-	most   int // lines of the largest layer; 0: filterMost
+	keeps  bool
+	most   int // lines of all layers together; 0: filterMost
+	least  int // lines of the first; 0: filterFirst
 }
 
 type layer struct {
 	lines []line
+	lease *lease // of lines; nil where they lie on the heap
 	room  int    // hashes it still takes
 	first uint64 // first page of the save under way when it began
 }
+
+// lease is the use of memory that is not on the heap.
+type lease struct{ lines int }
 
 type line [lineBytes / 8]uint64
 
@@ -23,67 +36,83 @@ const lineBytes = 64
 
 const (
 	filterFirst = 1 << 14 // lines of the first layer: 1 MiB
-	filterMost  = 1 << 20 // lines of the largest where nothing else is said: 64 MiB, all together 127
+	filterMost  = 1 << 21 // lines of all of them where nothing else is said: 128 MiB
+	filterShare = 8       // the largest layer is at most one in so many of all lines
 	perLine     = 24      // hashes a line takes for less than 0.1 % wrong answers
 )
 
-// largest returns the lines of the largest layer.
-func (f *filter) largest() int {
+// bound returns the lines of all layers together.
+func (f *filter) bound() int {
 	if f.most == 0 {
 		return filterMost
 	}
 	return f.most
 }
 
-// grow adds a layer; first is the first page of the save under way.
+// grow adds a layer, of a power of two of lines, if it may; first is the first page of the save under way.
 func (f *filter) grow(first uint64) {
-	n := filterFirst
-	if k := len(f.layers); k > 0 {
-		n = 2 * len(f.layers[k-1].lines)
+	n, all := f.least, 0
+	if n == 0 {
+		n = filterFirst
 	}
-	f.put(min(n, f.largest()), first)
+	if k := len(f.layers); k > 0 {
+		n = min(2*len(f.layers[k-1].lines), max(n, 1<<(bits.Len(uint(f.bound()/filterShare))-1)))
+	}
+	for i := range f.layers {
+		all += len(f.layers[i].lines)
+	}
+	gone := 0
+	for ; gone < len(f.layers) && all+n > f.bound(); gone++ {
+		if f.keeps {
+			return
+		}
+		all -= len(f.layers[gone].lines)
+	}
+	f.layers = slices.Delete(f.layers, 0, gone)
+	f.put(n, first)
 }
 
 // put adds a layer of that many lines.
 func (f *filter) put(lines int, first uint64) {
-	f.layers = append(f.layers, layer{make([]line, lines), lines * perLine, first})
+	l := layer{room: lines * perLine, first: first}
+	l.lines, l.lease = newLines(lines)
+	f.layers = append(f.layers, l)
 }
 
-// forget lets go of layers all of whose rows were in pages before first. Where rows go, the
-// largest layer, too, is followed by another once it is full and has half of those that are left, and
-// goes in its turn: there are three of them at most. page is the first page of the save under way.
-func (f *filter) forget(first, page, rows uint64) {
+// since returns the first page of the oldest save whose rows the filter knows, all or some: of
+// rows in pages before it says nothing.
+func (f *filter) since() uint64 {
+	if len(f.layers) == 0 {
+		return 0
+	}
+	return f.layers[0].first
+}
+
+// forget lets go of layers all of whose rows were in pages before first.
+func (f *filter) forget(first uint64) {
 	n := 0
 	for n+1 < len(f.layers) && f.layers[n+1].first < first {
 		n++
 	}
 	f.layers = slices.Delete(f.layers, 0, n)
-	if n := len(f.layers); n > 0 {
-		if l := &f.layers[n-1]; l.room <= 0 && uint64(len(l.lines)*perLine-l.room) >= rows/2 {
-			f.grow(page)
-		}
-	}
 }
 
 // add notes a row that goes into the save whose first page that is.
 func (f *filter) add(h, page uint64) {
-	n := len(f.layers)
-	if n == 0 || f.layers[n-1].room <= 0 && len(f.layers[n-1].lines) < f.largest() {
+	if n := len(f.layers); n == 0 || f.layers[n-1].room <= 0 {
 		f.grow(page)
-		n++
 	}
-	// The largest goes on when it is full, with more wrong answers: 4 of 100 at
-	// twice the rows it has room for, 40 at four times.
-	f.layers[n-1].mark(h)
+	f.layers[len(f.layers)-1].mark(h)
 }
 
 // restore notes a row of the save whose first page that is, once layers are set.
 func (f *filter) restore(h, page uint64) {
-	i := len(f.layers) - 1
-	for i > 0 && f.layers[i].first > page {
-		i--
+	for i := len(f.layers) - 1; i >= 0; i-- {
+		if f.layers[i].first <= page {
+			f.layers[i].mark(h)
+			return
+		}
 	}
-	f.layers[i].mark(h)
 }
 
 func (l *layer) mark(h uint64) {

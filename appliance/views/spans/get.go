@@ -57,9 +57,9 @@ func (u *usage) row() Usage {
 func (v *View) peek(h uint64, id string) (*span, error) {
 	for ; ; h++ {
 		s := v.open.get(h)
-		if s == nil && v.filter.has(h) {
+		if s == nil {
 			var err error
-			if s, err = v.left(h, nil); err != nil {
+			if s, err = v.sought(h); err != nil {
 				return nil, err
 			}
 		}
@@ -67,6 +67,20 @@ func (v *View) peek(h uint64, id string) (*span, error) {
 			return s, nil
 		}
 	}
+}
+
+// sought returns a copy of the newest version of a row that left the open ones, of whatever
+// age; nil = none. The caller holds a lock.
+func (v *View) sought(h uint64) (s *span, err error) {
+	if v.filter.has(h) {
+		if s, err = v.left(h, nil); s != nil || err != nil {
+			return s, err
+		}
+	}
+	if since := v.filter.since(); since > 0 && v.visible > 0 && !v.blind {
+		return v.stored(h, 0, min(since, v.visible-1), nil) // of that save it knows some
+	}
+	return nil, nil
 }
 
 // peekTally finds a run's totals; nil = none. The caller holds a lock.

@@ -246,10 +246,21 @@ func (v *View) Load(r pebble.Reader) error {
 }
 
 func (v *View) load(r pebble.Reader) error {
+	if err := scan(r, kHead, v.loadHead); err != nil {
+		return err
+	}
+	for i := range v.eras {
+		if i+1 < len(v.eras) && v.eras[i+1].first <= v.filter.since() {
+			continue // the filter says nothing of its rows
+		}
+		if err := scanAt(r, inEra(nil, kID, v.eras[i].no), v.loadIDs); err != nil {
+			return err
+		}
+	}
 	for _, x := range []struct {
 		kind byte
 		fn   func(k, val []byte) error
-	}{{kHead, v.loadHead}, {kID, v.loadIDs}, {kOpen, v.loadOpen}, {kCounts, v.loadCounts}, {kSpilled, v.loadSpilled}, {kTally, v.loadRan}} {
+	}{{kOpen, v.loadOpen}, {kCounts, v.loadCounts}, {kSpilled, v.loadSpilled}, {kTally, v.loadRan}} {
 		if err := scan(r, x.kind, x.fn); err != nil {
 			return err
 		}
@@ -369,7 +380,11 @@ func (v *View) loadHead(_, val []byte) error {
 	return nil
 }
 
-const layersMax = 64
+// Of a filter, of whatever bound, that a snapshot may have.
+const (
+	layersMax = 64
+	linesMost = 1 << 26 // of a layer: 4 GiB
+)
 
 // head is what else a snapshot needs.
 func (c *coder) head(v *View) {
@@ -405,10 +420,10 @@ func (c *coder) head(v *View) {
 		}
 		c.uint(&lines)
 		if c.read {
-			if c.bad = c.bad || lines == 0 || lines&(lines-1) != 0; c.bad {
+			if c.bad = c.bad || lines == 0 || lines&(lines-1) != 0 || lines > linesMost; c.bad {
 				break
 			}
-			v.filter.put(int(min(lines, uint64(v.filter.largest()))), 0)
+			v.filter.put(int(lines), 0)
 		}
 		c.uint(&v.filter.layers[i].first)
 	}

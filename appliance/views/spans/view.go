@@ -73,15 +73,11 @@ func New(names Names, store pebble.Reader) *View {
 }
 
 // BoundFilter bounds the memory that tells new spans from those in the store;
-// without it, and at least, that is 127 MiB. It takes 3 bytes a row as rows
-// come; rows beyond the bound make each new span cost more and more reads of
-// the store. It is called before Load and the first Apply.
-func (v *View) BoundFilter(bytes int64) {
-	v.filter.most = filterMost
-	for int64(v.filter.most)*4*lineBytes <= bytes {
-		v.filter.most *= 2
-	}
-}
+// without it, and at least, that is 128 MiB. It takes 3 bytes a row as rows
+// come. Where the bound is reached the oldest rows leave it: a span that ended so
+// long ago and is named again becomes a new one, and its row stays what it was.
+// It is called before Load and the first Apply.
+func (v *View) BoundFilter(bytes int64) { v.filter.most = int(max(bytes/lineBytes, filterMost)) }
 
 // Name is the view's name in cursors and reports.
 func (v *View) Name() string { return "spans" }
@@ -114,7 +110,7 @@ func (v *View) reset() {
 	v.fresh, v.saving = newGeneration(0), nil
 	v.visible, v.pages = allPages, 0
 	v.eras, v.lastEra = nil, 0
-	v.filter, v.ran = filter{most: v.filter.most}, filter{}
+	v.filter, v.ran = filter{most: v.filter.most, least: v.filter.least}, filter{keeps: true}
 	v.runs, v.counts = map[uint64]*tally{}, nil
 	v.slots, v.marked, v.tallies, v.free = [openSlots]bool{}, nil, nil, nil
 	v.strings, v.spaces, v.recent = map[string]string{}, nil, [256]string{}
