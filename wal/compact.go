@@ -54,7 +54,11 @@ func (l *Log) Compact(ctx context.Context) error {
 		if err := l.tidy(ctx); err != nil {
 			return err
 		}
-		return l.purge(ctx)
+		lost, err := l.purge(ctx)
+		if lost != nil {
+			err = errors.Join(err, lost)
+		}
+		return err
 	})
 }
 

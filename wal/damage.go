@@ -5,6 +5,9 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/wal/block"
+	"eyrie/wal/stretch"
 )
 
 // behind returns the base of the first key below the prefix that can be read
@@ -45,6 +48,14 @@ func (l *Log) behind(prefix byte, from uint64) (base uint64, ok bool) {
 		return good, false
 	}
 	return base, true
+}
+
+// damaged tells whether the error of a block, or of a part of a stretch, says that it is
+// damaged or gone, and not that it cannot be read just now.
+func damaged(err error) bool {
+	var bad *block.CorruptError
+	var part *stretch.CorruptError
+	return errors.As(err, &bad) || errors.As(err, &part) || pebble.IsCorruptionError(err) || errors.Is(err, pebble.ErrNotFound)
 }
 
 // asLoss makes a table of the store that cannot be read, which Open came upon, a

@@ -15,6 +15,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
+
+	"eyrie/wal/block"
 )
 
 func TestInUse(t *testing.T) {
@@ -430,6 +432,56 @@ func TestSealingBehindALoss(t *testing.T) {
 	if err != nil || len(res.Damages) > 0 {
 		t.Errorf("%v %v", err, damages(res))
 	}
+}
+
+// TestAcceptedBody: a body that no opening looks at any more keeps the log from being sealed, until its loss is
+// accepted; without that nothing changes.
+func TestAcceptedBody(t *testing.T) {
+	fs := newMem()
+	o := sealing(small(fs))
+	off := o
+	off.Seal.Off = true
+	r := filled(t, off, 800)
+	it, err := r.headers(0, 0)
+	if err != nil || !it.First() {
+		t.Fatal("no block to damage ", err)
+	}
+	var h block.Header
+	if err := errors.Join(headerAt(it, &h), it.Close()); err != nil {
+		t.Fatal(err)
+	}
+	at, lost, before := h.Base, h.Next()-h.Base, r.Next()
+	var body []byte
+	err = r.get(key8(prefixBody, at), func(v []byte) error {
+		body = bytes.Clone(v)
+		return nil
+	})
+	body[len(body)/2] ^= 4
+	if err := errors.Join(err, r.db.Set(key8(prefixBody, at), body, pebble.Sync)); err != nil {
+		t.Fatal(err)
+	}
+	r.mustClose(t)
+	r = mustOpen(t, off) // nobody looks
+	if err := r.Seal(t.Context()); err == nil || len(r.Stretches()) > 0 || r.Epoch() != 1 {
+		t.Fatalf("%v, %d stretches, epoch %d", err, len(r.Stretches()), r.Epoch())
+	}
+	r.mustClose(t)
+	off.AcceptLoss = true
+	r = mustOpen(t, off)
+	if h := r.Holes(); len(h) != 1 || h[0].From != at || h[0].To != at+lost-1 || r.Epoch() != 2 {
+		t.Fatalf("%+v, want %d to %d; epoch %d", h, at, at+lost-1, r.Epoch())
+	}
+	if err := r.Seal(t.Context()); err != nil || len(r.Stretches()) == 0 {
+		t.Fatalf("%v, %d stretches", err, len(r.Stretches()))
+	}
+	if n := uint64(len(r.all(t))); n != before-1-lost+1 { // and one that tells of the hole
+		t.Errorf("%d records are left of %d, of which %d were lost", n, before-1, lost)
+	}
+	r.mustClose(t)
+	if r = mustOpen(t, off); r.Epoch() != 2 {
+		t.Error("accepted again: epoch ", r.Epoch())
+	}
+	r.mustClose(t)
 }
 
 func TestMarkIsNeeded(t *testing.T) {

@@ -8,15 +8,15 @@ type Follower struct {
 	l    *Log
 	next uint64
 	in   reading
-	told *whole // whose damage has been told
-	lost []*LostError
 
 	first bool // before sealing
 }
 
 // Follow returns a follower that begins at offset from (0 is 1): its first
 // block may start before it.
-func (l *Log) Follow(from uint64) *Follower { return &Follower{l: l, next: max(from, 1)} }
+func (l *Log) Follow(from uint64) *Follower {
+	return &Follower{l: l, next: max(from, 1), in: reading{tells: true}}
+}
 
 // FollowTo is Follow for a reader that goes on to offset to, most likely: what is
 // sealed up to there is decoded while what lies before it is read, which takes the
@@ -49,18 +49,14 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if len(f.lost) > 0 {
-			var err error
-			err, f.lost = f.lost[0], f.lost[1:]
-			return nil, err
+		if more := f.in.untold; len(more) > 0 {
+			f.in.untold = more[1:]
+			return nil, more[0]
 		}
 		wake := f.l.cache.waiter()
 		if f.next < f.l.Next() {
 			b, err := f.l.blockFrom(f.next, &f.in)
 			if err != nil {
-				if w := f.in.w; w != nil && w == f.in.told && w != f.told { // it was told of the first
-					f.told, f.lost = w, w.lost[1:]
-				}
 				return nil, err
 			}
 			if f.first && f.in.stored > 0 {
@@ -69,13 +65,6 @@ func (f *Follower) Next(ctx context.Context) (*Block, error) {
 			f.in.stored = 0
 			if b == nil || b.Base() >= f.l.Sealed() {
 				f.in.w, f.in.ahead = nil, nil // nothing decoded is held at the end
-			}
-			if f.in.w != f.told {
-				f.told, f.lost = f.in.w, f.in.lost()
-				f.in.told = f.told
-			}
-			if len(f.lost) > 0 {
-				continue
 			}
 			if b != nil {
 				f.next = b.Next()

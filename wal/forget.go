@@ -43,7 +43,7 @@ const forgettable = 1<<KindEvent | 1<<KindLink
 // of kind Forgotten; all else of it stays, so that offsets, numbers and digests are
 // what they were, and an event that is sent again is a duplicate. Who decides on it
 // writes a record of that first, and calls Forget again after a crash: it goes on where it
-// stopped. It works in the background of appends and readers, for long; readers
+// stopped. What an accepted loss has left in store.lost goes whole. It works in the background of appends and readers, for long; readers
 // under way may still see what they hold. One goroutine at a time.
 // Errors are those of the store and of ctx.
 func (l *Log) Forget(ctx context.Context, f Forgetting) (r Forgotten, err error) {
@@ -86,7 +86,16 @@ func (o *obliteration) run() error {
 		}
 		at = next
 	}
-	return o.l.purge(o.ctx)
+	// What was found when a loss was accepted holds it, too.
+	fs, dir := o.l.o.FS, o.l.dir
+	if err := errors.Join(fs.RemoveAll(fs.PathJoin(dir, lostName)), syncDir(fs, dir)); err != nil {
+		return err
+	}
+	lost, err := o.l.purge(o.ctx)
+	if lost != nil {
+		o.done.Unreadable = append(o.done.Unreadable, lost)
+	}
+	return err
 }
 
 // raise has releases refuse the log that would take it for damaged.

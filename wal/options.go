@@ -48,7 +48,8 @@ type Options struct {
 	Retain RetainOptions
 
 	// AcceptLoss lets Open go on where it would return *LostError: it starts a
-	// new epoch and records the hole.
+	// new epoch and records the hole. Every block that is not sealed is read for it, and
+	// one that is damaged is a loss, too, which Open without it may not have come upon.
 	AcceptLoss bool
 
 	// Committed is called for each group handed to Writer.Commit, in order, on

@@ -17,7 +17,9 @@ import (
 // they stand in the place of, files that nothing needs any more are waited for, and
 // write-ahead logs that are kept to be written over are removed. Readers under way keep a
 // file for as long as they are; it waits for them.
-func (l *Log) purge(ctx context.Context) error {
+//
+// Where blocks cannot be read, what lies beside them in the same file stays, and lost says so.
+func (l *Log) purge(ctx context.Context) (lost *LostError, err error) {
 	reuse := func(yes bool) {
 		l.reusing.Lock()
 		l.afresh = !yes
@@ -25,20 +27,28 @@ func (l *Log) purge(ctx context.Context) error {
 	}
 	reuse(false)
 	defer reuse(true)
+	// damage takes the error of a damaged table for what it is.
+	damage := func(err error) error {
+		if pebble.IsCorruptionError(err) && l.Err() == nil {
+			lost = &LostError{From: l.Sealed(), To: l.Next() - 1, Reason: "what lies beside a damaged block stays in its file: " + brief(err)}
+			return nil
+		}
+		return err
+	}
 	before, _, err := l.storeFiles(".log")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	edge, hot, err := l.renewEdge()
-	if err != nil {
-		return err
+	if err := damage(err); err != nil {
+		return nil, err
 	}
 	if err := errors.Join(l.db.Flush(), l.Err()); err != nil {
-		return err
+		return nil, err
 	}
 	from, to, any, err := l.amendedRange()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if hot {
 		if !any {
@@ -47,14 +57,14 @@ func (l *Log) purge(ctx context.Context) error {
 		from, to = min(from, edge), max(to, edge)
 	}
 	if any {
-		if err := l.db.Compact(ctx, key8(prefixBody, from), key8(prefixBody, to+1), false); err != nil {
-			return err
+		if err := damage(l.db.Compact(ctx, key8(prefixBody, from), key8(prefixBody, to+1), false)); err != nil {
+			return nil, err
 		}
 	}
 	if err := l.awaitTables(ctx); err != nil {
-		return err
+		return nil, err
 	}
-	return l.removeLogs(before)
+	return lost, l.removeLogs(before)
 }
 
 // renewEdge writes the first body that is not sealed once more. What was sealed before it is cut off the table
@@ -73,7 +83,8 @@ func (l *Log) renewEdge() (base uint64, ok bool, err error) {
 			err = errors.Join(l.db.Set(key8(prefixBody, base), v, pebble.NoSync), l.Err())
 		}
 	}
-	return base, ok, errors.Join(err, it.Error(), it.Close())
+	err = errors.Join(err, it.Error(), it.Close())
+	return base, ok && err == nil, err
 }
 
 // amendedRange returns the first and last base of blocks with another body.

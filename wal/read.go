@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -23,14 +24,30 @@ func (l *Log) Read(off uint64) (Record, error) {
 		return Record{}, err
 	}
 	if b == nil || b.Base() > off {
-		for _, lost := range c.lost() {
-			if lost.From <= off && off <= lost.To {
-				return Record{}, lost
-			}
-		}
-		return Record{}, ErrNotFound
+		return Record{}, l.whyNot(off)
 	}
 	return b.Record(int(off - b.Base())), nil
+}
+
+// whyNot is the error for an offset at which nothing reads.
+func (l *Log) whyNot(off uint64) error {
+	s, ok := l.stretchAt(off)
+	if !ok {
+		return ErrNotFound
+	}
+	err := l.read(func() error {
+		w, err := l.wholeAt(&s)
+		if err != nil {
+			return err
+		}
+		for _, lost := range w.lost {
+			if lost.From <= off && off <= lost.To {
+				return lost
+			}
+		}
+		return nil
+	})
+	return cmp.Or(err, ErrNotFound)
 }
 
 // ReadOf is Read for a record that names the agent, and reads what lies beside
@@ -52,17 +69,12 @@ func (l *Log) ReadOf(off uint64, agent uint32) (Record, error) {
 // reading is where a reader in order of offset is: the sealed stretch, if it is in one.
 type reading struct {
 	w      *whole
-	told   *whole      // whose losses the reader has been told
-	to     uint64      // the offset that it goes on to; 0: nobody knows
-	ahead  chan *whole // holds the stretch behind w, once it is decoded; or nil
-	stored int         // blocks that came from the store, since they had left the cache
-}
-
-func (c *reading) lost() []*LostError {
-	if c.w == nil {
-		return nil
-	}
-	return c.w.lost
+	tells  bool         // of what is lost in each stretch that it comes to, once, as an error
+	told   uint64       // behind the last stretch of which it did
+	untold []*LostError // of that stretch, behind the first
+	to     uint64       // the offset that it goes on to; 0: nobody knows
+	ahead  chan *whole  // holds the stretch behind w, once it is decoded; or nil
+	stored int          // blocks that came from the store, since they had left the cache
 }
 
 // blockFrom returns the durable block that holds off, or the first one behind
@@ -131,11 +143,13 @@ func (l *Log) sealedFrom(off uint64, c *reading) (b *Block, next uint64, err err
 		}
 		c.ahead = l.decodeAhead(s.Next, c.to)
 	}
-	if b = c.w.block(off); b == nil {
-		if c.told != c.w && len(c.w.lost) > 0 { // nothing of the rest reads
-			c.told = c.w
+	if c.tells && c.told < c.w.s.Next {
+		if c.told = c.w.s.Next; len(c.w.lost) > 0 {
+			c.untold = c.w.lost[1:]
 			return nil, 0, c.w.lost[0]
 		}
+	}
+	if b = c.w.block(off); b == nil {
 		return nil, c.w.s.Next, nil
 	}
 	return b, 0, nil

@@ -82,7 +82,7 @@ func (r *recovery) walk(c checkpoint) (err error) {
 		if v, err := it.ValueAndErr(); err == nil && len(v) >= 72 {
 			sum += int64(binary.LittleEndian.Uint32(v[68:]))
 		}
-		if sum > checkedBytes(&r.l.o) && base < c.next && (r.mark.next == 0 || base < r.mark.next) {
+		if !r.l.o.AcceptLoss && sum > checkedBytes(&r.l.o) && base < c.next && (r.mark.next == 0 || base < r.mark.next) {
 			break
 		}
 	}
@@ -138,10 +138,17 @@ func (r *recovery) block(h *block.Header, first bool, c checkpoint) error {
 			return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: "the digest is not the mark's: an older state of the store"}
 		}
 	}
-	if h.Base < c.next {
-		return nil
+	switch {
+	case h.Base >= c.next:
+		return r.fold(h)
+	case l.o.AcceptLoss: // all of the loss is found: sealing would stop at a body that nobody can read
+		if _, err := l.loadBody(h); damaged(err) {
+			return &LostError{From: h.Base, To: h.Next() - 1, Epoch: h.Epoch, Reason: err.Error()}
+		} else if err != nil {
+			return err
+		}
 	}
-	return r.fold(h)
+	return nil
 }
 
 func (r *recovery) known(from, to uint64) bool {

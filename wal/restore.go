@@ -501,7 +501,7 @@ func (t *truncation) fold(ctx context.Context, some bool) error {
 // read calls fn for each block from offset from on that begins below to. What
 // cannot be read is an error.
 func (t *truncation) read(ctx context.Context, from, to uint64, fn func(b *Block) error) error {
-	var in reading
+	in := reading{tells: true}
 	for from < to {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -509,9 +509,6 @@ func (t *truncation) read(ctx context.Context, from, to uint64, fn func(b *Block
 		b, err := t.l.blockFrom(from, &in)
 		if err != nil {
 			return err
-		}
-		if lost := in.lost(); len(lost) > 0 {
-			return lost[0]
 		}
 		if b == nil || b.Base() >= to {
 			break

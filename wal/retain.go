@@ -367,8 +367,10 @@ func (l *Log) heldChunks(s *Stretch, x *stretch.Index) (map[int]bool, error) {
 			}
 			return err
 		})
-		if err != nil {
-			return nil, fmt.Errorf("what is held cannot be told from the rest, so nothing is dropped: %w", err)
+		if damaged(err) {
+			return nil, &LostError{From: s.Base, To: s.Next - 1, Reason: "what is held cannot be told from the rest, so nothing is dropped: " + brief(err)}
+		} else if err != nil {
+			return nil, err
 		}
 	}
 	return keep, nil
@@ -417,7 +419,9 @@ func (l *Log) trimFront() error {
 		left := false
 		for tier := uint8(0); tier < 64 && !left; tier++ {
 			var err error
-			if left, err = l.anyChunk(&s, tier); err != nil {
+			if left, err = l.anyChunk(&s, tier); unreadable(err) && l.Err() == nil {
+				left = true
+			} else if err != nil {
 				return err
 			}
 		}

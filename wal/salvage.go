@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"eyrie/wal/block"
+	"eyrie/wal/stretch"
 )
 
 // A store that has lost something cannot be trusted to stay as it is read once:
@@ -223,23 +225,51 @@ func (s *salvager) stretch(it *pebble.Iterator) error {
 	for i := range x.KeyPages() {
 		copies = append(copies, pageKey(st.Base, i))
 	}
-	for i := range x.Chunks {
-		copies = append(copies, st.chunkKey(x.Chunks[i].Tier, x.Chunks[i].No))
-	}
 	for _, k := range copies {
-		if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); errors.Is(err, pebble.ErrNotFound) || pebble.IsCorruptionError(err) {
-			continue // what cannot be read here cannot be read there
-		} else if err != nil {
-			return err
+		if err := l.get(k, func(v []byte) error { return s.batch.Set(k, v, nil) }); err != nil && !damaged(err) {
+			return err // what cannot be read here cannot be read there
 		}
-		if err := s.spill(); err != nil {
-			return err
-		}
+	}
+	if err := errors.Join(s.chunks(&st, x), s.spill()); err != nil {
+		return err
 	}
 	if s.refold {
 		return s.fold(&st)
 	}
 	return nil
+}
+
+// chunks copies those that can be read, into tables of their own, as sealing makes them: so what
+// is dropped or forgotten of them goes with its files.
+func (s *salvager) chunks(st *Stretch, x *stretch.Index) (err error) {
+	l := s.l
+	fs, dir := l.o.FS, l.o.FS.PathJoin(l.dir, sealFolder)
+	if err := errors.Join(fs.RemoveAll(dir), fs.MkdirAll(dir, 0o755)); err != nil {
+		return err
+	}
+	t := tables{l: l, dir: dir}
+	defer func() { err = errors.Join(err, t.close(), fs.RemoveAll(dir)) }()
+	tier := -1 // of the table being written
+	for i := range x.Chunks {
+		c := &x.Chunks[i]
+		k := st.chunkKey(c.Tier, c.No)
+		err := l.get(k, func(v []byte) error {
+			if tier != int(c.Tier) {
+				tier = int(c.Tier)
+				if err := t.begin(); err != nil {
+					return err
+				}
+			}
+			return t.set(k, v)
+		})
+		if err != nil && !damaged(err) {
+			return err
+		}
+	}
+	if err := t.end(); err != nil || len(t.paths) == 0 {
+		return err
+	}
+	return s.to.Ingest(context.Background(), t.paths)
 }
 
 // blocks copies what is intact, in order, and notes the holes between.
@@ -260,8 +290,7 @@ func (s *salvager) block(it *pebble.Iterator, value *[]byte) error {
 		return err
 	}
 	if _, err := l.loadBody(&h); err != nil {
-		var bad *block.CorruptError
-		if !errors.As(err, &bad) && !pebble.IsCorruptionError(err) && !errors.Is(err, pebble.ErrNotFound) {
+		if !damaged(err) {
 			return err // what cannot be read just now is not lost
 		}
 		return nil

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"eyrie/wal/stretch"
 )
 
 // fataler is testing.TB or *rapid.T.
@@ -365,4 +367,65 @@ func TestLostStretchIsSteppedOver(t *testing.T) {
 	if err != nil || recs[len(recs)-1].Offset != 1 || uint64(len(recs)) != r.Next()-1-(gone.Next-gone.Base) {
 		t.Errorf("%d records down to %d, %v", len(recs), recs[len(recs)-1].Offset, err)
 	}
+}
+
+// TestDamagedNeighbours: a reader in order gets past stretches next to each other of which some cannot be read, and
+// is told of each part once; who asks for one offset is told of its own loss, or that there is nothing.
+func TestDamagedNeighbours(t *testing.T) {
+	o := sealing(small(newMem()))
+	r := filled(t, o, 20_000)
+	want := r.all(t)
+	if err := r.Seal(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Stretches()) < 5 {
+		t.Fatalf("%d stretches", len(r.Stretches()))
+	}
+	lost := map[uint64]bool{} // least offsets of chunks
+	records := 0
+	damage := func(st *Stretch, which func(c *stretch.ChunkInfo) bool) {
+		x, err := r.index(st)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range x.Chunks {
+			if c := &x.Chunks[i]; which(c) && !lost[c.FirstOffset] {
+				lost[c.FirstOffset] = true
+				records += int(c.Count)
+				if err := r.db.Delete(st.chunkKey(c.Tier, c.No), pebble.Sync); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	one, two, three := r.Stretches()[1], r.Stretches()[2], r.Stretches()[3]
+	damage(&one, func(*stretch.ChunkInfo) bool { return true })
+	damage(&two, func(*stretch.ChunkInfo) bool { return true })
+	damage(&three, func(c *stretch.ChunkInfo) bool { return c.No == 0 })
+	r.sealed.whole = wholeCache{}
+	f, told, n := r.Follow(1), 0, 0
+	for f.Offset() < r.Next() {
+		f.Skip(f.Offset()) // as who keeps the place himself does
+		b, err := f.Next(t.Context())
+		if e := (*LostError)(nil); errors.As(err, &e) {
+			if told += e.Records; told > records {
+				t.Fatalf("told of %d records, %d are lost: %v", told, records, e)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		n += b.Len()
+	}
+	if told != records || n != len(want)-records {
+		t.Errorf("told of %d of %d lost, read %d of %d", told, records, n, len(want)-records)
+	}
+	for _, off := range []uint64{one.Base, one.Next - 1, two.Base + 1} {
+		_, err := r.Read(off)
+		if e := (*LostError)(nil); !errors.As(err, &e) || off < e.From || off > e.To {
+			t.Errorf("offset %d: %v", off, err)
+		}
+	}
+	r.mustClose(t)
 }
