@@ -16,7 +16,7 @@ type benchCapacityCmd struct {
 	benchFlags
 	clientsFlag
 	Links  int           `default:"100000" placeholder:"N" help:"How many connections are tried at most."`
-	Budget time.Duration `placeholder:"TIME" help:"The time after which all has ended and is reported; what it is too short for is named. Without it, 18m30s, or 2m40s with --quick."`
+	Budget time.Duration `placeholder:"TIME" help:"The time after which all has ended and is reported; what it is too short for is named. Without it, 19m0s, or 2m40s with --quick."`
 	Out    string        `default:"." type:"newdir" placeholder:"DIR" help:"Where to leave the report: eyrie-bench-TIME.html and .json."`
 }
 

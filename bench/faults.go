@@ -39,14 +39,18 @@ const (
 // exhausted.
 const descriptorsLeft = 200
 
-// fault is one kind of trouble: begin makes it, and returns what ends it.
+// fault is one kind of trouble: begin makes it.
 type fault struct {
 	name, says string
 	window     time.Duration
 	rounds     int
-	network    bool // needs a network of its own
-	begin      func(ctx context.Context) (end func() error, pids []int, err error)
+	network    bool    // needs a network of its own
+	beside     trouble // what is there with it and without; nil: nothing
+	begin      trouble
 }
+
+// trouble is begun, in the processes of pids, and ended.
+type trouble func(ctx context.Context) (end func() error, pids []int, err error)
 
 // Run measures and reports.
 func (f Faults) Run(ctx context.Context) (*report.Report, error) {
@@ -115,31 +119,40 @@ func (x *faultsRun) prepare(ctx context.Context) error {
 	if x.fleet, err = x.linked(ctx, x.srv, 1, load.Job{Shape: x.Shape}); err != nil {
 		return err
 	}
-	_, _, err = x.window(ctx, x.Window)
+	_, err = x.window(ctx, x.Window)
 	return err
 }
 
-// window measures the good links for a while: the latency of their
-// acknowledgements and how many cores the server used.
-func (x *faultsRun) window(ctx context.Context, d time.Duration) (*load.Result, float64, error) {
+// reading is what a window showed of the good links and of the server.
+type reading struct {
+	p99   time.Duration // of acknowledgements
+	cores float64       // that the server used
+}
+
+// window measures the good links for a while.
+func (x *faultsRun) window(ctx context.Context, d time.Duration) (rd reading, err error) {
 	cpu, at := host.CPU(x.srv.Pid()), time.Now()
 	if err := x.fleet.Run(x.Rate, 1); err != nil {
-		return nil, 0, err
+		return rd, err
 	}
 	for end := time.Now().Add(d); time.Now().Before(end); {
 		if err := sleep(ctx, min(500*time.Millisecond, time.Until(end))); err != nil {
-			return nil, 0, err
+			return rd, err
 		}
 		if _, err := x.fleet.Events(); err != nil {
-			return nil, 0, err
+			return rd, err
 		}
 	}
-	cores := (host.CPU(x.srv.Pid()) - cpu).Seconds() / time.Since(at).Seconds()
+	rd.cores = (host.CPU(x.srv.Pid()) - cpu).Seconds() / time.Since(at).Seconds()
 	r, err := stopped(ctx, x.fleet)
-	if err == nil && len(r.Errors) > 0 {
-		err = fmt.Errorf("a well-behaved link: %s", r.Errors[0])
+	if err != nil {
+		return rd, err
 	}
-	return r, cores, err
+	if len(r.Errors) > 0 {
+		return rd, fmt.Errorf("a well-behaved link: %s", r.Errors[0])
+	}
+	rd.p99 = r.Latency.Quantile(0.99)
+	return rd, nil
 }
 
 // recoveredIn is how soon after a fault everything must be as before.
@@ -152,31 +165,27 @@ func (x *faultsRun) measure(ctx context.Context, ft fault) error {
 	var slowest time.Duration
 	for i := range ft.rounds {
 		x.say("%s: %d of %d", ft.name, i+1, ft.rounds)
-		a, acores, err := x.window(ctx, ft.window)
+		var a, b reading
+		err := x.during(ctx, ft.beside, func() (err error) {
+			if a, err = x.window(ctx, ft.window); err != nil {
+				return err
+			}
+			if err := x.during(ctx, ft.begin, func() (err error) {
+				b, err = x.window(ctx, ft.window)
+				return err
+			}); err != nil {
+				return err
+			}
+			back, err := x.recovered(ctx)
+			slowest = max(slowest, back)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		end, pids, err := ft.begin(ctx)
-		if err != nil {
-			return err
-		}
-		b, bcores, err := x.window(ctx, ft.window)
-		x.spent += host.CPU(pids...)
-		if e := end(); err == nil {
-			err = e
-		}
-		if err != nil {
-			return err
-		}
-		back, err := x.recovered(ctx)
-		if err != nil {
-			return err
-		}
-		slowest = max(slowest, back)
-		pa, pb := a.Latency.Quantile(0.99), b.Latency.Quantile(0.99)
-		without, with = append(without, ms(pa)), append(with, ms(pb))
-		ratios = append(ratios, ms(pb)/ms(pa))
-		idle, busy = max(idle, acores), max(busy, bcores)
+		without, with = append(without, ms(a.p99)), append(with, ms(b.p99))
+		ratios = append(ratios, ms(b.p99)/ms(a.p99))
+		idle, busy = max(idle, a.cores), max(busy, b.cores)
 	}
 	x.rep.Add(ft.name+": p99 without", stats.Median(without), "ms", "from when a frame of a good link was due to its acknowledgement; median of "+each(without))
 	x.rep.Add(ft.name+": p99 with", stats.Median(with), "ms", ft.says+"; median of "+each(with))
@@ -187,6 +196,23 @@ func (x *faultsRun) measure(ctx context.Context, ft fault) error {
 		x.rep.Faults = append(x.rep.Faults, fmt.Sprintf("%s: a new link had to wait %v after its end", ft.name, slowest))
 	}
 	return nil
+}
+
+// during calls fn while there is trouble; t may be nil.
+func (x *faultsRun) during(ctx context.Context, t trouble, fn func() error) error {
+	if t == nil {
+		return fn()
+	}
+	end, pids, err := t(ctx)
+	if err != nil {
+		return err
+	}
+	err = fn()
+	x.spent += host.CPU(pids...)
+	if e := end(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // recovered waits until a new link is welcome.
@@ -211,7 +237,7 @@ func (x *faultsRun) faults() []fault {
 			return hostile.Start(ctx, x.Exe, x.Hostile, job)
 		}
 	}
-	plain := func(kind hostile.Kind) func(context.Context) (func() error, []int, error) {
+	plain := func(kind hostile.Kind) trouble {
 		start := peers(kind, "127.0.0.65")
 		return func(ctx context.Context) (func() error, []int, error) {
 			p, err := start(ctx)
@@ -228,15 +254,15 @@ func (x *faultsRun) faults() []fault {
 			says: fmt.Sprintf("beside %d peers that write a byte a second, half of them the request head, half a frame", x.Peers)},
 		{name: "half-open peers", window: x.Window, rounds: x.Rounds, network: true, begin: x.halfOpen(peers(hostile.Idle, halfOpenAddr)),
 			says: fmt.Sprintf("beside %d links whose every packet is dropped, both ways", x.Peers)},
-		{name: "packet loss", window: x.Window, rounds: x.Rounds, network: true, begin: x.loss,
-			says: fmt.Sprintf("beside %d links that send as much, of whose packets %d %% are dropped both ways", lossyLinks, lossPercent)},
+		{name: "packet loss", window: x.Window, rounds: x.Rounds, network: true, beside: x.lossyFleet, begin: x.loss,
+			says: fmt.Sprintf("while of %d more links, which send %.0f events/s with it and without, %d %% of the packets are dropped both ways", lossyLinks, x.Rate/lossyShare, lossPercent)},
 		{name: "no descriptors", window: x.Exhaust, rounds: 1, begin: x.exhaust(peers(hostile.Greedy, "127.0.0.68")),
 			says: fmt.Sprintf("while the server has no descriptor left and %d peers ask for one all the time", x.Peers)},
 	}
 }
 
 // halfOpen has links vanish without a word.
-func (x *faultsRun) halfOpen(start func(context.Context) (*hostile.Peers, error)) func(context.Context) (func() error, []int, error) {
+func (x *faultsRun) halfOpen(start func(context.Context) (*hostile.Peers, error)) trouble {
 	return func(ctx context.Context) (func() error, []int, error) {
 		p, err := start(ctx)
 		if err != nil {
@@ -254,11 +280,20 @@ func (x *faultsRun) halfOpen(start func(context.Context) (*hostile.Peers, error)
 	}
 }
 
-// lossyLinks is how many links lose packets.
-const lossyLinks = 200
+// lossyLinks is how many links lose packets, lossyShare the part of the good links' rate that they send.
+const (
+	lossyLinks = 200
+	lossyShare = 10
+)
 
-// loss has links send over a bad line.
-func (x *faultsRun) loss(ctx context.Context) (func() error, []int, error) {
+// loss has those links lose packets.
+func (x *faultsRun) loss(context.Context) (func() error, []int, error) {
+	undo, err := dropPackets(lossyAddr, lossPercent)
+	return undo, nil, err
+}
+
+// lossyFleet has links send over what is going to be a bad line.
+func (x *faultsRun) lossyFleet(ctx context.Context) (func() error, []int, error) {
 	shape := x.Shape
 	x.lossy++ // each time other senders: what these have sent is settled
 	shape.Seed += x.lossy
@@ -267,29 +302,22 @@ func (x *faultsRun) loss(ctx context.Context) (func() error, []int, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	undo, err := dropPackets(lossyAddr, lossPercent)
-	if err == nil {
-		err = fleet.Run(x.Rate/10, 1)
-	}
-	if err != nil {
+	if err := fleet.Run(x.Rate/lossyShare, 1); err != nil {
 		fleet.Close()
 		return nil, nil, err
 	}
 	return func() error {
-		err := undo()
-		if err == nil { // what got lost was sent again: nothing is missing
-			var r *load.Result
-			if r, err = stopped(ctx, fleet); err == nil && len(r.Errors) > 0 {
-				err = fmt.Errorf("a lossy link: %s", strings.Join(r.Errors, "; "))
-			}
+		defer fleet.Close()
+		r, err := stopped(ctx, fleet)
+		if err == nil && len(r.Errors) > 0 { // what got lost was sent again: nothing is missing
+			err = fmt.Errorf("a lossy link: %s", strings.Join(r.Errors, "; "))
 		}
-		fleet.Close()
 		return err
 	}, fleet.Pids(), nil
 }
 
 // exhaust takes all descriptors from the server.
-func (x *faultsRun) exhaust(start func(context.Context) (*hostile.Peers, error)) func(context.Context) (func() error, []int, error) {
+func (x *faultsRun) exhaust(start func(context.Context) (*hostile.Peers, error)) trouble {
 	return func(ctx context.Context) (func() error, []int, error) {
 		p, err := host.Look(x.srv.Pid())
 		if err != nil {

@@ -15,9 +15,9 @@ import (
 // an hour has larger merges than they, and a virtual machine neighbours that come and go.
 const sustainRoom = 0.9
 
-// Where that does not last, this much of it is held in its place.
+// Where that does not last, this much of it is held in its place: there is time for one more.
 const (
-	holdDown  = 0.9
+	holdDown  = 0.85
 	holdTries = 4
 	holdLeast = 30 * time.Second // of holding, else it says nothing
 )

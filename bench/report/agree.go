@@ -37,7 +37,7 @@ type Agreed struct {
 const AgreeWithin = 0.10
 
 // Agree sets two or more runs of one measurement beside each other, by the figures that
-// all have, above 0.
+// all have, above 0. A ratio or a sum that one of them lacks, for it came to no end, is as one that differs.
 func Agree(runs []*Report) *Agreement {
 	a := &Agreement{Runs: len(runs), Within: AgreeWithin}
 	all, order := collect(runs, false)
@@ -45,11 +45,19 @@ func Agree(runs []*Report) *Agreement {
 	counted := 0
 	for _, k := range order {
 		v := all[k].values
+		ratio := all[k].unit == Times || all[k].unit == PerMB
+		f := Agreed{Part: k.part, Name: k.name, Unit: all[k].unit, Values: v, Ratio: ratio, Sum: !ratio && k.part == runs[0].Part}
+		if len(v) != len(runs) && (f.Ratio || f.Sum) {
+			a.Doubts = append(a.Doubts, fmt.Sprintf("%s: %d of %d runs have it", k, len(v), len(runs)))
+			if f.Ratio {
+				ratios++
+			} else {
+				sums++
+			}
+		}
 		if len(v) != len(runs) || slices.Min(v) <= 0 || math.IsInf(slices.Max(v), 0) {
 			continue
 		}
-		ratio := all[k].unit == Times || all[k].unit == PerMB
-		f := Agreed{Part: k.part, Name: k.name, Unit: all[k].unit, Values: v, Ratio: ratio, Sum: !ratio && k.part == runs[0].Part}
 		f.Mean, f.Interval[0], f.Interval[1] = stats.Mean(v)
 		for _, x := range v {
 			f.Apart = max(f.Apart, math.Abs(x/f.Mean-1))

@@ -6,7 +6,7 @@ import (
 )
 
 // TestAgree: ratios and sums say, each for themselves, whether runs agree, figures of parts are told
-// alone, and what only some have is left out.
+// alone, and a ratio or a sum that only some have is as one that differs.
 func TestAgree(t *testing.T) {
 	run := func(sum, ratio, part float64) *Report {
 		r := &Report{Part: "capacity", Parts: []*Report{{Part: "events"}}}
@@ -16,6 +16,10 @@ func TestAgree(t *testing.T) {
 		r.Parts[0].Add("cpu", part, "ms", "")
 		return r
 	}
+	without := run(100, 2, 1) // one that came to no end
+	without.Figures = without.Figures[:1]
+	neither := run(100, 2, 1)
+	neither.Figures = nil
 	for name, c := range map[string]struct {
 		runs         []*Report
 		ratios, sums bool
@@ -24,6 +28,8 @@ func TestAgree(t *testing.T) {
 		"a sum apart":               {[]*Report{run(100, 2, 1), run(130, 2, 1), run(100, 2, 1)}, true, false},
 		"a ratio apart":             {[]*Report{run(100, 2, 1), run(100, 3, 1), run(100, 2, 1)}, false, true},
 		"a figure of a part, apart": {[]*Report{run(100, 2, 1), run(100, 2, 9), run(100, 2, 1)}, true, true},
+		"a ratio missing":           {[]*Report{run(100, 2, 1), without, run(100, 2, 1)}, false, true},
+		"both missing":              {[]*Report{run(100, 2, 1), run(100, 2, 1), neither}, false, false},
 		"nothing in common":         {[]*Report{{Part: "capacity"}, run(1, 1, 1)}, false, false},
 	} {
 		a := Agree(c.runs)
@@ -33,13 +39,18 @@ func TestAgree(t *testing.T) {
 	}
 	apart := []*Report{run(100, 2, 1), run(130, 2, 1), run(100, 2, 1)}
 	apart[1].Doubt("others were there")
-	var b strings.Builder
-	if err := Agree(apart).WriteText(&b); err != nil {
-		t.Fatal(err)
-	}
-	for _, want := range []string{"3 runs agree within 10 % of their mean: in ratios yes, in sums no", "The machine was not the same", "DIFFERS", "agrees", "run 2: not to be trusted, others were there"} {
-		if !strings.Contains(b.String(), want) {
-			t.Errorf("no %q in\n%s", want, b.String())
+	said := func(runs []*Report, wanted ...string) {
+		t.Helper()
+		var b strings.Builder
+		if err := Agree(runs).WriteText(&b); err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range wanted {
+			if !strings.Contains(b.String(), want) {
+				t.Errorf("no %q in\n%s", want, b.String())
+			}
 		}
 	}
+	said(apart, "3 runs agree within 10 % of their mean: in ratios yes, in sums no", "The machine was not the same", "DIFFERS", "agrees", "run 2: not to be trusted, others were there")
+	said(append(apart, without), "4 runs agree within 10 % of their mean: in ratios no, in sums no", "events per MB: 3 of 4 runs have it")
 }
