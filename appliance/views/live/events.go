@@ -200,14 +200,14 @@ func (s *sub) flush(r *reader) {
 	if n <= 0 {
 		return
 	}
-	out := r.out[:0]
-	for i, num := range s.order[:n] {
-		if i > 0 {
+	out, taken := r.out[:0], 0
+	for ; taken < n && len(out) < pageBytes; taken++ {
+		if taken > 0 {
 			out = append(out, ',')
 		}
-		out = append(out, s.pending[num]...)
+		out = append(out, s.pending[s.order[taken]]...)
 	}
-	r.out = out
+	n, r.out = taken, out
 	if err := s.send(s.eventsMessage(out, s.next-1)); err != nil {
 		s.refused(err)
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -628,6 +629,32 @@ func TestNotTriedWhileFull(t *testing.T) {
 		s.stall(false)
 		if m := s.next(); m.Op == "error" {
 			t.Errorf("%s: %+v", subscribe, m)
+		}
+	}
+}
+
+// TestNewestComeInPages: the newest events of many agents, however large they are, come in messages that are bounded.
+func TestNewestComeInPages(t *testing.T) {
+	const agents, size = 200, 4 << 10
+	r := newRig(t)
+	s := r.open("")
+	if err := s.Message([]byte(`{"op":"subscribe","id":1,"what":"events","from":"now","mode":"latest"}`)); err != nil {
+		t.Fatal(err)
+	}
+	for s.next().Op != "subscribed" {
+	}
+	s.stall(true)
+	for i := range agents {
+		r.say(fmt.Sprint("a", i), wire.TypeLog, strings.Repeat("x", size))
+	}
+	s.stall(false)
+	for seen := 0; seen < agents; {
+		m, bytes := s.next(), 0
+		for _, item := range m.Items {
+			bytes += len(item)
+		}
+		if seen += len(m.Items); bytes > pageBytes+2*size {
+			t.Fatalf("%d events of %d bytes in a message", len(m.Items), bytes)
 		}
 	}
 }

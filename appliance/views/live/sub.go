@@ -104,7 +104,7 @@ func (s *sub) serve(r *reader) bool {
 // full tells, without making it, whether the viewer cannot take now what it could not take
 // before; then the subscription waits.
 func (s *sub) full() bool {
-	if s.unsent == 0 || s.v.conn.Full == nil || !s.v.conn.Full(s.unsent) {
+	if s.unsent == 0 || s.v.conn.Full == nil || !s.v.conn.Full(min(s.unsent, pageBytes)) {
 		return false
 	}
 	s.refused(ErrBusy)
