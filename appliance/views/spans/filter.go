@@ -28,7 +28,7 @@ type layer struct {
 }
 
 // lease is the use of memory that is not on the heap.
-type lease struct{ lines int }
+type lease struct{ mapped []byte }
 
 type line [lineBytes / 8]uint64
 
@@ -56,7 +56,11 @@ func (f *filter) grow(first uint64) {
 		n = filterFirst
 	}
 	if k := len(f.layers); k > 0 {
-		n = min(2*len(f.layers[k-1].lines), max(n, 1<<(bits.Len(uint(f.bound()/filterShare))-1)))
+		share := filterShare
+		if f.keeps {
+			share = 2 // the last one goes on, so it is to be large
+		}
+		n = min(2*len(f.layers[k-1].lines), max(n, powerOf2(f.bound()/share)))
 	}
 	for i := range f.layers {
 		all += len(f.layers[i].lines)
@@ -70,6 +74,28 @@ func (f *filter) grow(first uint64) {
 	}
 	f.layers = slices.Delete(f.layers, 0, gone)
 	f.put(n, first)
+}
+
+// powerOf2 returns the largest power of 2 up to n.
+func powerOf2(n int) int { return 1 << (bits.Len(uint(n)) - 1) }
+
+// begin sets the layers of a snapshot, by their lines and first pages, which may be of another
+// bound: those of the oldest that do not fit are left out, and one that is more than half of all
+// gets less lines.
+func (f *filter) begin(lines []int, first []uint64) {
+	all, from := 0, len(lines)
+	for from > 0 {
+		n := min(lines[from-1], powerOf2(f.bound()/2))
+		if all+n > f.bound() {
+			break
+		}
+		from--
+		lines[from] = n
+		all += n
+	}
+	for i := from; i < len(lines); i++ {
+		f.put(lines[i], first[i])
+	}
 }
 
 // put adds a layer of that many lines.

@@ -3,6 +3,7 @@ package spans
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"eyrie/engine/wire"
@@ -53,8 +54,41 @@ func TestFilterBound(t *testing.T) {
 	}
 }
 
-// A filter at its bound knows the newest rows, most of its room full of them, and lets go of those before; what lies
-// outside of the heap is given back.
+// A snapshot of a larger bound does not take more than there is now, and has the newest rows.
+func TestFilterOfALargerBound(t *testing.T) {
+	const least = filterFirst / 64
+	v := New(&dict{}, nil)
+	for name, c := range map[string]struct {
+		lines []int
+		most  int
+		want  []int
+	}{
+		"fits":            {[]int{least, 2 * least, 4 * least}, 8 * least, []int{least, 2 * least, 4 * least}},
+		"the oldest":      {[]int{4 * least, 4 * least, 4 * least}, 8 * least, []int{4 * least, 4 * least}},
+		"one is too much": {[]int{least, 64 * least}, 8 * least, []int{least, 4 * least}},
+		"none":            {nil, 8 * least, nil},
+	} {
+		f := filter{most: c.most, least: least}
+		var first []uint64
+		for i := range c.lines {
+			first = append(first, uint64(10*i))
+		}
+		f.begin(slices.Clone(c.lines), first)
+		var got []int
+		for i := range f.layers {
+			got = append(got, len(f.layers[i].lines))
+		}
+		if !slices.Equal(got, c.want) || len(got) > 0 && f.since() != uint64(10*(len(c.lines)-len(got))) {
+			t.Errorf("%s: %d from page %d on, want %d", name, got, f.since(), c.want)
+		}
+		f.add(1, 100)
+		if !f.has(1) || v.filter.bound() != filterMost {
+			t.Errorf("%s: what was just added is not known", name)
+		}
+	}
+}
+
+// A filter at its bound knows the newest rows, most of its room full of them, and lets go of those before.
 func TestFilterLetsGo(t *testing.T) {
 	const most = 2 * filterFirst // lines, some 800,000 rows
 	const saves, save = 40, 100_000

@@ -21,7 +21,7 @@ func newLines(n int) ([]line, *lease) {
 	if err != nil {
 		return make([]line, n), nil
 	}
-	l := &lease{n}
+	l := &lease{b}
 	runtime.AddCleanup(l, func(b []byte) { _ = unix.Munmap(b) }, b)
 	return unsafe.Slice((*line)(unsafe.Pointer(unsafe.SliceData(b))), n), l
 }

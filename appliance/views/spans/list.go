@@ -422,7 +422,7 @@ func (p *plan) sources() (out []source, err error) {
 				if s.kind == kAgent && p.agents != nil && !slices.Contains(p.agents, uint32(s.shared)) {
 					continue
 				}
-				if from := (key{start: parent.start - skewNs}); s.lo.less(from) {
+				if from := (key{start: parent.start - skewNs}); parent.flags&flNoStart == 0 && s.lo.less(from) {
 					s.lo = from
 				}
 				out = append(out, s)

@@ -249,11 +249,12 @@ func (v *View) load(r pebble.Reader) error {
 	if err := scan(r, kHead, v.loadHead); err != nil {
 		return err
 	}
-	for i := range v.eras {
-		if i+1 < len(v.eras) && v.eras[i+1].first <= v.filter.since() {
-			continue // the filter says nothing of its rows
-		}
-		if err := scanAt(r, inEra(nil, kID, v.eras[i].no), v.loadIDs); err != nil {
+	known := 0 // the first era of whose rows the filter says anything
+	for known+1 < len(v.eras) && v.eras[known+1].first <= v.filter.since() {
+		known++
+	}
+	if len(v.eras) > 0 {
+		if err := scanFrom(r, prefixed(nil, kID), inEra(nil, kID, v.eras[known].no), v.loadIDs); err != nil {
 			return err
 		}
 	}
@@ -298,12 +299,17 @@ func scan(r pebble.Reader, kind byte, fn func(k, val []byte) error) error {
 
 // scanAt calls fn with each key that begins with lo, and its value: both are borrowed.
 func scanAt(r pebble.Reader, lo []byte, fn func(k, val []byte) error) error {
+	return scanFrom(r, lo, lo, fn)
+}
+
+// scanFrom is scanAt from a key on.
+func scanFrom(r pebble.Reader, lo, from []byte, fn func(k, val []byte) error) error {
 	it, err := r.NewIter(&pebble.IterOptions{LowerBound: lo, UpperBound: after(lo)})
 	if err != nil {
 		return err
 	}
 	defer it.Close()
-	for ok := it.First(); ok; ok = it.Next() {
+	for ok := it.SeekGE(from); ok; ok = it.Next() {
 		if err := fn(it.Key(), it.Value()); err != nil {
 			return fmt.Errorf("key %x: %w", it.Key(), err)
 		}
@@ -413,18 +419,19 @@ func (c *coder) head(v *View) {
 	if n > layersMax {
 		c.bad = true
 	}
+	var of []int // lines of layers read, and their first pages
+	var firsts []uint64
 	for i := 0; i < int(n) && !c.bad; i++ {
-		lines := uint64(0)
+		lines, first := uint64(0), uint64(0)
 		if !c.read {
-			lines = uint64(len(v.filter.layers[i].lines))
+			lines, first = uint64(len(v.filter.layers[i].lines)), v.filter.layers[i].first
 		}
 		c.uint(&lines)
-		if c.read {
-			if c.bad = c.bad || lines == 0 || lines&(lines-1) != 0 || lines > linesMost; c.bad {
-				break
-			}
-			v.filter.put(int(lines), 0)
-		}
-		c.uint(&v.filter.layers[i].first)
+		c.uint(&first)
+		c.bad = c.bad || lines == 0 || lines&(lines-1) != 0 || lines > linesMost
+		of, firsts = append(of, int(lines)), append(firsts, first)
+	}
+	if c.read && !c.bad {
+		v.filter.begin(of, firsts)
 	}
 }
