@@ -260,7 +260,11 @@ func (o *obliteration) blocks(at uint64) (next uint64, err error) {
 			return 0, err
 		}
 		var h block.Header
-		if err := headerAt(it, &h); err != nil {
+		if err := headerAt(it, &h); damaged(err) {
+			base := baseIn(it.Key()[:9])
+			o.done.Unreadable = append(o.done.Unreadable, &LostError{From: base, To: base, Reason: brief(err)})
+			continue
+		} else if err != nil {
 			return 0, err
 		}
 		if h.Next() <= at || !o.q.may(&h) {

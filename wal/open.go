@@ -105,7 +105,7 @@ func (l *Log) openStore() (mark, error) {
 		return mark{}, fmt.Errorf("%w: %s: %w", ErrInUse, l.dir, err)
 	}
 	l.lock = lock
-	if err := errors.Join(fs.RemoveAll(fs.PathJoin(l.dir, stageName)), fs.RemoveAll(fs.PathJoin(l.dir, verifyName))); err != nil {
+	if err := errors.Join(fs.RemoveAll(fs.PathJoin(l.dir, stageName)), fs.RemoveAll(fs.PathJoin(l.dir, verifyName)), fs.RemoveAll(fs.PathJoin(l.dir, partName))); err != nil {
 		return mark{}, err
 	}
 	m, markErr := readMark(fs, l.dir)

@@ -47,7 +47,7 @@ func (l *Log) purge(ctx context.Context) (lost *LostError, err error) {
 		return nil, err
 	}
 	from, to, any, err := l.amendedRange()
-	if err != nil {
+	if err := damage(err); err != nil {
 		return nil, err
 	}
 	if hot {
@@ -95,8 +95,9 @@ func (l *Log) amendedRange() (from, to uint64, any bool, err error) {
 	}
 	if any = it.First(); any {
 		from = baseIn(it.Key())
-		it.Last()
-		to = baseIn(it.Key())
+		if any = it.Last(); any {
+			to = baseIn(it.Key())
+		}
 	}
 	return from, to, any, errors.Join(it.Error(), it.Close())
 }

@@ -20,6 +20,10 @@ func (l *Log) Read(off uint64) (Record, error) {
 	}
 	var c reading
 	b, err := l.blockFrom(off, &c)
+	var lost *LostError
+	if errors.As(err, &lost) && lost.From > off {
+		return Record{}, l.whyNot(off) // that one lies behind it
+	}
 	if err != nil {
 		return Record{}, err
 	}

@@ -49,7 +49,7 @@ func (l *Log) salvage(m mark, first *LostError) error {
 		err = l.Err()
 	}
 	if err = errors.Join(err, to.Close()); err != nil {
-		return fmt.Errorf("salvage: %w", err)
+		return fmt.Errorf("salvage: %w", errors.Join(err, fs.RemoveAll(part)))
 	}
 	if err := fs.Rename(part, fs.PathJoin(l.dir, newName)); err != nil {
 		return err
@@ -310,7 +310,7 @@ func (s *salvager) block(it *pebble.Iterator, value *[]byte) error {
 		return err
 	}
 	err = l.get(key8(prefixAmend, h.Base), func(v []byte) error { return s.batch.Set(key8(prefixAmend, h.Base), v, nil) })
-	if err != nil && !errors.Is(err, pebble.ErrNotFound) {
+	if err != nil && !damaged(err) {
 		return err
 	}
 	return s.spill()
