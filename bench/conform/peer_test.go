@@ -28,8 +28,9 @@ const (
 	rsv1   = 0x40
 )
 
-// patience is how long a server may take for one answer.
-const patience = 20 * time.Second
+// patience is after how long a server is taken to give no answer: 4 MiB in 65,536 frames, sixteen
+// at a time, take 16 s where races are looked for and nothing else runs.
+const patience = 2 * time.Minute
 
 // peer is a client that says what it is told, right or wrong.
 type peer struct {

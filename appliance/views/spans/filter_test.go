@@ -91,7 +91,7 @@ func TestFilterOfALargerBound(t *testing.T) {
 // A filter at its bound knows the newest rows, most of its room full of them, and lets go of those before.
 func TestFilterLetsGo(t *testing.T) {
 	const most = 2 * filterFirst // lines, some 800,000 rows
-	const saves, save = 40, 100_000
+	const saves, save = 20, 100_000
 	f := filter{most: most, least: filterFirst / 8}
 	rng := rand.New(rand.NewPCG(1, 2))
 	var hs []uint64
